@@ -1,0 +1,60 @@
+# make book PARAMS=params/smoke.yml   another parameter file
+# make book PYTHON=/path/to/python3   another Python for the virtual environment
+
+.PHONY: book test lab bench lint lock clean
+.DEFAULT_GOAL := book
+SHELL := /bin/sh
+BIN := .venv/bin
+
+book: .venv/.installed
+	@$(BIN)/fesem book $(PARAMS)
+
+test: lint
+	@$(BIN)/python -m pytest
+
+lab: .venv/.installed
+	@$(BIN)/jupyter lab notebooks
+
+bench: .venv/.installed
+	@for benchmark in benchmarks/*.py; do $(BIN)/python "$$benchmark" || exit 1; done
+
+lint: .venv/.installed
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+
+lock: .venv/.installed
+	@$(find_uv) && "$$uv" pip compile $(lock_options) --extra test pyproject.toml -o requirements.lock
+
+clean:
+	@echo "removing build and the caches of the tools; .venv stays"
+	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis */__pycache__ *.egg-info
+
+# The stamp is written last: an interrupted installation is taken up again.
+.venv/.installed: requirements.lock pyproject.toml
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { $(find_python) && "$$python" -m venv --clear .venv; }
+	@echo "installing what requirements.lock names into .venv; the first time takes some minutes"
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The first suitable Python: asked for its version, because a name on the PATH may be an empty shim.
+suitable = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+complete = import ensurepip, venv
+candidates = $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
+define find_python
+python= found=; for candidate in $(candidates); do \
+	  "$$candidate" -c "$(suitable)" 2>/dev/null || continue; found=$$candidate; \
+	  if "$$candidate" -c "$(complete)" 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "error: no Python >= 3.11 and < 3.14 among: $(candidates); name one with make PYTHON=…" >&2; exit 1; \
+	elif [ -z "$$python" ]; then \
+	  echo "error: $$found lacks venv or ensurepip; install them (Debian, Ubuntu: the package python3-venv)" >&2; exit 1; \
+	fi
+endef
+
+# uv from the PATH, else from a virtual environment of its own.
+lock_options = -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url
+define find_uv
+uv=$$(command -v uv) || { uv=build/uv/bin/uv; [ -x $$uv ] || \
+	  { $(BIN)/python -m venv build/uv && build/uv/bin/python -m pip install -q uv; }; }
+endef

@@ -1,0 +1,194 @@
+"""Mass transfer in the dried cake: Eqs. (1) and (2), ice vapour pressure, product resistance.
+
+SI units throughout; arrays and floats alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "GAS_CONSTANT",
+    "ICE_DENSITY",
+    "MOLAR_MASS_WATER",
+    "ice_vapour_pressure",
+    "mass_transfer_coefficient",
+    "product_resistance",
+    "sublimation_enthalpy",
+    "vapour_flux",
+]
+
+GAS_CONSTANT = 8.314462618  # J mol⁻¹ K⁻¹, CODATA 2018
+MOLAR_MASS_WATER = 0.01801528  # kg mol⁻¹
+ICE_DENSITY = 918.0  # kg m⁻³, near 250 K
+
+
+def ice_vapour_pressure(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Vapour pressure of ice.
+
+    Parameters
+    ----------
+    temperature
+        K, from 110 K to the triple point, 273.16 K.
+
+    Returns
+    -------
+    ndarray
+        Pa, of the shape of `temperature`.
+
+    Raises
+    ------
+    ValueError
+        Outside the range of the correlation.
+
+    References
+    ----------
+    Murphy & Koop, Quarterly Journal of the Royal Meteorological Society 131 (2005) 1539–1565,
+    Eq. (7).
+    """
+    kelvin = _ice_temperature(temperature)
+    pressure: npt.NDArray[np.float64] = np.exp(
+        9.550426 - 5723.265 / kelvin + 3.53068 * np.log(kelvin) - 0.00728332 * kelvin
+    )
+    return pressure
+
+
+def sublimation_enthalpy(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Specific enthalpy of sublimation of ice, ΔH_s.
+
+    Parameters
+    ----------
+    temperature
+        K, up to the triple point, 273.16 K.
+
+    Returns
+    -------
+    ndarray
+        J kg⁻¹, of the shape of `temperature`.
+
+    Raises
+    ------
+    ValueError
+        Outside the range of the correlation.
+
+    References
+    ----------
+    Murphy & Koop (2005), Eq. (5).
+    """
+    kelvin = _ice_temperature(temperature)
+    molar: npt.NDArray[np.float64] = (
+        46782.5 + 35.8925 * kelvin - 0.07414 * kelvin**2 + 541.5 * np.exp(-((kelvin / 123.75) ** 2))
+    )
+    return molar / MOLAR_MASS_WATER
+
+
+def vapour_flux(
+    heat_transfer_coefficient: float,
+    shelf_temperature: npt.ArrayLike,
+    bottom_temperature: npt.ArrayLike,
+    area_ratio: float = 1.0,
+) -> npt.NDArray[np.float64]:
+    """Vapour flux of subliming ice from the heat that the shelf supplies, Eq. (1).
+
+    Parameters
+    ----------
+    heat_transfer_coefficient
+        k_v, W m⁻² K⁻¹, with respect to the outer area of the vial.
+    shelf_temperature
+        T_f, K.
+    bottom_temperature
+        T_p, K, at the bottom of the vial, where the thermocouple is: k_v joins the shelf to it.
+    area_ratio
+        Outer area of the vial over the area of the product, A_v/A_p. The paper's equation has no
+        such factor; vials have about 1.2.
+
+    Returns
+    -------
+    ndarray
+        J_w, kg s⁻¹ m⁻² of the product's area.
+    """
+    shelf, bottom = np.asarray(shelf_temperature), np.asarray(bottom_temperature)
+    supplied = heat_transfer_coefficient * area_ratio * (shelf - bottom)
+    flux: npt.NDArray[np.float64] = supplied / sublimation_enthalpy(bottom)
+    return flux
+
+
+def mass_transfer_coefficient(
+    flux: npt.ArrayLike,
+    thickness: npt.ArrayLike,
+    front_temperature: npt.ArrayLike,
+    chamber_pressure: npt.ArrayLike,
+) -> npt.NDArray[np.float64]:
+    """Mass transfer coefficient of the dried layer, Eq. (2).
+
+    Parameters
+    ----------
+    flux
+        J_w, kg s⁻¹ m⁻².
+    thickness
+        L_d of the dried layer, m.
+    front_temperature
+        T_p, K, at the sublimation front: the vapour pressure is that of the ice there.
+    chamber_pressure
+        P_c, Pa.
+
+    Returns
+    -------
+    ndarray
+        k_m, m² s⁻¹.
+
+    Raises
+    ------
+    ValueError
+        When the ice's vapour pressure does not exceed the chamber's pressure: nothing sublimes.
+    """
+    temperature = _ice_temperature(front_temperature)
+    driving = ice_vapour_pressure(temperature) - np.asarray(chamber_pressure)
+    if np.any(driving <= 0):
+        chamber = np.asarray(chamber_pressure)
+        raise ValueError(
+            f"ice at {temperature} K has no higher vapour pressure than the chamber's "
+            f"{chamber} Pa: nothing sublimes; check both values and their units"
+        )
+    flow = np.asarray(flux) * GAS_CONSTANT * temperature * np.asarray(thickness)
+    coefficient: npt.NDArray[np.float64] = flow / (MOLAR_MASS_WATER * driving)
+    return coefficient
+
+
+def product_resistance(
+    k_m: npt.ArrayLike, thickness: npt.ArrayLike, temperature: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Resistance of the dried layer to vapour flow, R_p = (p_ice − p_c)/J_w.
+
+    Parameters
+    ----------
+    k_m
+        Mass transfer coefficient, m² s⁻¹.
+    thickness
+        L_d of the dried layer, m.
+    temperature
+        Of the sublimation front, K.
+
+    Returns
+    -------
+    ndarray
+        R_p = R T L_d / (M_w k_m), m s⁻¹; 1 cm² Torr h g⁻¹ is 47 996 m s⁻¹.
+
+    References
+    ----------
+    Eq. (2), solved for (P(T_p) − P_c)/J_w.
+    """
+    path = GAS_CONSTANT * np.asarray(temperature) * np.asarray(thickness)
+    resistance: npt.NDArray[np.float64] = path / (MOLAR_MASS_WATER * np.asarray(k_m))
+    return resistance
+
+
+def _ice_temperature(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    kelvin = np.asarray(temperature, dtype=np.float64)
+    if np.any((kelvin < 110) | (kelvin > 273.16)):
+        raise ValueError(
+            f"temperature = {kelvin} K: ice is described from 110 to 273.16 K; "
+            "give temperatures in kelvin"
+        )
+    return kelvin

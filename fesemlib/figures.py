@@ -1,0 +1,461 @@
+"""The figures: each function takes arrays or tables and returns a matplotlib Figure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+from fesemlib.micrographs import GreyImage
+from fesemlib.processing import FloatImage, ProcessedImage
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = [
+    "augmentation_figure",
+    "held_out_figure",
+    "micrographs_figure",
+    "network_figure",
+    "parity_figure",
+    "processing_figure",
+    "use_style",
+    "workflow_figure",
+]
+
+_GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "antialiased"}
+_INK = "#333333"
+_REPRODUCED, _PUBLISHED, _HELD_OUT = sns.color_palette("colorblind").as_hex()[:3]
+_MARKERS = "osD^vPXph<>8d"
+_K_M_LABEL = "mass transfer coefficient k$_m$ (10$^{-3}$ m² s$^{-1}$)"
+
+
+def use_style() -> None:
+    """The look of all figures of the book."""
+    sns.set_theme(context="notebook", style="ticks", palette="colorblind")
+    if "IPython" in sys.modules:
+        set_matplotlib_formats("png")  # type: ignore[no-untyped-call]  # a notebook shows a Figure that pyplot has not made
+    mpl.rcParams.update(
+        {
+            "figure.dpi": 130,
+            "savefig.dpi": 200,
+            "figure.constrained_layout.use": True,
+            "figure.facecolor": "white",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.frameon": False,
+            "image.interpolation": "antialiased",
+            "svg.hashsalt": "fesem",
+            "svg.fonttype": "path",
+        }
+    )
+
+
+def workflow_figure(
+    processed: ProcessedImage, network_input: FloatImage, network: keras.Model, k_m: float
+) -> Figure:
+    """Figure 1: from the micrograph to k_m, each box holding what the pipeline really hands on.
+
+    Parameters
+    ----------
+    processed
+        The micrograph and its processing steps.
+    network_input
+        What the network sees, in [0, 1], shape (h, w).
+    network
+        Its layers are counted for the last box but one.
+    k_m
+        The coefficient to be learnt for this micrograph, m² s⁻¹.
+    """
+    size = (11.0, 2.2)
+    figure = Figure(figsize=size)
+    figure.set_layout_engine("none")
+    images: list[GreyImage | FloatImage] = [
+        processed.original,
+        processed.subtracted,
+        processed.equalized,
+        network_input * 255,
+    ]
+    height, width = network_input.shape
+    titles = (
+        "micrograph\n(FESEM)",
+        "background\nsubtracted",
+        "histogram\nequalised",
+        f"network's input\n{width}×{height} px",
+    )
+    wide = 0.14
+    high = wide * size[0] / size[1] * height / width
+    low = 0.4 - high / 2
+    lefts = np.linspace(0.01, 0.99 - wide, 6)
+    for left, image, title in zip(lefts, images, titles, strict=False):
+        axes = figure.add_axes((left, low, wide, high))
+        axes.imshow(image, **_GREY)
+        axes.set_title(title, fontsize=10)
+        axes.set_axis_off()
+    convolutions = sum(type(layer).__name__ == "Conv2D" for layer in network.layers)
+    boxes = (
+        f"convolutional\nnetwork\n\n{convolutions} convolutions,\n"
+        f"{network.count_params():,} weights".replace(",", "\u2009", 1),
+        f"mass transfer\ncoefficient\n\nk$_m$ = {k_m * 1e3:.2g}·10$^{{-3}}$\nm² s$^{{-1}}$",
+    )
+    canvas = figure.add_axes((0, 0, 1, 1))
+    canvas.set(xlim=(0, 1), ylim=(0, 1))
+    canvas.set_axis_off()
+    canvas.patch.set_alpha(0)
+    for left, text in zip(lefts[4:], boxes, strict=True):
+        canvas.add_patch(
+            Rectangle((left, low), wide, high, facecolor="#eef3f7", edgecolor=_REPRODUCED)
+        )
+        canvas.text(left + wide / 2, 0.4, text, ha="center", va="center", fontsize=10, color=_INK)
+    for left, right in zip(lefts[:-1] + wide, lefts[1:], strict=True):
+        canvas.add_patch(_arrow((left + 0.001, 0.4), (right - 0.001, 0.4)))
+    return figure
+
+
+def processing_figure(processed: ProcessedImage) -> Figure:
+    """Figure 2: the micrograph, background subtracted, histogram equalised; with histograms.
+
+    Parameters
+    ----------
+    processed
+        The three steps.
+    """
+    figure = Figure(figsize=(11, 5.6))
+    steps = (processed.original, processed.subtracted, processed.equalized)
+    titles = ("(a) original", "(b) background subtracted", "(c) histogram equalised")
+    axes = figure.subplots(2, 3, height_ratios=(3, 2))
+    for column, (image, title) in enumerate(zip(steps, titles, strict=True)):
+        axes[0, column].imshow(image, **_GREY)
+        axes[0, column].set_title(title)
+        axes[0, column].set_axis_off()
+        share = 100 * np.bincount(image.ravel(), minlength=256) / image.size
+        axes[1, column].stairs(share, np.arange(257) - 0.5, fill=True, color=_REPRODUCED)
+        axes[1, column].set(xlabel="grey level", xlim=(-1, 256))
+        axes[1, column].set_xticks([0, 64, 128, 192, 255])
+    axes[1, 0].set_ylabel("share of pixels (%)")
+    return figure
+
+
+def micrographs_figure(
+    images: Sequence[GreyImage], labels: Sequence[str], pixel_size_um: float | None = None
+) -> Figure:
+    """Figure 3: the micrographs side by side, three in a row.
+
+    Parameters
+    ----------
+    images
+        uint8, shape (H, W) each.
+    labels
+        One for each image.
+    pixel_size_um
+        For the scale bar in the first image; None draws none.
+    """
+    rows = -(-len(images) // 3)
+    height, width = images[0].shape
+    figure = Figure(figsize=(11, rows * (11 / 3 * height / width + 0.12)))
+    grid = figure.subplots(rows, 3, squeeze=False)
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    for axes, image, label in zip(grid.ravel(), images, labels, strict=False):
+        axes.imshow(image, **_GREY)
+        _tag(axes, label)
+    if pixel_size_um is not None:
+        _scale_bar(grid[0, 0], pixel_size_um, width, height)
+    return figure
+
+
+def network_figure(network: keras.Model) -> Figure:
+    """Figure 4: the network, drawn from the Keras model itself.
+
+    Feature maps are stacks of rectangles whose sides shrink with the logarithm of their size,
+    dense layers are columns of units.
+
+    Parameters
+    ----------
+    network
+        A sequence of layers; whatever layers it has are drawn.
+    """
+    drawn = [layer for layer in network.layers if type(layer).__name__ != "InputLayer"]
+    shapes = [tuple(network.input_shape[1:])] + [tuple(layer.output.shape[1:]) for layer in drawn]
+    names = ["Input"] + [type(layer).__name__ for layer in drawn]
+    details = [""] + [_layer_detail(layer) for layer in drawn]
+    figure = Figure(figsize=(11, 4.0))
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0.005, 0.0, 0.99, 1.0))
+    position = 0.0
+    tallest = np.log2(shapes[0][0])
+    for number, (shape, name, detail) in enumerate(zip(shapes, names, details, strict=True)):
+        size = _draw_stack(axes, position, shape, float(tallest))
+        middle = position + size / 2
+        axes.text(middle, -0.68, _SHORT_NAMES.get(name, name), ha="center", va="top", fontsize=9)
+        axes.text(middle, -0.83, detail, ha="center", va="top", fontsize=8, color="#666666")
+        axes.text(middle, 0.66, _shape_text(shape), ha="center", va="bottom", fontsize=8.5)
+        if number + 1 < len(shapes):
+            axes.add_patch(_arrow((position + size + 0.03, 0), (position + size + 0.2, 0)))
+        position += size + 0.23
+    axes.set(xlim=(-0.08, position - 0.15), ylim=(-1.15, 0.95))
+    axes.set_axis_off()
+    return figure
+
+
+def held_out_figure(
+    results: pd.DataFrame, predictions: pd.DataFrame, published: pd.DataFrame | None
+) -> Figure:
+    """Figure 5: predictions of the training micrographs and of the one that was held out.
+
+    Parameters
+    ----------
+    results
+        Of `leave_one_formulation_out`, one held-out formulation and one training set only.
+    predictions
+        The held-out predictions among them that count, see `held_out_predictions`.
+    published
+        Row of `published.candidates` for the held-out formulation, or None.
+    """
+    figure = Figure(figsize=(6.4, 5.4))
+    axes = figure.subplots()
+    train = results[results["role"] == "train"]
+    _parity_line(axes, pd.concat([train, predictions]), published)
+    for frame, colour, marker, label in (
+        (train, _REPRODUCED, "o", "training"),
+        (predictions, _HELD_OUT, "s", f"held out ({predictions['held_out'].iloc[0]})"),
+    ):
+        summary = _over_seeds(frame)
+        _whiskers(axes, summary, colour, marker, f"{label}, median and range")
+    if published is not None:
+        _draw_candidates(axes, published)
+    axes.legend(loc="upper left", fontsize=9)
+    return figure
+
+
+def parity_figure(predictions: pd.DataFrame, published: pd.DataFrame | None) -> Figure:
+    """Figures 6 and 8: held-out predictions against true values, and the errors of Table 2.
+
+    Parameters
+    ----------
+    predictions
+        Of `held_out_predictions`, one training set.
+    published
+        `published.candidates` of the same training set, or None.
+    """
+    figure = Figure(figsize=(11, 5.2))
+    parity, errors = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    _parity_line(parity, predictions, published)
+    names = list(dict.fromkeys(predictions["held_out"]))
+    colours = sns.color_palette("husl", len(names)).as_hex()
+    if published is not None:
+        _draw_candidates(parity, published.loc[published.index.isin(names)])
+    for number, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        own = predictions[predictions["held_out"] == name]
+        _whiskers(parity, _over_seeds(own), colour, _MARKERS[number % len(_MARKERS)], str(name))
+    handles, labels = parity.get_legend_handles_labels()
+    last = [number for number, label in enumerate(labels) if label not in names]
+    order = [*(number for number in range(len(labels)) if number not in last), *last]
+    parity.legend(
+        [handles[number] for number in order],
+        [labels[number] for number in order],
+        loc="upper left",
+        fontsize=9,
+        ncols=2,
+        title="held out",
+        alignment="left",
+    )
+    _draw_errors(errors, predictions, names, published)
+    return figure
+
+
+def augmentation_figure(images: Mapping[str, FloatImage | GreyImage]) -> Figure:
+    """Figure 7: an image and its copies, in a 2 × 2 grid.
+
+    Parameters
+    ----------
+    images
+        Title and image, shape (H, W) each, grey levels up to 255.
+    """
+    height, width = next(iter(images.values())).shape
+    figure = Figure(figsize=(8, 8 * height / width + 0.7))
+    for axes, (title, image) in zip(figure.subplots(2, 2).ravel(), images.items(), strict=True):
+        axes.imshow(image, **_GREY)
+        axes.set_title(title)
+        axes.set_axis_off()
+    return figure
+
+
+_SHORT_NAMES = {
+    "Conv2D": "convolution",
+    "MaxPooling2D": "max pooling",
+    "Flatten": "flatten",
+    "Dense": "dense",
+    "Dropout": "dropout",
+    "Input": "input",
+}
+
+
+def _layer_detail(layer: keras.Layer) -> str:
+    """Kernel, pool or rate of a layer, and its activation, read off the layer."""
+    settings = layer.get_config()
+    lines = []
+    for key in ("kernel_size", "pool_size"):
+        if key in settings:
+            lines.append("×".join(str(side) for side in settings[key]))
+    if "rate" in settings:
+        lines.append(f"{settings['rate']:.0%}")
+    activation = settings.get("activation")
+    if activation:
+        lines.append({"relu": "ReLU"}.get(activation, activation))
+    return "\n".join(lines)
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    if len(shape) == 1:
+        return f"{shape[0]}"
+    return f"{shape[1]}×{shape[0]}\n×{shape[2]}"
+
+
+def _draw_stack(axes: Axes, left: float, shape: tuple[int, ...], tallest: float) -> float:
+    """Draw a layer's output and return the width that it takes."""
+    if len(shape) == 1:
+        height = 1.1 * min(np.log2(shape[0] + 1) / 16, 1.0) + 0.06
+        axes.add_patch(
+            Rectangle(
+                (left, -height / 2), 0.09, height, facecolor="#d9a441", edgecolor=_INK, lw=0.7
+            )
+        )
+        return 0.09
+    height = 0.75 * float(np.log2(shape[0])) / tallest
+    width = height * 0.7
+    sheets = min(int(shape[2]), 16)
+    for sheet in range(sheets):
+        shift = 0.014 * (sheets - 1 - sheet)
+        axes.add_patch(
+            Rectangle(
+                (left + shift, -height / 2 + shift),
+                width,
+                height,
+                facecolor="#cfe0ee",
+                edgecolor=_INK,
+                lw=0.5,
+            )
+        )
+    return width + 0.014 * (sheets - 1)
+
+
+def _over_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Median, least and greatest prediction of each image over the seeds, 10⁻³ m² s⁻¹."""
+    grouped = predictions.groupby(["image", "true_km"], sort=False)["predicted_km"]
+    summary = grouped.agg(median="median", least="min", greatest="max").reset_index()
+    summary[["true_km", "median", "least", "greatest"]] *= 1e3
+    return summary
+
+
+def _whiskers(axes: Axes, summary: pd.DataFrame, colour: str, marker: str, label: str) -> None:
+    spread = [summary["median"] - summary["least"], summary["greatest"] - summary["median"]]
+    axes.errorbar(
+        summary["true_km"],
+        summary["median"],
+        yerr=np.array(spread),
+        fmt=marker,
+        color=colour,
+        markersize=7,
+        markeredgecolor="white",
+        markeredgewidth=0.6,
+        elinewidth=1.2,
+        capsize=3,
+        label=label,
+        zorder=3,
+    )
+
+
+def _parity_line(axes: Axes, predictions: pd.DataFrame, published: pd.DataFrame | None) -> None:
+    values = [predictions["true_km"].max(), predictions["predicted_km"].max()]
+    if published is not None:
+        values += [published["high_km"].max()]
+    top = 1.08e3 * max(values)
+    bottom = min(0.0, 1.05e3 * predictions["predicted_km"].min())
+    axes.plot([0, top], [0, top], color=_INK, linewidth=1, linestyle="--", zorder=1)
+    axes.set(xlim=(0, 1.1e3 * predictions["true_km"].max()), ylim=(bottom, top))
+    axes.set_xlabel(f"true {_K_M_LABEL}", fontsize=10)
+    axes.set_ylabel(f"predicted {_K_M_LABEL}", fontsize=10)
+
+
+def _draw_candidates(axes: Axes, published: pd.DataFrame) -> None:
+    """Both predictions that each unsigned published error allows, joined by a line."""
+    scaled = published * 1e3
+    axes.vlines(
+        scaled["true_km"], scaled["low_km"], scaled["high_km"], color="#bbbbbb", lw=1, zorder=1
+    )
+    for column in ("low_km", "high_km"):
+        axes.scatter(
+            scaled["true_km"],
+            scaled[column],
+            marker="d",
+            s=42,
+            facecolor="white",
+            edgecolor=_INK,
+            linewidth=1,
+            zorder=2,
+            label="published, sign not given" if column == "high_km" else None,
+        )
+
+
+def _draw_errors(
+    axes: Axes, predictions: pd.DataFrame, names: Sequence[str], published: pd.DataFrame | None
+) -> None:
+    by_seed = predictions.groupby(["held_out", "seed"])["relative_error"].mean().reset_index()
+    grouped = by_seed.groupby("held_out")["relative_error"]
+    summary = grouped.agg(["median", "min", "max"]).loc[list(names)] * 100
+    rows = np.arange(len(names))
+    axes.hlines(rows, summary["min"], summary["max"], color=_REPRODUCED, linewidth=1.6)
+    axes.plot(summary["median"], rows, "o", color=_REPRODUCED, label="reproduced, range of seeds")
+    if published is not None:
+        error = 100 * (published["high_km"] / published["true_km"] - 1).reindex(list(names))
+        axes.plot(error, rows, "d", markerfacecolor="white", color=_INK, label="published")
+    axes.set_xscale("log")
+    axes.set_yticks(rows, list(names))
+    axes.invert_yaxis()
+    axes.set_xlabel("relative error of the held-out formulation (%)", fontsize=10)
+    axes.grid(axis="x", color="#e6e6e6")
+    axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
+
+
+def _tag(axes: Axes, label: str) -> None:
+    axes.text(
+        0.03,
+        0.95,
+        label,
+        transform=axes.transAxes,
+        ha="left",
+        va="top",
+        fontsize=12,
+        fontweight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 3},
+    )
+
+
+def _scale_bar(axes: Axes, pixel_size_um: float, width: int, height: int) -> None:
+    """A bar of a round length, about a fifth of the image's width."""
+    target = 0.2 * width * pixel_size_um
+    decade = 10.0 ** np.floor(np.log10(target))
+    length = max(step * decade for step in (1, 2, 5) if step * decade <= target)
+    pixels = length / pixel_size_um
+    left, bottom = 0.94 * width - pixels, 0.93 * height
+    axes.add_patch(Rectangle((left, bottom), pixels, 0.018 * height, facecolor="white"))
+    text = f"{length:g} µm" if length >= 1 else f"{length * 1e3:g} nm"
+    label = axes.text(
+        left + pixels / 2, bottom - 0.02 * height, text, color="white", ha="center", va="bottom"
+    )
+    label.set_bbox({"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 2})
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float]) -> FancyArrowPatch:
+    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 11, "color": _INK}
+    return FancyArrowPatch(start, end, **style)

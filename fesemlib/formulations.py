@@ -1,0 +1,193 @@
+"""Formulations and their mass transfer coefficients: Table 1, or the rows of a manifest."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["SOLUTES", "ManifestError", "parse_composition", "read_manifest", "table1"]
+
+SOLUTES = ("dextran", "mannitol", "PVP")
+
+# Table 1: composition in mass %, k_m in m² s⁻¹, standard deviation in % of k_m.
+_TABLE_1 = (
+    ("A", "5% dextran", 1.9e-3, 2.3),
+    ("B", "2.5% dextran + 2.5% mannitol", 1.1e-3, 9.3),
+    ("C", "4% dextran + 1% mannitol", 1.4e-3, 4.5),
+    ("D", "1% dextran + 4% mannitol", 1.0e-3, 4.4),
+    ("E", "2.5% mannitol + 2.5% PVP", 9.3e-4, 8.2),
+    ("F", "5% PVP", 9.4e-4, 8.9),
+    ("G", "4% mannitol + 1% PVP", 9.6e-4, 9.3),
+    ("H", "1% mannitol + 4% PVP", 9.3e-4, 3.5),
+    ("I", "10% mannitol", 2.8e-4, 8.7),
+)
+
+_REQUIRED_COLUMNS = ("formulation", "image", "k_m")
+_FEWEST_FORMULATIONS = 3
+
+
+class ManifestError(ValueError):
+    """A manifest is missing, malformed or holds values that cannot be used."""
+
+
+def table1() -> pd.DataFrame:
+    """Table 1 of the paper: the nine formulations with their mass transfer coefficients.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by formulation (A–I), with columns ``composition`` (as printed), ``dextran``,
+        ``mannitol`` and ``PVP`` (mass %), ``k_m`` (m² s⁻¹) and ``std_percent`` (standard deviation
+        of k_m over the vials with thermocouples, % of k_m).
+
+    References
+    ----------
+    Marcato, Boccardo & Pisano, Processes 2025, 13, 365, Table 1.
+    """
+    table = pd.DataFrame(_TABLE_1, columns=["formulation", "composition", "k_m", "std_percent"])
+    fractions = pd.DataFrame(
+        [parse_composition(text) for text in table["composition"]], columns=list(SOLUTES)
+    )
+    table = pd.concat([table, fractions], axis=1).set_index("formulation")
+    return table[["composition", *SOLUTES, "k_m", "std_percent"]]
+
+
+def parse_composition(text: str) -> dict[str, float]:
+    """Read a composition such as ``"2.5% dextran + 2.5% mannitol"``.
+
+    Parameters
+    ----------
+    text
+        Mass percentages and solutes, joined by ``+``.
+
+    Returns
+    -------
+    dict
+        Mass % of every solute in `SOLUTES`, zero for those that are absent.
+
+    Raises
+    ------
+    ValueError
+        When a part is not a percentage and one of the known solutes.
+    """
+    fractions = dict.fromkeys(SOLUTES, 0.0)
+    for part in text.split("+"):
+        match = re.fullmatch(r"\s*([0-9.]+)\s*%\s*(\S+)\s*", part)
+        if match is None or match[2] not in fractions:
+            raise ValueError(
+                f"composition {text!r}: {part.strip()!r} is not understood; "
+                f"write percentages of {', '.join(SOLUTES)}, as in '4% dextran + 1% mannitol'"
+            )
+        fractions[match[2]] = float(match[1])
+    return fractions
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Read a manifest: which micrograph shows which formulation, and its k_m.
+
+    Parameters
+    ----------
+    path
+        A CSV file with the columns ``formulation``, ``image`` (path relative to the CSV) and
+        ``k_m`` (m² s⁻¹), and optionally ``composition`` (in words) and ``std_percent`` (%).
+        A formulation may have several rows, one for each of its micrographs, with the same k_m.
+
+    Returns
+    -------
+    DataFrame
+        One row for each micrograph, with the columns above; what the manifest leaves out is
+        missing (NaN).
+
+    Raises
+    ------
+    ManifestError
+        When the file cannot be read, a column is missing, a row is repeated, a k_m is not a
+        positive number, or fewer than three formulations are listed.
+    """
+    table = _read_csv(path)
+    missing = [column for column in _REQUIRED_COLUMNS if column not in table.columns]
+    if missing:
+        raise ManifestError(
+            f"{path}: column {', '.join(missing)} is missing, the file has "
+            f"{', '.join(table.columns)}; the first line must name {', '.join(_REQUIRED_COLUMNS)}"
+        )
+    _check_filled(table, path)
+    table["k_m"] = _positive_numbers(table["k_m"], path)
+    _check_repetitions(table, path)
+    if table["formulation"].nunique() < _FEWEST_FORMULATIONS:
+        raise ManifestError(
+            f"{path}: {table['formulation'].nunique()} formulation(s); leaving one out needs at "
+            f"least {_FEWEST_FORMULATIONS}: add micrographs of other formulations"
+        )
+    return _with_optional_columns(table, path)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise ManifestError(
+            f"{path}: no such manifest (looked for {path.resolve()}); "
+            "give the path of a CSV file, or 'synthetic'"
+        )
+    try:
+        table = pd.read_csv(path, dtype=str, skipinitialspace=True, skip_blank_lines=False)
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path}: cannot be read as CSV: {error}") from error
+    table = table.dropna(how="all").rename(columns=str.strip)  # rows: blank lines
+    return pd.DataFrame({name: table[name].str.strip() for name in table.columns})
+
+
+def _check_filled(table: pd.DataFrame, path: Path) -> None:
+    for column in _REQUIRED_COLUMNS:
+        empty = table.index[table[column].isna() | (table[column] == "")]
+        if not empty.empty:
+            raise ManifestError(
+                f"{path}: row {_row(empty[0])} has no {column}; fill it in or delete the row"
+            )
+
+
+def _positive_numbers(values: pd.Series[str], path: Path) -> pd.Series[float]:
+    numbers = pd.to_numeric(values, errors="coerce")
+    bad = numbers.index[~(np.isfinite(numbers) & (numbers > 0))]
+    if not bad.empty:
+        raise ManifestError(
+            f"{path}: row {_row(bad[0])}: {values.name} = {values[bad[0]]!r} is not a positive "
+            "number; give it in m² s⁻¹, as in 1.4e-3"
+        )
+    return numbers
+
+
+def _check_repetitions(table: pd.DataFrame, path: Path) -> None:
+    repeated = table.index[table.duplicated("image")]
+    if not repeated.empty:
+        raise ManifestError(
+            f"{path}: row {_row(repeated[0])} lists {table['image'][repeated[0]]} again; "
+            "a micrograph must stand there once, or it would be trained and tested on"
+        )
+    for formulation, values in table.groupby("formulation")["k_m"]:
+        if (values != values.iloc[0]).any():
+            raise ManifestError(
+                f"{path}: formulation {formulation} has the k_m "
+                f"{', '.join(f'{value:g}' for value in values.unique())} m² s⁻¹; give one value "
+                "for a formulation, in all of its rows"
+            )
+
+
+def _with_optional_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    table = table.reindex(columns=[*_REQUIRED_COLUMNS, "composition", "std_percent"])
+    given = table["std_percent"].notna()
+    spread = pd.to_numeric(table["std_percent"], errors="coerce")
+    bad = spread.index[given & ~(np.isfinite(spread) & (spread >= 0))]
+    if not bad.empty:
+        raise ManifestError(
+            f"{path}: row {_row(bad[0])}: std_percent = {table['std_percent'][bad[0]]!r} is not a "
+            "number of percent; correct it or leave it empty"
+        )
+    return table.assign(std_percent=spread)
+
+
+def _row(index: int) -> int:
+    """The line of the file in which a row stands: the header is line 1."""
+    return int(index) + 2

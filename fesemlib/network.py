@@ -1,0 +1,145 @@
+"""The convolutional network of Section 4.1."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["FILTERS", "HIDDEN_UNITS", "build_network", "layer_table", "load_tensorflow"]
+
+FILTERS = (4, 8, 16)
+HIDDEN_UNITS = 10
+
+
+@cache
+def load_tensorflow() -> Any:
+    """Import TensorFlow without the lines that it writes when it starts.
+
+    They reach stderr before any setting of TensorFlow's can stop them, so the file descriptor is
+    turned away while it is imported. Errors are raised as ever.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import tensorflow
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+    tensorflow.get_logger().setLevel("ERROR")
+    return tensorflow
+
+
+def build_network(
+    input_shape: tuple[int, int],
+    padding: str = "same",
+    dropout_rate: float = 0.5,
+    dropout_position: str = "dense",
+    initializer: str = "glorot_uniform",
+    seed: int = 0,
+) -> keras.Model:
+    """Build the paper's network.
+
+    Three blocks of a 3 × 3 convolution with ReLU (4, 8, 16 filters) and 2 × 2 max pooling, then
+    a dense layer of ten ReLU units and a single linear unit.
+
+    Parameters
+    ----------
+    input_shape
+        Shape (H, W) of the input images in px; one grey channel is added.
+    padding
+        ``"same"`` or ``"valid"``, for the convolutions.
+    dropout_rate
+        Share of units that are dropped in training.
+    dropout_position
+        ``"dense"``: after the dense layer of ten units; ``"flatten"``: after flattening.
+    initializer
+        Keras' name of the initial distribution of all weights.
+    seed
+        Seed of the initial weights and of the dropout.
+
+    Returns
+    -------
+    keras.Model
+        Not compiled; maps (n, H, W, 1) to (n, 1).
+
+    Raises
+    ------
+    ValueError
+        When the images are too small for three blocks.
+
+    References
+    ----------
+    Section 4.1 and Figure 4.
+    """
+    keras = load_tensorflow().keras
+    layers = keras.layers
+    if min(input_shape) < 22:
+        raise ValueError(
+            f"input of {input_shape[1]}×{input_shape[0]} px: three convolutions with pooling "
+            "need at least 22 px on both sides; raise input_width"
+        )
+
+    def initial(number: int) -> Any:
+        configuration = {"class_name": initializer, "config": {"seed": seed + number}}
+        return keras.initializers.get(configuration)
+
+    dropout = layers.Dropout(dropout_rate, seed=seed, name="dropout")
+    network = keras.Sequential([keras.Input((*input_shape, 1))], name="paper_network")
+    for number, filters in enumerate(FILTERS, start=1):
+        network.add(
+            layers.Conv2D(
+                filters,
+                kernel_size=3,
+                padding=padding,
+                activation="relu",
+                kernel_initializer=initial(number),
+                name=f"convolution_{number}",
+            )
+        )
+        network.add(layers.MaxPooling2D(pool_size=2, name=f"pooling_{number}"))
+    network.add(layers.Flatten(name="flatten"))
+    if dropout_position == "flatten":
+        network.add(dropout)
+    network.add(
+        layers.Dense(HIDDEN_UNITS, activation="relu", kernel_initializer=initial(4), name="dense")
+    )
+    if dropout_position == "dense":
+        network.add(dropout)
+    network.add(layers.Dense(1, kernel_initializer=initial(5), name="k_m"))
+    return network
+
+
+def layer_table(network: keras.Model) -> pd.DataFrame:
+    """The layers of a network: type, shape of the output, number of parameters.
+
+    Parameters
+    ----------
+    network
+        Any network whose layers have one output each.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by the layers' names: ``type``, ``output`` (height × width × channels, or units)
+        and ``parameters``.
+    """
+    rows = {
+        layer.name: {
+            "type": type(layer).__name__,
+            "output": " × ".join(str(side) for side in layer.output.shape[1:]),
+            "parameters": layer.count_params(),
+        }
+        for layer in network.layers
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("layer")

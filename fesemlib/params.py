@@ -1,0 +1,313 @@
+"""Every knob of the analysis: its name, unit, default and bounds, and where the paper says so.
+
+The notebooks declare the parameters they use in their first cell, papermill injects the values
+of a parameter file after it, and :meth:`Parameters.from_namespace` collects and checks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+__all__ = ["ParameterError", "Parameters", "parameter_table", "read_parameters"]
+
+SYNTHETIC = "synthetic"
+
+
+class ParameterError(ValueError):
+    """A parameter is unknown, of the wrong type or out of bounds."""
+
+
+def _knob(default: Any, description: str, source: str, unit: str = "", **bounds: Any) -> Any:
+    """A field of `Parameters` with what the book's table of parameters shows of it."""
+    return Field(
+        default=default,
+        description=description,
+        json_schema_extra={"unit": unit, "source": source},
+        **bounds,
+    )
+
+
+class Parameters(BaseModel):
+    """The parameters of one analysis; the defaults are the paper's, except for size and effort.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        For an unknown name, a wrong type or a value out of bounds. Use `read_parameters` or
+        `from_namespace` for an error that names the file.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str = _knob(
+        SYNTHETIC,
+        "`synthetic` for the stand-in micrographs, or the path of a manifest (CSV)",
+        "Section 2",
+        min_length=1,
+    )
+    synthetic_seed: int = _knob(0, "seed of the stand-in micrographs", "this book", ge=0)
+    crop: Literal["auto", "none"] | int = _knob(
+        "auto",
+        "rows kept of each micrograph: `auto` cuts the instrument's data bar off, `none` keeps "
+        "every row, a number keeps that many rows from the top",
+        "this book",
+        unit="px",
+    )
+    check_pixel_size: bool = _knob(
+        True, "refuse micrographs whose known pixel sizes differ by more than 1 %", "Section 2"
+    )
+    example_formulation: str = _knob(
+        "C",
+        "formulation shown in Figures 2 and 7 (the first one, if the data set lacks it)",
+        "Figures 2 and 7",
+    )
+    held_out_example: str = _knob(
+        "B",
+        "formulation held out in Figure 5 (the first one, if the data set lacks it)",
+        "Figure 5",
+    )
+
+    background_radius_px: float = _knob(
+        50.0,
+        "radius of the rolling ball on the full-size micrograph",
+        "Section 3",
+        unit="px",
+        ge=1.0,
+        le=500.0,
+    )
+    light_background: bool = _knob(
+        True, "the background is lighter than the features (ImageJ's preset)", "not stated"
+    )
+    smooth_background: bool = _knob(
+        True, "average 3 × 3 px before the ball rolls (ImageJ's preset)", "not stated"
+    )
+    equalization: Literal["classic", "imagej", "none"] = _knob(
+        "classic",
+        "histogram equalisation: `classic` linearises the cumulative distribution, `imagej` "
+        "weights counts by their square root, `none` leaves it out",
+        "Section 3",
+    )
+    input_width: int = _knob(
+        128,
+        "width of the network's input; the height follows from the micrograph's shape",
+        "Section 2: 2048",
+        unit="px",
+        ge=16,
+        le=8192,
+    )
+
+    padding: Literal["same", "valid"] = _knob("same", "padding of the convolutions", "not stated")
+    dropout_rate: float = _knob(0.5, "share of units dropped", "Section 4.1", ge=0.0, lt=1.0)
+    dropout_position: Literal["dense", "flatten"] = _knob(
+        "dense",
+        "dropout acts after the dense layer of ten units, or after flattening",
+        "not stated",
+    )
+    initializer: Literal["glorot_uniform", "he_normal"] = _knob(
+        "glorot_uniform", "initial weights", "not stated"
+    )
+    target: Literal["minmax", "raw", "zscore", "log10"] = _knob(
+        "minmax",
+        "scale on which the network learns k_m, with the statistics of the training fold only",
+        "not stated",
+    )
+
+    epochs: int = _knob(
+        30, "passes over the training set, the same for every fold", "not stated", ge=1, le=100_000
+    )
+    learning_rate: float = _knob(
+        1.0e-4, "Adam's initial learning rate", "Section 4.1", gt=0.0, le=1.0
+    )
+    batch_size: int = _knob(
+        16, "images in one training step", "Section 4.1", unit="images", ge=1, le=1024
+    )
+    first_seed: int = _knob(0, "the first seed of the repeated trainings", "this book", ge=0)
+    number_of_seeds: int = _knob(
+        1,
+        "how many trainings, each from its own seed, repeat every fold",
+        "this book",
+        ge=1,
+        le=100,
+    )
+    model_selection: Literal["last", "best_on_held_out"] = _knob(
+        "last",
+        "epoch whose prediction counts: the last, or the one that happens to suit the held-out "
+        "micrograph best, which is no honest estimate of the error",
+        "not stated",
+    )
+
+    parallel_jobs: int = _knob(
+        0,
+        "folds trained side by side, 0 for one on each core; no influence on the numbers",
+        "this book",
+        ge=0,
+        le=1024,
+    )
+    results: str = _knob(
+        "",
+        "folder for tables and figures; empty for `build/explore/results` of the checkout",
+        "this book",
+    )
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the micrographs are stand-ins."""
+        return self.dataset == SYNTHETIC
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the repeated trainings."""
+        return tuple(range(self.first_seed, self.first_seed + self.number_of_seeds))
+
+    @classmethod
+    def from_namespace(cls, namespace: Mapping[str, object]) -> Parameters:
+        """Collect the parameters found in a notebook's namespace.
+
+        Parameters
+        ----------
+        namespace
+            Usually ``globals()``; names that are no parameters are passed over.
+
+        Raises
+        ------
+        ParameterError
+            When a value is of the wrong type or out of bounds.
+        """
+        known = {name: namespace[name] for name in cls.model_fields if name in namespace}
+        return _validated(known, "the notebook's parameters")
+
+
+def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = None) -> Parameters:
+    """Read and check a parameter file.
+
+    A relative `dataset` in the file is resolved against the file's folder, one in `overrides`
+    against the working directory.
+
+    Parameters
+    ----------
+    path
+        A YAML file with a mapping of parameter names to values.
+    overrides
+        Values that replace those of the file.
+
+    Raises
+    ------
+    ParameterError
+        When the file is missing or not a mapping, or a parameter is unknown, of the wrong type
+        or out of bounds. The message names the file, the parameter and what is allowed.
+    """
+    path = Path(path)
+    values = _read_mapping(path)
+    overrides = dict(overrides or {})
+    for source, folder in ((values, path.parent), (overrides, Path.cwd())):
+        dataset = source.get("dataset")
+        if isinstance(dataset, str) and dataset not in ("", SYNTHETIC):
+            source["dataset"] = str((folder / dataset).resolve())
+    return _validated({**values, **overrides}, str(path))
+
+
+def parameter_table() -> pd.DataFrame:
+    """Every parameter with its default, allowed values, unit, meaning and source.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``parameter, default, allowed, unit, meaning, source``, one row each.
+    """
+    rows = []
+    for name, field in Parameters.model_fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict)
+        rows.append(
+            {
+                "parameter": name,
+                "default": field.default,
+                "allowed": _allowed(name),
+                "unit": extra["unit"],
+                "meaning": field.description,
+                "source": extra["source"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParameterError(
+            f"{path}: no such parameter file (looked in {path.resolve().parent}); "
+            "give the path of a .yml file, for instance params/book.yml"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParameterError(
+            f"{path}: not a readable YAML file: {error}; it should hold lines like 'epochs: 100'"
+        ) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ParameterError(
+            f"{path}: holds a {type(content).__name__}, not a mapping; "
+            "write one 'name: value' a line"
+        )
+    return {str(name): value for name, value in content.items()}
+
+
+def _validated(values: Mapping[str, object], origin: str) -> Parameters:
+    """`Parameters` of these values, or one `ParameterError` that lists all that is wrong."""
+    try:
+        return Parameters.model_validate(values, strict=True)
+    except ValidationError as error:
+        problems: dict[str, str] = {}
+        for detail in error.errors():
+            name = str(detail["loc"][0])
+            problems.setdefault(name, _problem(name, detail["type"], values.get(name)))
+    raise ParameterError(f"{origin}: " + "; ".join(problems.values()))
+
+
+def _problem(name: str, kind: str, value: object) -> str:
+    if kind == "extra_forbidden":
+        return f"unknown parameter {name!r}; known are {', '.join(Parameters.model_fields)}"
+    hint = ""
+    if isinstance(value, str) and _is_number(value):
+        hint = " (YAML reads it as text: write a point, as in 1.0e-3, and no quotes)"
+    return f"{name} = {value!r} is not allowed{hint}; allowed: {_allowed(name)}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _allowed(name: str) -> str:
+    """The allowed values of a parameter in words, read off the model's own JSON schema."""
+    schema = Parameters.model_json_schema()["properties"][name]
+    return " or ".join(_allowed_by(part) for part in schema.get("anyOf", [schema]))
+
+
+def _allowed_by(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(str(value) for value in schema["enum"])
+    if schema["type"] in ("string", "boolean"):
+        return {"string": "text", "boolean": "true or false"}[schema["type"]]
+    bounds = [
+        f"{symbol} {schema[key]:g}"
+        for key, symbol in (
+            ("minimum", "≥"),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "≤"),
+            ("exclusiveMaximum", "<"),
+        )
+        if key in schema
+    ]
+    kind = {"integer": "whole number", "number": "number"}[schema["type"]]
+    return " ".join([kind, " and ".join(bounds)]).strip()

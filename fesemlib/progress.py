@@ -1,0 +1,168 @@
+"""Tell whoever is watching how far a long computation has come.
+
+The same call serves three watchers: `fesem book` polls a small file, JupyterLab shows a line under
+the running cell and removes it at the end, a terminal shows one overwritten line. Without a watcher
+nothing is written, so that no executed notebook carries the remains of a progress bar.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fesemlib.storage import write_atomically
+
+__all__ = ["PROGRESS_FILE", "Progress", "duration", "progress", "read_progress"]
+
+PROGRESS_FILE = "FESEM_PROGRESS"
+"""The environment variable that names the file which `fesem book` polls."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a computation has come.
+
+    Attributes
+    ----------
+    done, total
+        Steps, in the unit that `what` names.
+    what
+        Name of the steps, in the plural.
+    seconds_left
+        Estimate at the time of the last step, or None before the first one.
+    """
+
+    done: int
+    total: int
+    what: str
+    seconds_left: float | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.done} of {self.total} {self.what}"
+        if self.seconds_left is None or self.done == self.total:
+            return text
+        return f"{text} · {duration(self.seconds_left)} left"
+
+
+@contextmanager
+def progress(total: int, what: str = "folds", done: int = 0) -> Iterator[Callable[[], None]]:
+    """Report a computation of known length to whoever is watching.
+
+    Parameters
+    ----------
+    total
+        Number of steps.
+    what
+        Name of the steps, in the plural.
+    done
+        Steps that were done beforehand and cost no time now; they do not enter the estimate of the
+        time left.
+
+    Yields
+    ------
+    callable
+        To be called after each step, from the process that opened the context.
+    """
+    start = time.monotonic()
+    state = Progress(done, total, what)
+    with _watcher() as show:
+
+        def advance() -> None:
+            nonlocal state
+            steps = state.done + 1
+            left = (time.monotonic() - start) / (steps - done) * (total - steps)
+            state = Progress(steps, total, what, left)
+            show(state)
+
+        show(state)
+        yield advance
+
+
+def read_progress(path: Path) -> Progress | None:
+    """The latest report in a progress file, or None when there is none.
+
+    The time left is counted down from the moment of the report.
+    """
+    try:
+        state = Progress(**json.loads(path.read_text(encoding="utf-8")))
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    if state.seconds_left is None:
+        return state
+    return Progress(state.done, state.total, state.what, max(state.seconds_left - age, 0.0))
+
+
+def duration(seconds: float) -> str:
+    """A duration as coarse as a reader wants it: ``"40 s"``, ``"3 min"``, ``"2 h 5 min"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+_Show = Callable[[Progress], None]
+
+
+def _watcher() -> AbstractContextManager[_Show]:
+    """The way to whoever is watching."""
+    if PROGRESS_FILE in os.environ:
+        return _into_file(Path(os.environ[PROGRESS_FILE]))
+    if _in_live_notebook():
+        return _below_cell()
+    if sys.stderr.isatty():
+        return _on_terminal()
+    return nullcontext(lambda _: None)
+
+
+@contextmanager
+def _into_file(path: Path) -> Iterator[_Show]:
+    def show(state: Progress) -> None:
+        write_atomically(path, lambda unfinished: unfinished.write_text(json.dumps(asdict(state))))
+
+    try:
+        yield show
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _below_cell() -> Iterator[_Show]:
+    from IPython.display import display
+
+    def as_text(text: str) -> dict[str, str]:
+        return {"text/plain": text}
+
+    handle = display(as_text(""), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+    try:
+        yield lambda state: handle.update(as_text(str(state)), raw=True)
+    finally:
+        handle.update(as_text(""), raw=True)
+
+
+@contextmanager
+def _on_terminal() -> Iterator[_Show]:
+    def write(text: str) -> None:
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield lambda state: write(str(state))
+    finally:
+        write("")
+
+
+def _in_live_notebook() -> bool:
+    """Whether a person sits in front of this kernel: papermill and nbval never answer a prompt."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return bool(getattr(getattr(get_ipython(), "kernel", None), "_allow_stdin", False))

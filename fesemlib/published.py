@@ -1,0 +1,83 @@
+"""The paper's own numbers, each with the table or figure that it stands in.
+
+Marcato, Boccardo & Pisano, "Enhancing Mass Transfer Coefficient Prediction from Field Emission
+Scanning Electron Microscope Images Through Convolutional Neural Networks and Data Augmentation
+Techniques", Processes 13 (2025) 365, https://doi.org/10.3390/pr13020365.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from fesemlib.formulations import table1
+
+__all__ = ["PREDICTION_TIME", "TRAINING_TIME_HOURS", "candidates", "concerns", "table2"]
+
+# Section 4.1: "approximately 5 h on a GPU"; a prediction takes "order of seconds".
+TRAINING_TIME_HOURS = 5.0
+PREDICTION_TIME = "seconds"
+
+# Table 2: formulation, relative error with the original and with the augmented training set.
+_TABLE_2 = {
+    "A": (5.99e-1, 5.66e-1),
+    "B": (1.29e-1, 7.92e-4),
+    "C": (5.36e-1, 2.12e-1),
+    "D": (2.2e-3, 1.55e-3),
+    "E": (5.66e-3, 9.00e-4),
+    "F": (3.78e-5, 1.93e-4),
+    "G": (5.80e-4, 4.52e-4),
+    "H": (6.92e-2, 4.490e-2),
+    "I": (2.67, 1.92),
+}
+
+
+def table2() -> pd.DataFrame:
+    """Table 2: the published relative errors of the held-out formulations.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by formulation (A–I), columns ``original`` and ``augmented``; unsigned fractions.
+    """
+    return pd.DataFrame.from_dict(_TABLE_2, orient="index", columns=["original", "augmented"])
+
+
+def candidates(training_set: str) -> pd.DataFrame:
+    """The k_m that the published errors allow.
+
+    Table 2 gives no signs and no predictions, so that each error stands for two predictions,
+    k_m (1 + e) and k_m (1 − e). A negative k_m is left out: it has no physical meaning, although
+    nothing in the network forbids it.
+
+    Parameters
+    ----------
+    training_set
+        ``"original"`` or ``"augmented"``.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by formulation, columns ``true_km``, ``low_km`` (NaN where it would be negative)
+        and ``high_km``, m² s⁻¹.
+    """
+    k_m = table1()["k_m"]
+    error = table2()[training_set]
+    low = k_m * (1 - error)
+    return pd.DataFrame(
+        {"true_km": k_m, "low_km": low.where(low > 0), "high_km": k_m * (1 + error)}
+    )
+
+
+def concerns(formulations: pd.DataFrame) -> bool:
+    """Whether these are the paper's formulations, so that its numbers may stand beside ours.
+
+    Parameters
+    ----------
+    formulations
+        Indexed by formulation, with a column ``k_m`` in m² s⁻¹.
+    """
+    own = table1()["k_m"]
+    return set(formulations.index) <= set(own.index) and bool(
+        np.allclose(formulations["k_m"], own.loc[formulations.index], rtol=0.01)
+    )

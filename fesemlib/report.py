@@ -1,0 +1,306 @@
+"""What the notebooks hand to the book: glued numbers, files of results, and what the data are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
+
+from fesemlib import published
+from fesemlib.dataset import Dataset
+from fesemlib.formulations import SOLUTES, table1
+from fesemlib.params import Parameters
+from fesemlib.processing import input_shape
+from fesemlib.storage import build_folder, digest, writable, write_atomically
+from fesemlib.synthetic import cell_diameter, porosity, throat_diameter
+
+__all__ = [
+    "Banner",
+    "comparison",
+    "data_banner",
+    "glue",
+    "resolution",
+    "results_folder",
+    "save_figure",
+    "save_table",
+    "selection_banner",
+    "show_comparison",
+    "show_formulations",
+    "show_table",
+    "verdict",
+]
+
+# A feature narrower than two pixels cannot be told from its neighbours (sampling theorem).
+_PIXELS_TO_RESOLVE = 2
+
+
+class Banner:
+    """A sentence in a box, in JupyterLab and in the book.
+
+    Parameters
+    ----------
+    title, text
+        Plain text.
+    kind
+        Sphinx' name of the box: ``"warning"`` or ``"note"``.
+    """
+
+    def __init__(self, title: str, text: str, kind: str) -> None:
+        self.title, self.text, self.kind = title, text, kind
+
+    def __repr__(self) -> str:
+        return f"{self.title}: {self.text}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div class="admonition {self.kind} data-banner">'
+            f'<p class="admonition-title">{escape(self.title)}</p><p>{escape(self.text)}</p></div>'
+        )
+
+
+def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
+    """Say which micrographs the numbers of a page come from; for its top."""
+    height, width = dataset.shape
+    if dataset.synthetic:
+        return Banner(
+            "Synthetic data",
+            f"The {len(dataset.micrographs)} micrographs behind this page are computed, not "
+            f"measured ({width}×{height} px, seed {parameters.synthetic_seed}): the paper's are "
+            "not public. The k_m are the measured ones of Table 1. No number on this page says "
+            "anything about a real product.",
+            "warning",
+        )
+    return Banner(
+        "Your data",
+        f"The numbers on this page come from the {len(dataset.micrographs)} micrographs of "
+        f"{len(dataset.formulations)} formulations in {Path(parameters.dataset).name} "
+        f"({width}×{height} px after cropping).",
+        "note",
+    )
+
+
+def resolution(dataset: Dataset, parameters: Parameters) -> Banner:
+    """Say what the network's input size leaves to be seen."""
+    height, width = input_shape(dataset.shape, parameters.input_width)
+    text = f"The network sees {width}×{height} px"
+    if dataset.pixel_size_um is None:
+        return Banner("Resolution", f"{text}; the pixel size in µm is not known.", "note")
+    pixel = dataset.pixel_size_um * dataset.shape[1] / width
+    limit = _PIXELS_TO_RESOLVE * pixel
+    text += (
+        f", {pixel:.3g} µm a pixel: what is narrower than two pixels, {limit:.3g} µm, cannot be "
+        "told apart."
+    )
+    if dataset.synthetic:
+        text += _lost_cells(limit)
+    return Banner("Resolution", text, "note")
+
+
+def selection_banner(parameters: Parameters) -> Banner:
+    """Say which epoch's prediction counts, and loudly when the held-out image has chosen it."""
+    if parameters.model_selection == "last":
+        return Banner(
+            "Model selection",
+            f"All networks were trained for {parameters.epochs} epochs and predict with their last "
+            "weights; the held-out micrographs had no say in that.",
+            "note",
+        )
+    return Banner(
+        "Chosen on the held-out micrograph",
+        "The predictions on this page are those of the epoch that suits the held-out micrograph "
+        "best. For a new product nobody could make that choice: these errors are too small.",
+        "warning",
+    )
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """One sentence on how the reproduction compares with the paper.
+
+    Parameters
+    ----------
+    table
+        Of `comparison`, with both training sets.
+    """
+    if "augmented published" not in table:
+        return "These are not the paper's formulations, so that there is nothing to compare with."
+    mean = table.T["mean"]
+    sentences = []
+    for training_set in ("original", "augmented"):
+        ours = float(mean[f"{training_set} median"])
+        theirs = float(mean[f"{training_set} published"])
+        relation = "worse than" if ours > theirs else "not worse than"
+        sentences.append(
+            f"{_percent(ours)} % against {_percent(theirs)} % published for the {training_set} "
+            f"set, {relation} the paper"
+        )
+    return f"The mean errors are {' and '.join(sentences)}."
+
+
+def results_folder(parameters: Parameters) -> Path:
+    """The folder for tables and figures, made if it is missing.
+
+    Raises
+    ------
+    PermissionError
+        When it cannot be written to.
+    """
+    return writable(Path(parameters.results or build_folder() / "explore" / "results"))
+
+
+def save_figure(figure: Figure, name: str, parameters: Parameters) -> Figure:
+    """Keep a figure as SVG among the results and hand it back for display.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    name
+        File name without suffix, for instance ``figure_2``.
+    parameters
+        `results` is used.
+    """
+    path = results_folder(parameters) / f"{name}.svg"
+    write_atomically(path, lambda unfinished: figure.savefig(unfinished, bbox_inches="tight"))
+    return figure
+
+
+def save_table(table: pd.DataFrame, name: str, parameters: Parameters) -> pd.DataFrame:
+    """Keep a table as CSV among the results and hand it back; see `save_figure`."""
+    path = results_folder(parameters) / f"{name}.csv"
+    index = table.index.name is not None
+    write_atomically(path, lambda unfinished: table.to_csv(unfinished, index=index))
+    return table
+
+
+def glue(name: str, value: float | str) -> None:
+    """Keep a number or a text under a name, for the prose of any page.
+
+    Parameters
+    ----------
+    name
+        Used in the pages as ``{glue:text}`/notebooks/page.ipynb::name:.2f` ``.
+    value
+        A text, or a number; NumPy's numbers become Python's, which format as expected.
+    """
+    from myst_nb import glue as keep
+
+    keep(name, value if isinstance(value, str | int) else float(value), display=False)
+
+
+def _lost_cells(limit_um: float) -> str:
+    """Which stand-ins have cells below this size, in a sentence."""
+    table = table1()
+    solids = table[list(SOLUTES)].sum(axis=1)
+    diameters = {
+        name: 1e6 * cell_diameter(throat_diameter(table["k_m"][name], porosity(solids[name])))
+        for name in table.index
+    }
+    lost = [name for name, diameter in diameters.items() if diameter < limit_um]
+    sizes = f"{min(diameters.values()):.0f} to {max(diameters.values()):.0f} µm"
+    if not lost:
+        return f" The cells of all formulations, {sizes} across, are wider than that."
+    return f" Of the cells, {sizes} across, those of {', '.join(lost)} are narrower than that."
+
+
+def comparison(errors: Mapping[str, pd.DataFrame], formulations: pd.DataFrame) -> pd.DataFrame:
+    """Table 2: the errors of the held-out formulations beside the published ones.
+
+    Parameters
+    ----------
+    errors
+        Training set and its `held_out_errors`.
+    formulations
+        Of the data set; the published errors stand beside ours only where `published.concerns`
+        them.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by formulation, with a last row ``mean``; for each training set the columns
+        ``{set} published``, ``{set} median``, ``{set} least``, ``{set} greatest`` (over the seeds)
+        and ``{set} difference`` (median − published); unsigned fractions of the true k_m.
+    """
+    columns = {}
+    for training_set, own in errors.items():
+        if published.concerns(formulations):
+            columns[f"{training_set} published"] = published.table2()[training_set]
+        for statistic in own.columns:
+            columns[f"{training_set} {statistic}"] = own[statistic]
+    table = pd.DataFrame(columns).loc[list(formulations.index)]
+    table.loc["mean"] = table.mean()
+    for training_set in errors:
+        if f"{training_set} published" in table:
+            table[f"{training_set} difference"] = (
+                table[f"{training_set} median"] - table[f"{training_set} published"]
+            )
+    return table.rename_axis("formulation")
+
+
+def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
+    """`comparison` for the page: in %, grouped by training set, the range in one column."""
+    shown = {}
+    for name in table.columns:
+        training_set, statistic = name.split(" ")
+        if statistic == "greatest":
+            continue
+        if statistic == "least":
+            greatest = table[f"{training_set} greatest"]
+            shown[training_set, "range"] = [
+                f"{_percent(low)} – {_percent(high)}"
+                for low, high in zip(table[name], greatest, strict=True)
+            ]
+        else:
+            sign = statistic == "difference"
+            shown[training_set, statistic] = [_percent(value, sign) for value in table[name]]
+    frame = pd.DataFrame(shown, index=list(table.index))
+    ordered = [
+        (training_set, statistic)
+        for training_set in dict.fromkeys(name for name, _ in shown)
+        for statistic in ("published", "median", "range", "difference")
+        if (training_set, statistic) in shown
+    ]
+    return show_table(frame[ordered], caption)
+
+
+def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
+    """Table 1 for the page; what a manifest does not tell is left empty."""
+    shown = pd.DataFrame(
+        {
+            "composition": formulations["composition"].fillna(""),
+            "k_m (10⁻³ m² s⁻¹)": [f"{1e3 * value:.3g}" for value in formulations["k_m"]],
+            "std (%)": ["" if pd.isna(v) else f"{v:g}" for v in formulations["std_percent"]],
+        },
+        index=list(formulations.index),
+    )
+    return show_table(shown, caption)
+
+
+def show_table(table: pd.DataFrame, caption: str) -> Styler:
+    """A table with its caption, the same HTML whenever it is made.
+
+    Parameters
+    ----------
+    table
+        As it should appear; numbers are formatted by pandas.
+    caption
+        Plain text.
+    """
+    return (
+        table.style.set_caption(caption)
+        .set_uuid(digest(caption))
+        .set_table_styles(
+            [{"selector": "caption", "props": "caption-side: top; text-align: left;"}]
+        )
+    )
+
+
+def _percent(fraction: float, sign: bool = False) -> str:
+    """A fraction in percent with three significant digits, never in scientific notation."""
+    percent = 100 * fraction
+    decimals = 2 if percent == 0 else max(0, 2 - int(np.floor(np.log10(abs(percent)))))
+    return f"{percent:{'+' if sign else ''}.{decimals}f}"

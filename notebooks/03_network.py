@@ -1,0 +1,109 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The network
+#
+# A convolutional network reads an image through small windows. Each **convolution** slides a 3 × 3
+# window over the image and answers, at every place, how well what it sees matches a pattern; the
+# patterns, called filters, are what is learnt. A **rectified linear unit** (ReLU) keeps the
+# positive answers. **Max pooling** then keeps the strongest of every 2 × 2 answers, which halves both
+# sides. After three such blocks a handful of filters has looked at the image on three scales. What is
+# left is **flattened** into a long list of numbers and fed to a **dense** layer of ten units and a last one
+# that returns a single number: the prediction of $k_m$.
+
+# %% tags=["parameters"]
+dataset: str = "synthetic"  # or the path of a manifest
+synthetic_seed: int = 0
+crop: str = "auto"
+check_pixel_size: bool = True
+input_width: int = 128
+padding: str = "same"
+dropout_rate: float = 0.5
+dropout_position: str = "dense"
+initializer: str = "glorot_uniform"
+results: str = ""
+
+# %% tags=["hide-input"]
+from fesemlib import figures, report
+from fesemlib.dataset import load_dataset
+from fesemlib.network import build_network, layer_table
+from fesemlib.params import Parameters
+from fesemlib.processing import input_shape
+
+figures.use_style()
+parameters = Parameters.from_namespace(globals())
+data = load_dataset(parameters)
+report.data_banner(data, parameters)
+
+# %% [markdown]
+# The network is small by today's standards: 4, 8 and 16 filters. It is close to one that
+# {cite:t}`marcato2025` had used for porous media before. Its first weights are random. In training,
+# *dropout* switches off half of the ten units at random in each step, so that no single one is relied on
+# {cite}`srivastava2014`.
+
+# %%
+shape = input_shape(data.shape, parameters.input_width)
+network = build_network(
+    shape,
+    padding=parameters.padding,
+    dropout_rate=parameters.dropout_rate,
+    dropout_position=parameters.dropout_position,
+    initializer=parameters.initializer,
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-network", "caption": "Figure 4 of the paper: the architecture, drawn from the Keras model above. Numbers over the layers are width × height × channels of their output, or its number of units."}, "image": {"alt": "The layers of the network from left to right: stacks of feature maps that shrink, then dense layers"}}
+architecture = figures.network_figure(network)
+report.save_figure(architecture, "figure_4", parameters)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+layers = layer_table(network)
+layers
+
+# %% tags=["hide-cell"]
+report.save_table(layers, "layers", parameters)
+full_size = build_network(data.shape, padding=parameters.padding)
+convolutions = layers.loc[layers["type"] == "Conv2D", "parameters"].sum()
+report.glue("input_width", shape[1])
+report.glue("input_height", shape[0])
+report.glue("weights", network.count_params())
+report.glue("weights_of_convolutions", convolutions)
+report.glue("share_of_dense", 100 * layers.loc["dense", "parameters"] / network.count_params())
+report.glue("weights_at_full_size", full_size.count_params() / 1e6)
+
+# %% [markdown]
+# At {glue:text}`input_width` × {glue:text}`input_height` px the network has {glue:text}`weights:,d`
+# weights. Only {glue:text}`weights_of_convolutions:,d` of them belong to the convolutions. The dense layer
+# holds {glue:text}`share_of_dense:.1f` %, since each of its ten units has a weight of its own for every
+# number in the flattened list, that is for every *place* in the image; at the micrographs' full size there
+# would be {glue:text}`weights_at_full_size:.2f` million weights in all. Eight micrographs to learn from are few beside
+# that: many settings of the weights fit them, and training finds one.
+
+# %% tags=["hide-input"]
+report.resolution(data, parameters)
+
+# %% [markdown]
+# ## Training
+#
+# Training changes the weights step by step so that the mean squared error between predicted and true
+# $k_m$ falls. The steps are Adam's {cite}`kingma2015` with the paper's learning rate of 10⁻⁴, each
+# computed from up to 16 images, which here is all there are. Several choices are left open by
+# the paper. This book makes each of them a [parameter](../book/parameters) and starts from what is
+# usual; the most consequential are these:
+#
+# - $k_m$ is of the order of 10⁻³, too small a number for a network to start from. The network learns $k_m$ scaled
+#   to the range from 0 to 1 of its training set; the predictions are scaled back.
+# - The number of passes over the training set (*epochs*) is fixed beforehand and the same for all
+#   formulations. It is **not** chosen by looking at the micrograph that is to be predicted.
+# - The first weights, the dropout and the order of the images are random. Every training is therefore
+#   repeated from several *seeds*, and all are reported.
+#
+# Next: [leaving one formulation out](04_loocv_baseline).

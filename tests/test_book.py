@@ -1,0 +1,433 @@
+"""Executing, staging and rendering, with notebooks of a few lines in a checkout of their own."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from rich.console import Console
+
+import fesemlib.book
+import fesemlib.dataset
+from fesemlib.book import BookError, Profile, Stamp, build_book, execute_notebooks, stage_book
+from fesemlib.cli import main, parameter_value
+from fesemlib.params import Parameters
+from fesemlib.progress import PROGRESS_FILE, duration, progress, read_progress
+
+ROOT = Path(__file__).parent.parent
+QUIET = Console(file=Path(os.devnull).open("w"))  # noqa: SIM115
+
+FIRST = [
+    new_markdown_cell("# First\n\n$$k_m = \\frac{\\epsilon}{\\tau}\\boldsymbol{d}$$"),
+    new_code_cell(
+        'dataset: str = "synthetic"\nparallel_jobs: int = 0\nresults: str = ""',
+        metadata={"tags": ["parameters"]},
+    ),
+    new_code_cell(
+        "from pathlib import Path\n"
+        "from myst_nb import glue\n"
+        "from fesemlib.progress import progress\n"
+        'with progress(2, "folds") as advance:\n'
+        "    advance()\n"
+        'glue("answer", 42.0, display=False)\n'
+        'Path(results, "table.csv").write_text("42")'
+    ),
+]
+SECOND = [
+    new_markdown_cell("# Second\n\nGlued: {glue:text}`/notebooks/01_first.ipynb::answer:.1f`."),
+    new_code_cell("epochs: int = 7", metadata={"tags": ["parameters"]}),
+    new_code_cell("print('epochs:', epochs)\nassert epochs != 13, 'unlucky'"),
+]
+PAGES = {
+    "book/_toc.yml": (
+        "format: jb-book\nroot: book/introduction\nchapters:\n"
+        "  - file: notebooks/01_first\n  - file: notebooks/02_second\n"
+    ),
+    "book/introduction.md": (
+        "# Introduction\n\n```{include} parameters_table.md\n```\n\n"
+        "{cite:t}`marcato2025`\n\n```{bibliography}\n```\n"
+    ),
+    "params/test.yml": "epochs: 3\n",
+}
+
+
+def write_notebook(path: Path, cells: list[nbformat.NotebookNode]) -> None:
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell{number}"
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
+def make_checkout(root: Path) -> Path:
+    root.mkdir()
+    for name, text in PAGES.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    shutil.copy(ROOT / "_config.yml", root)
+    shutil.copy(ROOT / "book" / "references.bib", root / "book")
+    write_notebook(root / "notebooks" / "01_first.ipynb", FIRST)
+    write_notebook(root / "notebooks" / "02_second.ipynb", SECOND)
+    return root
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with two small notebooks, which `fesem book` takes for its own."""
+    root = make_checkout(tmp_path / "checkout")
+    monkeypatch.setattr(fesemlib.book, "checkout", lambda: root)
+    monkeypatch.setattr(fesemlib.book, "build_folder", lambda: root / "build")
+    monkeypatch.setattr(
+        fesemlib.dataset, "load_dataset", lambda _: SimpleNamespace(digest="the data")
+    )
+    return root
+
+
+@pytest.fixture
+def profile(checkout: Path) -> Profile:
+    return Profile(checkout, checkout / "build" / "test")
+
+
+def execute(profile: Profile, data: str = "the data", **parameters: object) -> list[str]:
+    """Execute what has changed; the names of the notebooks that were."""
+
+    def written() -> dict[str, int]:
+        stamps = [profile.stamp(path) for path in profile.notebooks]
+        return {path.stem: path.stat().st_mtime_ns for path in stamps if path.exists()}
+
+    before = written()
+    execute_notebooks(profile, Parameters(**parameters), data, QUIET)  # type: ignore[arg-type]
+    return [name for name, when in written().items() if before.get(name) != when]
+
+
+class TestExecution:
+    def test_executes_what_changed_and_nothing_else(self, profile: Profile) -> None:
+        assert execute(profile) == ["01_first", "02_second"]
+        assert execute(profile) == []
+        assert execute(profile, parallel_jobs=1) == []
+        assert execute(profile, epochs=8) == ["02_second"]
+        assert execute(profile, data="other data", epochs=8) == ["01_first", "02_second"]
+        (profile.results / "table.csv").unlink()
+        assert execute(profile, data="other data", epochs=8) == ["01_first"]
+        text = profile.notebooks[1].read_text().replace("unlucky", "ominous")
+        profile.notebooks[1].write_text(text)
+        assert execute(profile, data="other data", epochs=8) == ["02_second"]
+
+    def test_stamp_says_how_the_page_was_made(self, profile: Profile) -> None:
+        execute(profile, dataset="/somewhere/manifest.csv")
+        stamp = Stamp.read(profile.stamp(profile.notebooks[0]))
+        assert stamp is not None
+        assert stamp.parameters == {"dataset": "manifest.csv", "parallel_jobs": 0}
+        assert stamp.saved == ["table.csv"]
+        assert stamp.data == "the data"
+        assert "keras" in stamp.versions
+        assert "cores" in stamp.device
+
+    def test_progress_leaves_nothing_in_the_notebook(self, profile: Profile) -> None:
+        execute(profile)
+        first = nbformat.read(profile.executed(profile.notebooks[0]), as_version=4)
+        kinds = [output.output_type for output in first.cells[-1].outputs]
+        assert kinds == ["display_data", "execute_result"]  # the glued value and the last line
+
+    def test_failing_cell(self, profile: Profile) -> None:
+        execute(profile)
+        with pytest.raises(BookError) as caught:
+            execute(profile, epochs=13)
+        partial = profile.folder / "executed" / "02_second.partial.ipynb"
+        message = str(caught.value)
+        assert caught.value.exit_code == 1
+        assert partial.is_file()
+        for part in ("02_second.ipynb", "assert epochs != 13", "AssertionError: unlucky"):
+            assert part in message
+        assert str(partial) in message
+        assert "\x1b" not in message
+        assert not profile.stamp(profile.notebooks[1]).exists()
+        assert execute(profile) == ["02_second"]
+        assert not partial.exists()
+
+    def test_dead_kernel(self, profile: Profile) -> None:
+        write_notebook(profile.notebooks[0], [new_code_cell("import os\nos._exit(9)")])
+        with pytest.raises(BookError, match=r"01_first.*kernel"):
+            execute(profile)
+
+    def test_damaged_stamp_is_not_trusted(self, profile: Profile) -> None:
+        execute(profile)
+        stamp = profile.stamp(profile.notebooks[0])
+        stamp.write_text(stamp.read_text()[:50])
+        assert execute(profile) == ["01_first"]
+
+    def test_interruption(self, tmp_path: Path) -> None:
+        root = make_checkout(tmp_path / "checkout")
+        shutil.copytree(ROOT / "fesemlib", root / "fesemlib")
+        pid_file = root / "build" / "test" / "results" / "pid"
+        waiting = (
+            "import os, time\nfrom pathlib import Path\n"
+            'Path(results, "pid").write_text(str(os.getpid()))\ntime.sleep(60)'
+        )
+        write_notebook(root / "notebooks" / "01_first.ipynb", [FIRST[1], new_code_cell(waiting)])
+        run = (
+            "import sys, types, fesemlib.dataset\n"
+            "fesemlib.dataset.load_dataset = lambda _: types.SimpleNamespace(digest='')\n"
+            "from fesemlib.cli import main\n"
+            "sys.exit(main(['book', 'params/test.yml']))"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", run],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "interrupted" in errors
+        assert "Traceback" not in errors
+        assert not list(root.glob("build/test/executed/*.json"))
+        assert not (root / "build/test/executed/01_first.ipynb").exists()
+        wait_until(lambda: not is_running(int(pid_file.read_text())))
+
+
+def wait_until(condition: object, seconds: float = 30.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class TestStaging:
+    @pytest.fixture
+    def staged(self, profile: Profile) -> Profile:
+        execute(profile, dataset="/somewhere/manifest.csv")
+        stage_book(profile)
+        return profile
+
+    def test_mirrors_the_checkout(self, staged: Profile) -> None:
+        for name in PAGES:
+            assert (staged.stage / name).is_file() == name.startswith("book/")
+        assert (staged.stage / "_config.yml").is_file()
+
+    def test_pages_hold_provenance_and_no_local_path(self, staged: Profile) -> None:
+        text = (staged.stage / "notebooks" / "01_first.ipynb").read_text()
+        page = nbformat.reads(text, as_version=4)
+        nbformat.validate(page)
+        tags = [cell.metadata.get("tags", []) for cell in page.cells]
+        assert tags == [[], ["parameters", "remove-cell"], [], []]
+        assert "{dropdown} How this page was made" in page.cells[-1].source
+        assert "| `dataset` | `manifest.csv` |" in page.cells[-1].source
+        assert "/somewhere" not in text
+        assert str(staged.root) not in text
+        assert "papermill" not in page.metadata
+        assert all("papermill" not in cell.metadata for cell in page.cells)
+
+    def test_is_the_same_every_time(self, staged: Profile) -> None:
+        def tree() -> dict[str, bytes]:
+            files = [path for path in staged.stage.rglob("*") if path.is_file()]
+            return {str(path): path.read_bytes() for path in files}
+
+        before = tree()
+        (staged.stage / "book" / "left_over.md").touch()
+        stage_book(staged)
+        assert tree() == before
+
+    def test_table_of_parameters(self, staged: Profile) -> None:
+        lines = (staged.stage / "book" / "parameters_table.md").read_text().splitlines()
+        assert len(lines) == 2 + len(Parameters.model_fields)
+        row = next(line for line in lines if "`input_width`" in line)
+        for part in ("`128`", "≥ 16", "px", "Section 2"):
+            assert part in row
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A checkout whose book has been built once."""
+    root = make_checkout(tmp_path_factory.mktemp("built") / "checkout")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fesemlib.book, "checkout", lambda: root)
+        patch.setattr(fesemlib.book, "build_folder", lambda: root / "build")
+        patch.setattr(fesemlib.dataset, "load_dataset", lambda _: SimpleNamespace(digest=""))
+        index = build_book(root / "params" / "test.yml", console=QUIET)
+        assert index == root / "build" / "test" / "html" / "index.html"
+        yield root
+
+
+class TestRendering:
+    def test_pages(self, built: Path) -> None:
+        html = built / "build" / "test" / "html"
+        first = (html / "notebooks" / "01_first.html").read_text()
+        assert "How this page was made" in first
+        second = (html / "notebooks" / "02_second.html").read_text()
+        assert re.search(r"Glued: (<[^>]+>)?42\.0", second)
+        for page in html.rglob("*.html"):
+            text = page.read_text()
+            assert str(built) not in text
+            for remote in ('src="http', 'src="//', 'rel="stylesheet" href="http', "unpkg"):
+                assert remote not in text
+
+    def test_mathjax_is_pruned(self, built: Path) -> None:
+        mathjax = built / "build" / "test" / "html" / "_static" / "mathjax"
+        size = sum(path.stat().st_size for path in mathjax.rglob("*") if path.is_file())
+        assert (mathjax / "tex-chtml.js").is_file()
+        assert size < 4e6
+
+    def test_nothing_changed(self, built: Path) -> None:
+        index = built / "build" / "test" / "html" / "index.html"
+        before = index.stat().st_mtime_ns
+        build_book(built / "params" / "test.yml", console=QUIET)
+        assert index.stat().st_mtime_ns == before
+
+    def test_broken_page_fails_and_keeps_the_last_good_book(self, built: Path) -> None:
+        page = built / "book" / "introduction.md"
+        good = page.read_text()
+        page.write_text(good + "\n[gone](nowhere.md)\n")
+        with pytest.raises(BookError) as caught:
+            build_book(built / "params" / "test.yml", console=QUIET)
+        page.write_text(good)
+        assert caught.value.exit_code == 1
+        assert "book/introduction.md" in str(caught.value)
+        assert "nowhere.md" in str(caught.value)
+        assert "render.log" in str(caught.value)
+        index = built / "build" / "test" / "html" / "index.html"
+        assert index.is_file()
+        assert build_book(built / "params" / "test.yml", console=QUIET) == index
+
+    @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+    @pytest.mark.parametrize("page", ["index", "book/introduction", "notebooks/01_first"])
+    def test_opens_from_disk(self, built: Path, page: str, tmp_path: Path) -> None:
+        path = built / "build" / "test" / "html" / f"{page}.html"
+        options = [
+            "--headless --no-sandbox --disable-gpu --disable-background-networking",
+            "--disable-component-update --disable-sync --no-first-run --enable-logging=stderr",
+            f"--user-data-dir={tmp_path} --virtual-time-budget=5000 --dump-dom",
+        ]
+        command = ["chromium", *" ".join(options).split(), path.as_uri()]
+        browser = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        told = [line for line in browser.stderr.splitlines() if "CONSOLE" in line]
+        harmless = ("[PST]", "[togglebutton]")
+        assert [line for line in told if not any(mark in line for mark in harmless)] == []
+        assert ("<mjx-container" in browser.stdout) == (page == "notebooks/01_first")
+
+
+class TestBadInput:
+    def test_no_checkout(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(fesemlib.book, "checkout", lambda: None)
+        assert main(["book"]) == 2
+        assert "fesem: error: the book is built from a checkout" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["params/gone.yml"], "no such parameter file"),
+            (["params/test.yml", "-p", "epochs", "0"], "test.yml: epochs = 0 is not allowed"),
+            (["params/test.yml", "-p", "epoch", "5"], "unknown parameter 'epoch'"),
+            (["params/cache.yml"], "rename the parameter file"),
+        ],
+    )
+    def test_parameters(
+        self,
+        arguments: list[str],
+        message: str,
+        checkout: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.chdir(checkout)
+        assert main(["book", *arguments]) == 2
+        assert message in capsys.readouterr().err
+        assert not (checkout / "build").exists()
+
+    def test_data(
+        self,
+        checkout: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def refuse(_: object) -> None:
+            raise ValueError("image.tif: 0 bytes; export it again")
+
+        monkeypatch.setattr(fesemlib.dataset, "load_dataset", refuse)
+        assert main(["book", str(checkout / "params" / "test.yml")]) == 2
+        assert capsys.readouterr().err == "fesem: error: image.tif: 0 bytes; export it again\n"
+
+    def test_unwritable_build_folder(
+        self, checkout: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (checkout / "build").write_text("a file in the way")
+        assert main(["book", str(checkout / "params" / "test.yml")]) == 2
+        assert "cannot write here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5", 5),
+        ("0.5", 0.5),
+        ("1e-3", 1e-3),
+        ("True", True),
+        ("false", False),
+        ("none", "none"),
+        ('"5"', "5"),
+        ("a/b.csv", "a/b.csv"),
+        ("a: [", "a: ["),
+        ("C: drive", "C: drive"),
+    ],
+)
+def test_parameter_value(text: str, value: object) -> None:
+    found = parameter_value(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("fesem ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (200, "3 min"), (7500, "2 h 5 min")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_progress_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tmp_path / "progress.json"
+    monkeypatch.setenv(PROGRESS_FILE, str(report))
+    assert read_progress(report) is None
+    with progress(27, "folds", done=25) as advance:
+        assert str(read_progress(report)) == "25 of 27 folds"
+        advance()
+        assert json.loads(report.read_text())["done"] == 26
+        assert str(read_progress(report)) == "26 of 27 folds · 0 s left"
+        advance()
+        assert str(read_progress(report)) == "27 of 27 folds"
+    assert not report.exists()
+
+
+def test_progress_without_a_watcher_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress(2) as advance:
+        advance()
+    assert capfd.readouterr() == ("", "")
