@@ -220,7 +220,8 @@ def build_book(
     try:
         parameters = read_parameters(path, overrides)
         profile = Profile(root, writable(build_folder() / path.stem))
-        data = _data_digest(parameters)
+        with _watch(console, "data set", None):
+            data = _checked_data(parameters)
     except (ValueError, OSError) as error:
         raise BookError(str(error), exit_code=2) from error
     execute_notebooks(profile, parameters, data, console)
@@ -374,11 +375,15 @@ def _kernels_of_this_interpreter(log: IO[str]) -> type[AsyncKernelManager]:
     return ThisInterpreter
 
 
-def _data_digest(parameters: Parameters) -> str:
-    """The digest of the data set, which is read and checked on the way."""
+def _checked_data(parameters: Parameters) -> str:
+    """The digest of the data set, which is read, and whose size is checked, on the way."""
     from fesemlib.dataset import load_dataset
+    from fesemlib.network import check_input_shape
+    from fesemlib.processing import input_shape
 
-    return load_dataset(parameters).digest
+    dataset = load_dataset(parameters)
+    check_input_shape(input_shape(dataset.shape, parameters.input_width))
+    return dataset.digest
 
 
 def _injected_parameters(notebook: Path, parameters: Parameters, results: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Dataset:
     synthetic
         Whether they are stand-ins, not measured.
     digest
-        Names the content: the images, their formulations and their k_m.
+        Names the content: the micrographs and all that is told about them.
     """
 
     formulations: pd.DataFrame
@@ -63,9 +63,11 @@ class Dataset:
 
     @property
     def pixel_size_um(self) -> float | None:
-        """Median pixel size in µm, or None where none is known."""
+        """Median pixel size in µm, or None where none is known or the known ones differ."""
         known = [m.pixel_size_um for m in self.micrographs if m.pixel_size_um is not None]
-        return float(np.median(known)) if known else None
+        if not known or _differing(pd.Series(known)).any():
+            return None
+        return float(np.median(known))
 
     @property
     def k_m(self) -> npt.NDArray[np.float64]:
@@ -122,7 +124,9 @@ def _dataset(
     micrographs: Sequence[Micrograph],
     synthetic: bool,
 ) -> Dataset:
-    name = digest(images.to_dict("list"), synthetic, *[m.image for m in micrographs])
+    told = (images.to_dict("list"), formulations.reset_index().to_dict("list"), synthetic)
+    seen = [(m.pixel_size_um, m.data_bar_row) for m in micrographs]
+    name = digest(told, seen, *[m.image for m in micrographs])
     return Dataset(formulations, images, tuple(micrographs), synthetic, name)
 
 
@@ -181,7 +185,7 @@ def _check_shapes(images: pd.Series[str], micrographs: Sequence[Micrograph]) -> 
 def _check_pixel_sizes(images: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
     sizes = pd.Series([m.pixel_size_um for m in micrographs], index=list(images), dtype=float)
     common = sizes.median()
-    others = sizes[(sizes / common - 1).abs() > _PIXEL_SIZE_TOLERANCE]
+    others = sizes[_differing(sizes)]
     if others.empty:
         return
     found = ", ".join(f"{name}: {size:.4g} µm" for name, size in others.items())
@@ -189,3 +193,8 @@ def _check_pixel_sizes(images: pd.Series[str], micrographs: Sequence[Micrograph]
         f"{found} a pixel, but the set has {common:.4g} µm; take the micrographs at one "
         "magnification, leave these out, or set check_pixel_size to false if the tags are wrong"
     )
+
+
+def _differing(pixel_sizes_um: pd.Series[float]) -> pd.Series[bool]:
+    """Which pixel sizes differ from the median by more than the tolerance."""
+    return (pixel_sizes_um / pixel_sizes_um.median() - 1).abs() > _PIXEL_SIZE_TOLERANCE

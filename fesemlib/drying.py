@@ -146,10 +146,11 @@ def mass_transfer_coefficient(
     temperature = _ice_temperature(front_temperature)
     driving = ice_vapour_pressure(temperature) - np.asarray(chamber_pressure)
     if np.any(driving <= 0):
-        chamber = np.asarray(chamber_pressure)
+        worst = np.unravel_index(np.argmin(driving), driving.shape)
+        kelvin, chamber = np.broadcast_arrays(temperature, np.asarray(chamber_pressure))
         raise ValueError(
-            f"ice at {temperature} K has no higher vapour pressure than the chamber's "
-            f"{chamber} Pa: nothing sublimes; check both values and their units"
+            f"ice at {kelvin[worst]:g} K has no higher vapour pressure than the chamber's "
+            f"{chamber[worst]:g} Pa: nothing sublimes; check both values and their units"
         )
     flow = np.asarray(flux) * GAS_CONSTANT * temperature * np.asarray(thickness)
     coefficient: npt.NDArray[np.float64] = flow / (MOLAR_MASS_WATER * driving)
@@ -175,20 +176,26 @@ def product_resistance(
     ndarray
         R_p = R T L_d / (M_w k_m), m s⁻¹; 1 cm² Torr h g⁻¹ is 47 996 m s⁻¹.
 
+    Raises
+    ------
+    ValueError
+        When the temperature is none of ice, as one in °C.
+
     References
     ----------
     Eq. (2), solved for (P(T_p) − P_c)/J_w.
     """
-    path = GAS_CONSTANT * np.asarray(temperature) * np.asarray(thickness)
+    path = GAS_CONSTANT * _ice_temperature(temperature) * np.asarray(thickness)
     resistance: npt.NDArray[np.float64] = path / (MOLAR_MASS_WATER * np.asarray(k_m))
     return resistance
 
 
 def _ice_temperature(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
     kelvin = np.asarray(temperature, dtype=np.float64)
-    if np.any((kelvin < 110) | (kelvin > 273.16)):
+    outside = kelvin[(kelvin < 110) | (kelvin > 273.16)]
+    if outside.size:
         raise ValueError(
-            f"temperature = {kelvin} K: ice is described from 110 to 273.16 K; "
+            f"temperature = {outside[0]:g} K: ice is described from 110 to 273.16 K; "
             "give temperatures in kelvin"
         )
     return kelvin

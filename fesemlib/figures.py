@@ -76,7 +76,7 @@ def workflow_figure(
     k_m
         The coefficient to be learnt for this micrograph, m² s⁻¹.
     """
-    size = (11.0, 2.2)
+    size = (11.0, 1.9)
     figure = Figure(figsize=size)
     figure.set_layout_engine("none")
     images: list[GreyImage | FloatImage] = [
@@ -94,7 +94,7 @@ def workflow_figure(
     )
     wide = 0.14
     high = wide * size[0] / size[1] * height / width
-    low = 0.4 - high / 2
+    low = 0.38 - high / 2
     lefts = np.linspace(0.01, 0.99 - wide, 6)
     for left, image, title in zip(lefts, images, titles, strict=False):
         axes = figure.add_axes((left, low, wide, high))
@@ -115,9 +115,9 @@ def workflow_figure(
         canvas.add_patch(
             Rectangle((left, low), wide, high, facecolor="#eef3f7", edgecolor=_REPRODUCED)
         )
-        canvas.text(left + wide / 2, 0.4, text, ha="center", va="center", fontsize=10, color=_INK)
+        canvas.text(left + wide / 2, 0.38, text, ha="center", va="center", fontsize=10, color=_INK)
     for left, right in zip(lefts[:-1] + wide, lefts[1:], strict=True):
-        canvas.add_patch(_arrow((left + 0.001, 0.4), (right - 0.001, 0.4)))
+        canvas.add_patch(_arrow((left + 0.001, 0.38), (right - 0.001, 0.38)))
     return figure
 
 
@@ -129,7 +129,7 @@ def processing_figure(processed: ProcessedImage) -> Figure:
     processed
         The three steps.
     """
-    figure = Figure(figsize=(11, 5.6))
+    figure = Figure(figsize=(9.4, 4.9))
     steps = (processed.original, processed.subtracted, processed.equalized)
     titles = ("(a) original", "(b) background subtracted", "(c) histogram equalised")
     axes = figure.subplots(2, 3, height_ratios=(3, 2))
@@ -221,7 +221,7 @@ def held_out_figure(
     published
         Row of `published.candidates` for the held-out formulation, or None.
     """
-    figure = Figure(figsize=(6.4, 5.4))
+    figure = Figure(figsize=(5.6, 4.8))
     axes = figure.subplots()
     train = results[results["role"] == "train"]
     _parity_line(axes, pd.concat([train, predictions]), published)
@@ -247,11 +247,12 @@ def parity_figure(predictions: pd.DataFrame, published: pd.DataFrame | None) -> 
     published
         `published.candidates` of the same training set, or None.
     """
-    figure = Figure(figsize=(11, 5.2))
+    figure = Figure(figsize=(9.4, 4.7))
     parity, errors = figure.subplots(1, 2, width_ratios=(1.15, 1))
     _parity_line(parity, predictions, published)
     names = list(dict.fromkeys(predictions["held_out"]))
-    colours = sns.color_palette("husl", len(names)).as_hex()
+    palette = "tab10" if len(names) <= 10 else "husl"
+    colours = sns.color_palette(palette, len(names)).as_hex()
     if published is not None:
         _draw_candidates(parity, published.loc[published.index.isin(names)])
     for number, (name, colour) in enumerate(zip(names, colours, strict=True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -75,13 +76,13 @@ def parse_composition(text: str) -> dict[str, float]:
     """
     fractions = dict.fromkeys(SOLUTES, 0.0)
     for part in text.split("+"):
-        match = re.fullmatch(r"\s*([0-9.]+)\s*%\s*(\S+)\s*", part)
+        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*%\s*(\S+)\s*", part)
         if match is None or match[2] not in fractions:
             raise ValueError(
                 f"composition {text!r}: {part.strip()!r} is not understood; "
                 f"write percentages of {', '.join(SOLUTES)}, as in '4% dextran + 1% mannitol'"
             )
-        fractions[match[2]] = float(match[1])
+        fractions[match[2]] += float(match[1])
     return fractions
 
 
@@ -108,6 +109,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
         positive number, or fewer than three formulations are listed.
     """
     table = _read_csv(path)
+    _check_separator(table, path)
     missing = [column for column in _REQUIRED_COLUMNS if column not in table.columns]
     if missing:
         raise ManifestError(
@@ -132,11 +134,40 @@ def _read_csv(path: Path) -> pd.DataFrame:
             "give the path of a CSV file, or 'synthetic'"
         )
     try:
-        table = pd.read_csv(path, dtype=str, skipinitialspace=True, skip_blank_lines=False)
+        with warnings.catch_warnings():
+            # pandas would drop what exceeds the header: half of a k_m with a decimal comma.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                path,
+                dtype=str,
+                index_col=False,
+                skipinitialspace=True,
+                skip_blank_lines=False,
+                keep_default_na=False,  # a formulation may be called NA
+                na_values=[""],
+            )
+    except pd.errors.ParserWarning:
+        raise ManifestError(
+            f"{path}: some lines hold more values than the first line has names; write numbers "
+            "with a decimal point, as in 1.4e-3, and put text with a comma in quotation marks"
+        ) from None
     except (OSError, ValueError) as error:
-        raise ManifestError(f"{path}: cannot be read as CSV: {error}") from error
+        raise ManifestError(
+            f"{path}: cannot be read as CSV ({str(error).strip()}); save it as comma-separated "
+            "UTF-8 text whose first line names the columns"
+        ) from error
     table = table.dropna(how="all").rename(columns=str.strip)  # rows: blank lines
     return pd.DataFrame({name: table[name].str.strip() for name in table.columns})
+
+
+def _check_separator(table: pd.DataFrame, path: Path) -> None:
+    header = table.columns[0]
+    other = next((sign for sign in (";", "\t") if len(table.columns) == 1 and sign in header), None)
+    if other is not None:
+        raise ManifestError(
+            f"{path}: the columns are separated by {other!r}; save it with commas between the "
+            "columns, and a point in decimal numbers"
+        )
 
 
 def _check_filled(table: pd.DataFrame, path: Path) -> None:
@@ -160,7 +191,8 @@ def _positive_numbers(values: pd.Series[str], path: Path) -> pd.Series[float]:
 
 
 def _check_repetitions(table: pd.DataFrame, path: Path) -> None:
-    repeated = table.index[table.duplicated("image")]
+    files = table["image"].map(lambda image: str((path.parent / image).resolve()))
+    repeated = table.index[files.duplicated()]
     if not repeated.empty:
         raise ManifestError(
             f"{path}: row {_row(repeated[0])} lists {table['image'][repeated[0]]} again; "

@@ -25,6 +25,13 @@ _ROWS_BELOW_BAR = 3
 
 _MICROMETRES = {"pm": 1e-6, "nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3}
 
+# What tifffile decodes by itself; Pillow (libtiff) decodes the rest, LZW and JPEG among them.
+_TIFFFILE_DECODES = ("NONE", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA")
+_TIFFFILE_PREDICTS = ("NONE", "HORIZONTAL")
+_TIFFFILE_COLOURS = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")
+
+_PILLOW_MODES = ("L", "LA", "I", "I;16", "I;16B", "F", "RGB", "RGBA")
+
 
 class MicrographError(ValueError):
     """A file is missing, unreadable or no grey micrograph."""
@@ -78,7 +85,10 @@ def read_micrograph(path: Path | str, crop: Literal["auto", "none"] | int = "aut
     if path.suffix.lower() not in SUFFIXES:
         raise MicrographError(f"{path}: not one of {', '.join(SUFFIXES)}; export it as TIFF")
     if not path.is_file():
-        raise MicrographError(f"{path}: no such file (looked for {path.resolve()})")
+        raise MicrographError(
+            f"{path}: no such file (looked for {path.resolve()}); correct the path, which in a "
+            "manifest is relative to the manifest's folder"
+        )
     if path.stat().st_size == 0:
         raise MicrographError(f"{path}: the file is empty; export the micrograph again")
     try:
@@ -89,8 +99,8 @@ def read_micrograph(path: Path | str, crop: Literal["auto", "none"] | int = "aut
     # Decoders raise whatever they stumble over; for the reader it is one thing.
     except Exception as error:
         raise MicrographError(
-            f"{path}: cannot be read ({error}); the file is damaged or not what its name says: "
-            "export the micrograph again"
+            f"{path}: cannot be read ({type(error).__name__}: {error}); the file is damaged or "
+            "not what its name says: export the micrograph again, as uncompressed TIFF or PNG"
         ) from error
     image = _to_grey(pixels, path)
     micrograph = Micrograph(image, pixel_size_um, _find_data_bar(image))
@@ -126,7 +136,7 @@ def crop_micrograph(micrograph: Micrograph, crop: Literal["auto", "none"] | int)
         what = f"is {height} px high" if bar is None else f"has its data bar from row {bar} on"
         raise MicrographError(
             f"crop = {crop} px cannot be kept, the micrograph {what}; "
-            f"set crop to {height if bar is None else bar} or less, or to auto"
+            f"set crop to a number from 1 to {height if bar is None else bar}, or to auto"
         )
     else:
         rows = crop
@@ -136,25 +146,41 @@ def crop_micrograph(micrograph: Micrograph, crop: Literal["auto", "none"] | int)
 def _read_tiff(path: Path) -> tuple[npt.NDArray[Any], float | None]:
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
-        pixels = page.asarray()
-        if page.colormap is not None:
+        white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        if _tifffile_decodes(page):
+            pixels = page.asarray()
+            if pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+                pixels = np.moveaxis(pixels, 0, -1)
+        else:
+            with Image.open(path) as picture:
+                white_is_zero = white_is_zero and picture.mode not in ("1", "L")  # done by Pillow
+                pixels = np.asarray(picture) if picture.mode == "P" else _pillow_pixels(picture)
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
             pixels = _apply_palette(pixels, page.colormap)
-        elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            pixels = np.iinfo(pixels.dtype).max - pixels
+        elif white_is_zero:
+            pixels = -pixels if pixels.dtype.kind == "f" else ~pixels
         return pixels, _zeiss_pixel_size(file.sem_metadata or {})
+
+
+def _tifffile_decodes(page: tifffile.TiffPage) -> bool:
+    """Whether tifffile can decode a page without its optional codecs."""
+    return (
+        tifffile.COMPRESSION(page.compression).name in _TIFFFILE_DECODES
+        and tifffile.PREDICTOR(page.predictor).name in _TIFFFILE_PREDICTS
+        and tifffile.PHOTOMETRIC(page.photometric).name in _TIFFFILE_COLOURS
+    )
 
 
 def _apply_palette(pixels: npt.NDArray[Any], palette: npt.NDArray[np.uint16]) -> npt.NDArray[Any]:
     """Look pixels up in a palette.
 
-    Zeiss writes grey images with the identity as palette, but for a few colours that only its
+    Zeiss writes grey images with the identity as palette, but for a few entries that only its
     writing and marks use; there the index itself is the grey level.
     """
-    grey = np.all(palette == palette[:1], axis=0)
-    identity = palette[0] // 257 == np.arange(palette.shape[1])
-    if np.all(identity[grey]) and grey.mean() > 0.5:
+    levels = palette >> 8 if palette.max() > 255 else palette  # some writers fill 8 of 16 bits
+    if np.all(levels == np.arange(levels.shape[1]), axis=0).mean() > 0.5:
         return pixels
-    colours: npt.NDArray[Any] = palette.T[pixels]
+    colours: npt.NDArray[Any] = levels.T[pixels].astype(np.uint8)
     return colours
 
 
@@ -165,14 +191,18 @@ def _zeiss_pixel_size(metadata: dict[str, Any]) -> float | None:
         return None
     _, value, unit = entry
     scale = _MICROMETRES.get(str(unit).replace("μ", "µ"))  # Greek mu and micro sign
-    return float(value) * scale if scale is not None and float(value) > 0 else None
+    if scale is None or not isinstance(value, int | float) or value <= 0:
+        return None
+    return value * scale
 
 
 def _read_with_pillow(path: Path) -> npt.NDArray[Any]:
     with Image.open(path) as picture:
-        if picture.mode in ("P", "1"):
-            return np.asarray(picture.convert("RGB"))
-        return np.asarray(picture)
+        return _pillow_pixels(picture)
+
+
+def _pillow_pixels(picture: Image.Image) -> npt.NDArray[Any]:
+    return np.asarray(picture if picture.mode in _PILLOW_MODES else picture.convert("RGB"))
 
 
 def _to_grey(pixels: npt.NDArray[Any], path: Path) -> GreyImage:
@@ -185,9 +215,10 @@ def _to_grey(pixels: npt.NDArray[Any], path: Path) -> GreyImage:
                 f"{path}: the image is in colour; a micrograph is grey: save it as greyscale"
             )
         pixels = pixels[..., 0]
-    if pixels.ndim != 2 or pixels.size == 0:
+    if pixels.ndim != 2 or pixels.size == 0 or np.iscomplexobj(pixels):
         raise MicrographError(
-            f"{path}: the image has shape {pixels.shape}; a single grey image is needed"
+            f"{path}: the image has shape {pixels.shape}, {pixels.dtype}; a single grey image is "
+            "needed: export it as one"
         )
     if pixels.dtype == np.uint8:
         return pixels

@@ -12,10 +12,19 @@ import pandas as pd
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["FILTERS", "HIDDEN_UNITS", "build_network", "layer_table", "load_tensorflow"]
+__all__ = [
+    "FILTERS",
+    "HIDDEN_UNITS",
+    "build_network",
+    "check_input_shape",
+    "layer_table",
+    "load_tensorflow",
+]
 
 FILTERS = (4, 8, 16)
 HIDDEN_UNITS = 10
+
+SMALLEST_SIDE = 22  # px: three times "valid" convolution and pooling leave one number
 
 
 @cache
@@ -84,11 +93,7 @@ def build_network(
     """
     keras = load_tensorflow().keras
     layers = keras.layers
-    if min(input_shape) < 22:
-        raise ValueError(
-            f"input of {input_shape[1]}×{input_shape[0]} px: three convolutions with pooling "
-            "need at least 22 px on both sides; raise input_width"
-        )
+    check_input_shape(input_shape)
 
     def initial(number: int) -> Any:
         configuration = {"class_name": initializer, "config": {"seed": seed + number}}
@@ -118,6 +123,15 @@ def build_network(
         network.add(dropout)
     network.add(layers.Dense(1, kernel_initializer=initial(5), name="k_m"))
     return network
+
+
+def check_input_shape(shape: tuple[int, int]) -> None:
+    """Raise a ValueError when images of this shape (H, W) are too small for the three blocks."""
+    if min(shape) < SMALLEST_SIDE:
+        raise ValueError(
+            f"input of {shape[1]}×{shape[0]} px: three convolutions with pooling need at least "
+            f"{SMALLEST_SIDE} px on both sides; raise input_width"
+        )
 
 
 def layer_table(network: keras.Model) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import yaml
@@ -52,7 +52,7 @@ class Parameters(BaseModel):
         min_length=1,
     )
     synthetic_seed: int = _knob(0, "seed of the stand-in micrographs", "this book", ge=0)
-    crop: Literal["auto", "none"] | int = _knob(
+    crop: Literal["auto", "none"] | Annotated[int, Field(ge=1)] = _knob(
         "auto",
         "rows kept of each micrograph: `auto` cuts the instrument's data bar off, `none` keeps "
         "every row, a number keeps that many rows from the top",
@@ -297,8 +297,10 @@ def _allowed(name: str) -> str:
 def _allowed_by(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(str(value) for value in schema["enum"])
-    if schema["type"] in ("string", "boolean"):
-        return {"string": "text", "boolean": "true or false"}[schema["type"]]
+    if schema["type"] == "string":
+        return "text that is not empty" if schema.get("minLength") else "text"
+    if schema["type"] == "boolean":
+        return "true or false"
     bounds = [
         f"{symbol} {schema[key]:g}"
         for key, symbol in (

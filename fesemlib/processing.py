@@ -308,10 +308,11 @@ def keep_network_inputs(dataset: Dataset, parameters: Parameters) -> Path:
             "input_width",
         }
     )
-    name = digest(code_digest(__name__), dataset.digest, chosen)
+    images = [micrograph.image for micrograph in dataset.micrographs]
+    name = digest(code_digest(__name__), chosen, *images)
     path = writable(build_folder() / "cache" / "inputs") / f"{name}.npy"
     if not path.is_file():
-        processed = [process_with(parameters, each.image).equalized for each in dataset.micrographs]
+        processed = [process_with(parameters, image).equalized for image in images]
         small = [resize_by_area(image, parameters.input_width) for image in processed]
         inputs = np.stack(small) / np.float32(255)
         write_atomically(path, lambda temporary: np.save(temporary, inputs))

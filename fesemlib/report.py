@@ -18,6 +18,7 @@ from fesemlib.params import Parameters
 from fesemlib.processing import input_shape
 from fesemlib.storage import build_folder, digest, writable, write_atomically
 from fesemlib.synthetic import cell_diameter, porosity, throat_diameter
+from fesemlib.validation import held_out_errors, mean_error
 
 __all__ = [
     "Banner",
@@ -71,8 +72,8 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
             "Synthetic data",
             f"The {len(dataset.micrographs)} micrographs behind this page are computed, not "
             f"measured ({width}×{height} px, seed {parameters.synthetic_seed}): the paper's are "
-            "not public. The k_m are the measured ones of Table 1. No number on this page says "
-            "anything about a real product.",
+            "not public. The k_m are the measured ones of Table 1. No number computed from these "
+            "images says anything about a real product.",
             "warning",
         )
     return Banner(
@@ -89,7 +90,11 @@ def resolution(dataset: Dataset, parameters: Parameters) -> Banner:
     height, width = input_shape(dataset.shape, parameters.input_width)
     text = f"The network sees {width}×{height} px"
     if dataset.pixel_size_um is None:
-        return Banner("Resolution", f"{text}; the pixel size in µm is not known.", "note")
+        return Banner(
+            "Resolution",
+            f"{text}; the pixel size in µm is not known, or not the same for all micrographs.",
+            "note",
+        )
     pixel = dataset.pixel_size_um * dataset.shape[1] / width
     limit = _PIXELS_TO_RESOLVE * pixel
     text += (
@@ -207,13 +212,13 @@ def _lost_cells(limit_um: float) -> str:
     return f" Of the cells, {sizes} across, those of {', '.join(lost)} are narrower than that."
 
 
-def comparison(errors: Mapping[str, pd.DataFrame], formulations: pd.DataFrame) -> pd.DataFrame:
+def comparison(predictions: Mapping[str, pd.DataFrame], formulations: pd.DataFrame) -> pd.DataFrame:
     """Table 2: the errors of the held-out formulations beside the published ones.
 
     Parameters
     ----------
-    errors
-        Training set and its `held_out_errors`.
+    predictions
+        Training set and its `held_out_predictions`.
     formulations
         Of the data set; the published errors stand beside ours only where `published.concerns`
         them.
@@ -221,28 +226,35 @@ def comparison(errors: Mapping[str, pd.DataFrame], formulations: pd.DataFrame) -
     Returns
     -------
     DataFrame
-        Indexed by formulation, with a last row ``mean``; for each training set the columns
-        ``{set} published``, ``{set} median``, ``{set} least``, ``{set} greatest`` (over the seeds)
-        and ``{set} difference`` (median − published); unsigned fractions of the true k_m.
+        Indexed by formulation, with a last row ``mean`` (see `mean_error`); for each training set
+        the columns ``{set} published``, ``{set} median``, ``{set} least``, ``{set} greatest`` (over
+        the seeds) and ``{set} difference`` (median − published); unsigned fractions of k_m.
     """
-    columns = {}
-    for training_set, own in errors.items():
+    columns: dict[str, pd.Series[float]] = {}
+    for training_set, own in predictions.items():
+        errors = held_out_errors(own).loc[list(formulations.index)]
+        errors.loc["mean"] = mean_error(own)
+        for statistic in errors.columns:
+            columns[f"{training_set} {statistic}"] = errors[statistic]
         if published.concerns(formulations):
-            columns[f"{training_set} published"] = published.table2()[training_set]
-        for statistic in own.columns:
-            columns[f"{training_set} {statistic}"] = own[statistic]
-    table = pd.DataFrame(columns).loc[list(formulations.index)]
-    table.loc["mean"] = table.mean()
-    for training_set in errors:
-        if f"{training_set} published" in table:
-            table[f"{training_set} difference"] = (
-                table[f"{training_set} median"] - table[f"{training_set} published"]
-            )
+            theirs = published.table2()[training_set].loc[list(formulations.index)]
+            theirs["mean"] = theirs.mean()
+            columns[f"{training_set} published"] = theirs
+            columns[f"{training_set} difference"] = errors["median"] - theirs
+    table = pd.DataFrame(columns)
     return table.rename_axis("formulation")
 
 
 def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
-    """`comparison` for the page: in %, grouped by training set, the range in one column."""
+    """Table 2 for the page: in %, grouped by training set, the range in one column.
+
+    Parameters
+    ----------
+    table
+        Of `comparison`.
+    caption
+        What the table shows; its number in the paper is put before it.
+    """
     shown = {}
     for name in table.columns:
         training_set, statistic = name.split(" ")
@@ -264,20 +276,30 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
         for statistic in ("published", "median", "range", "difference")
         if (training_set, statistic) in shown
     ]
-    return show_table(frame[ordered], caption)
+    papers_own = any(name.endswith("published") for name in table.columns)
+    return show_table(frame[ordered], f"{_number_in_paper(2, papers_own)}: {caption}")
 
 
 def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
-    """Table 1 for the page; what a manifest does not tell is left empty."""
+    """Table 1 for the page; what a manifest does not tell is left empty.
+
+    Parameters
+    ----------
+    formulations
+        Of the data set.
+    caption
+        What the table shows; its number in the paper is put before it.
+    """
     shown = pd.DataFrame(
         {
             "composition": formulations["composition"].fillna(""),
-            "k_m (10⁻³ m² s⁻¹)": [f"{1e3 * value:.3g}" for value in formulations["k_m"]],
+            "k_m (10⁻³ m² s⁻¹)": [f"{1e3 * value:#.3g}" for value in formulations["k_m"]],
             "std (%)": ["" if pd.isna(v) else f"{v:g}" for v in formulations["std_percent"]],
         },
         index=list(formulations.index),
     )
-    return show_table(shown, caption)
+    papers_own = published.concerns(formulations)
+    return show_table(shown, f"{_number_in_paper(1, papers_own)}: {caption}")
 
 
 def show_table(table: pd.DataFrame, caption: str) -> Styler:
@@ -299,8 +321,14 @@ def show_table(table: pd.DataFrame, caption: str) -> Styler:
     )
 
 
+def _number_in_paper(number: int, papers_own: bool) -> str:
+    return f"{'Table' if papers_own else 'In the form of Table'} {number} of the paper"
+
+
 def _percent(fraction: float, sign: bool = False) -> str:
     """A fraction in percent with three significant digits, never in scientific notation."""
+    if not np.isfinite(fraction):  # of a training that diverged
+        return "—"
     percent = 100 * fraction
     decimals = 2 if percent == 0 else max(0, 2 - int(np.floor(np.log10(abs(percent)))))
     return f"{percent:{'+' if sign else ''}.{decimals}f}"

@@ -13,7 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["build_folder", "checkout", "code_digest", "digest", "writable", "write_atomically"]
+__all__ = [
+    "BUILD_FOLDER",
+    "build_folder",
+    "checkout",
+    "code_digest",
+    "digest",
+    "writable",
+    "write_atomically",
+]
+
+BUILD_FOLDER = "FESEM_BUILD"
+"""The environment variable that names another folder for everything generated."""
 
 
 @cache
@@ -24,8 +35,13 @@ def checkout() -> Path | None:
 
 
 def build_folder() -> Path:
-    """The folder of everything generated: `build` in the checkout, else where we are."""
-    return (checkout() or Path.cwd()) / "build"
+    """The folder of everything generated.
+
+    `build` in the checkout, or where we are outside of one; the environment variable
+    ``FESEM_BUILD`` names another.
+    """
+    chosen = os.environ.get(BUILD_FOLDER)
+    return Path(chosen) if chosen else (checkout() or Path.cwd()) / "build"
 
 
 def writable(folder: Path) -> Path:
@@ -48,7 +64,7 @@ def writable(folder: Path) -> Path:
     except OSError as error:
         raise PermissionError(
             f"{folder}: cannot write here ({error.strerror}); "
-            "make the folder writable or choose another one"
+            f"make the folder writable, or set the variable {BUILD_FOLDER} to another one"
         ) from error
 
 

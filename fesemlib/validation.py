@@ -10,28 +10,27 @@ from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from loky import cpu_count, get_reusable_executor
 
-from fesemlib.augmentation import TRANSFORMATIONS, augment
+from fesemlib.augmentation import TRANSFORMATIONS
 from fesemlib.dataset import Dataset
-from fesemlib.network import build_network, load_tensorflow
 from fesemlib.params import Parameters
 from fesemlib.processing import keep_network_inputs
 from fesemlib.progress import progress
 from fesemlib.storage import build_folder, code_digest, digest, writable, write_atomically
+from fesemlib.training import Outcome, Settings, train_fold
 
 __all__ = [
     "TRAINING_SETS",
-    "TargetScale",
     "collapsed_runs",
     "held_out_errors",
     "held_out_predictions",
     "leave_one_formulation_out",
+    "mean_error",
 ]
 
 Values = npt.NDArray[np.float64]
@@ -52,56 +51,11 @@ COLUMNS = (
 
 TRAINING_SETS = ("original", "augmented")
 
+_OVER_SEEDS = {"median": "median", "least": "min", "greatest": "max"}
+
 # A network whose predictions on its own training set spread over less than this share of the
 # targets' spread says the same whatever it is shown.
 _COLLAPSED_SPREAD = 0.01
-
-
-@dataclass(frozen=True)
-class TargetScale:
-    """The scale on which the network learns k_m.
-
-    Attributes
-    ----------
-    offset, spread
-        The network's target is (v − offset) / spread, where v is k_m or its decimal logarithm.
-    logarithmic
-        Whether v is the logarithm.
-    """
-
-    offset: float
-    spread: float
-    logarithmic: bool = False
-
-    @classmethod
-    def fit(cls, k_m: Values, target: str) -> TargetScale:
-        """The scale that a training set defines.
-
-        Parameters
-        ----------
-        k_m
-            Of the training images, m² s⁻¹, shape (n,).
-        target
-            ``"minmax"`` (to [0, 1]), ``"zscore"``, ``"raw"`` or ``"log10"`` (of k_m in m² s⁻¹,
-            then to zero mean and unit variance).
-        """
-        if target == "raw":
-            return cls(0.0, 1.0)
-        if target == "minmax":
-            return cls(float(k_m.min()), float(np.ptp(k_m)) or 1.0)
-        values = np.log10(k_m) if target == "log10" else k_m
-        return cls(float(values.mean()), float(values.std()) or 1.0, target == "log10")
-
-    def to_target(self, k_m: Values) -> Values:
-        """From k_m in m² s⁻¹ to the network's target."""
-        values = np.log10(k_m) if self.logarithmic else k_m
-        scaled: Values = (values - self.offset) / self.spread
-        return scaled
-
-    def to_k_m(self, target: Values) -> Values:
-        """From the network's output to k_m in m² s⁻¹."""
-        values = target * self.spread + self.offset
-        return np.power(10.0, values) if self.logarithmic else values
 
 
 def leave_one_formulation_out(
@@ -193,14 +147,26 @@ def held_out_errors(predictions: pd.DataFrame) -> pd.DataFrame:
         Indexed by formulation, columns ``median, least, greatest``; the error of a formulation
         with several micrographs is the mean over them.
     """
-    runs = predictions.groupby(["held_out", "seed"], sort=False)["relative_error"].mean()
-    formulations = runs.groupby("held_out", sort=False)
-    errors = {
-        "median": formulations.median(),
-        "least": formulations.min(),
-        "greatest": formulations.max(),
-    }
-    return pd.DataFrame(errors).rename_axis("formulation")
+    errors = _errors_of_runs(predictions).agg(list(_OVER_SEEDS.values()), axis=1)
+    return errors.set_axis(list(_OVER_SEEDS), axis=1).rename_axis("formulation")
+
+
+def mean_error(predictions: pd.DataFrame) -> pd.Series[float]:
+    """Mean relative error over the formulations: median, least and greatest over the seeds.
+
+    Parameters
+    ----------
+    predictions
+        From `held_out_predictions`, of one training set.
+
+    Returns
+    -------
+    Series
+        ``median, least, greatest``. The mean is taken within each seed, so that the range is that
+        of complete leave-one-out runs.
+    """
+    by_seed = _errors_of_runs(predictions).mean()
+    return by_seed.agg(list(_OVER_SEEDS.values())).set_axis(list(_OVER_SEEDS))
 
 
 def collapsed_runs(results: pd.DataFrame) -> pd.DataFrame:
@@ -226,6 +192,12 @@ def collapsed_runs(results: pd.DataFrame) -> pd.DataFrame:
     return collapsed.rename("collapsed").reset_index()
 
 
+def _errors_of_runs(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Relative error, averaged over micrographs: a row for a formulation, a column for a seed."""
+    errors = predictions.pivot_table("relative_error", index="held_out", columns="seed")
+    return errors.loc[list(dict.fromkeys(predictions["held_out"]))]
+
+
 @dataclass(frozen=True)
 class _Fold:
     held_out: str
@@ -234,39 +206,15 @@ class _Fold:
     training_set: str
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """What of the parameters determines a training."""
-
-    padding: str
-    dropout_rate: float
-    dropout_position: str
-    initializer: str
-    target: str
-    epochs: int
-    learning_rate: float
-    batch_size: int
-
-    @classmethod
-    def of(cls, parameters: Parameters) -> _Settings:
-        return cls(**parameters.model_dump(include=set(cls.__dataclass_fields__)))
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """Predicted k_m, m² s⁻¹: ``test`` of shape (epochs, test images), ``train`` (images,)."""
-
-    test: Values
-    train: Values
-
-
-def _train_all(folds: list[_Fold], dataset: Dataset, parameters: Parameters) -> list[_Outcome]:
+def _train_all(folds: list[_Fold], dataset: Dataset, parameters: Parameters) -> list[Outcome]:
     """The outcome of every fold: from the cache where it is there, else trained now."""
     folder = writable(build_folder() / "cache" / "folds")
-    settings = _Settings.of(parameters)
+    settings = Settings.of(parameters)
     inputs = keep_network_inputs(dataset, parameters)
-    determines = (inputs.stem, settings, _versions())
-    paths = [folder / f"{digest(fold, *determines)}.npz" for fold in folds]
+    common = (inputs.stem, settings, _versions())
+    paths = [
+        folder / f"{digest(fold, _training_data(dataset, fold), *common)}.npz" for fold in folds
+    ]
     missing = [(fold, path) for fold, path in zip(folds, paths, strict=True) if not path.is_file()]
     with progress(len(folds), "folds", done=len(folds) - len(missing)) as advance:
         if missing:
@@ -286,93 +234,44 @@ def _train_all(folds: list[_Fold], dataset: Dataset, parameters: Parameters) -> 
     return [_read_outcome(path) for path in paths]
 
 
+def _training_data(dataset: Dataset, fold: _Fold) -> list[float | None]:
+    """The k_m of every image that the fold trains on, None for those held out."""
+    held_out = dataset.images["formulation"] == fold.held_out
+    return [
+        None if hidden else float(k_m)
+        for k_m, hidden in zip(dataset.images["k_m"], held_out, strict=True)
+    ]
+
+
 def _versions() -> tuple[str, ...]:
     """What of the software determines a training."""
-    modules = ("augmentation", "network", "validation")
+    modules = ("augmentation", "network", "training")
     code = code_digest(*(f"fesemlib.{module}" for module in modules))
     return code, *(version(name) for name in ("keras", "numpy", "tensorflow"))
 
 
 def _train_and_keep(
-    path: Path, fold: _Fold, table: pd.DataFrame, inputs: Path, settings: _Settings
+    path: Path, fold: _Fold, table: pd.DataFrame, inputs: Path, settings: Settings
 ) -> None:
     """Train a fold and write its outcome; runs in a process of its own."""
-    images: Images = np.load(inputs)
-    k_m = table["k_m"].to_numpy(dtype=np.float64)
     test = (table["formulation"] == fold.held_out).to_numpy()
-    train_images, train_k_m = images[~test], k_m[~test]
-    if fold.training_set == "augmented":
-        train_images = augment(train_images)
-        train_k_m = np.tile(train_k_m, len(TRANSFORMATIONS))
-    seed = np.random.SeedSequence([fold.seed, fold.number])
-    outcome = _train(train_images, train_k_m, images[test], settings, seed)
+    outcome = train_fold(
+        np.load(inputs),
+        table["k_m"].to_numpy(dtype=np.float64),
+        test,
+        settings,
+        augmented=fold.training_set == "augmented",
+        seed=np.random.SeedSequence([fold.seed, fold.number]),
+    )
     write_atomically(path, lambda temporary: np.savez(temporary, **asdict(outcome)))
 
 
-def _train(
-    train_images: Images,
-    train_k_m: Values,
-    test_images: Images,
-    settings: _Settings,
-    seed: np.random.SeedSequence,
-) -> _Outcome:
-    """Train a network from scratch and predict the test images after every epoch."""
-    tensorflow = _tensorflow_with_one_thread()
-    keras = tensorflow.keras
-    weights_seed, order_seed = seed.generate_state(2)
-    network = build_network(
-        (train_images.shape[1], train_images.shape[2]),
-        settings.padding,
-        settings.dropout_rate,
-        settings.dropout_position,
-        settings.initializer,
-        seed=int(weights_seed),
-    )
-    optimizer = keras.optimizers.Adam(settings.learning_rate)
-    optimizer.build(network.trainable_variables)
-    scale = TargetScale.fit(train_k_m, settings.target)
-    images = tensorflow.constant(train_images[..., np.newaxis])
-    targets = tensorflow.constant(scale.to_target(train_k_m)[:, np.newaxis], "float32")
-    test = tensorflow.constant(test_images[..., np.newaxis])
-
-    def step(batch: Any) -> None:
-        with tensorflow.GradientTape() as tape:
-            predicted = network(tensorflow.gather(images, batch), training=True)
-            error = tensorflow.reduce_mean((predicted - tensorflow.gather(targets, batch)) ** 2)
-        gradients = tape.gradient(error, network.trainable_variables)
-        optimizer.apply(gradients, network.trainable_variables)
-
-    compiled_step = tensorflow.function(step)
-    predict = tensorflow.function(lambda batch: network(batch, training=False))
-    order = np.random.default_rng(order_seed)
-    predictions = []
-    for _ in range(settings.epochs):
-        shuffled = order.permutation(len(train_images)).astype(np.int32)
-        for start in range(0, len(shuffled), settings.batch_size):
-            compiled_step(tensorflow.constant(shuffled[start : start + settings.batch_size]))
-        predictions.append(predict(test).numpy()[:, 0])
-    trained = np.concatenate([predict(image[np.newaxis]).numpy()[:, 0] for image in images])
-    keras.utils.clear_session()
-    return _Outcome(
-        test=scale.to_k_m(np.array(predictions, dtype=np.float64)),
-        train=scale.to_k_m(trained.astype(np.float64)),
-    )
-
-
-def _tensorflow_with_one_thread() -> Any:
-    """TensorFlow with one thread: then a training is repeatable to the last bit."""
-    tensorflow = load_tensorflow()
-    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
-    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-    return tensorflow
-
-
-def _read_outcome(path: Path) -> _Outcome:
+def _read_outcome(path: Path) -> Outcome:
     with np.load(path) as arrays:
-        return _Outcome(test=arrays["test"], train=arrays["train"])
+        return Outcome(test=arrays["test"], train=arrays["train"])
 
 
-def _predictions_of(fold: _Fold, dataset: Dataset, outcome: _Outcome) -> pd.DataFrame:
+def _predictions_of(fold: _Fold, dataset: Dataset, outcome: Outcome) -> pd.DataFrame:
     """The rows of the table of predictions that one fold gives."""
     held_out = dataset.images["formulation"] == fold.held_out
     test, train = dataset.images[held_out], dataset.images[~held_out]

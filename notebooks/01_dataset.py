@@ -57,27 +57,31 @@ report.data_banner(data, parameters)
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-workflow", "caption": "Figure 1 of the paper: the workflow, drawn from this book's own pipeline. The last box holds the value that the network has to learn for this micrograph."}, "image": {"alt": "Four images of one micrograph along the processing chain, an arrow to a box for the network and an arrow to a box for the mass transfer coefficient"}}
 example = data.first_image(parameters.example_formulation)
 processed = process_with(parameters, data.micrographs[example].image)
-network_input = resize_by_area(processed.equalized, parameters.input_width) / 255
+network_input = (
+    resize_by_area(processed.equalized, parameters.input_width) / 255
+)
 network = build_network(network_input.shape, parameters.padding)
-workflow = figures.workflow_figure(processed, network_input, network, data.k_m[example])
+workflow = figures.workflow_figure(
+    processed, network_input, network, data.k_m[example]
+)
 report.save_figure(workflow, "figure_1", parameters)
 
 # %% [markdown]
 # ## Nine formulations
 #
-# The formulations combine dextran, mannitol and polyvinylpyrrolidone (PVP). Eight of them hold 5 %
-# of solids, the ninth 10 %. All were frozen at −50 °C for four hours and dried at a shelf
+# The paper's formulations combine dextran, mannitol and polyvinylpyrrolidone (PVP). Eight of them hold
+# 5 % of solids, the ninth 10 %. All were frozen at −50 °C for four hours and dried at a shelf
 # temperature of −10 °C and a chamber pressure of 10 Pa.
 
 # %% tags=["hide-input"]
 table_1 = report.save_table(data.formulations, "table_1", parameters)
 report.show_formulations(
     table_1,
-    "Table 1 of the paper: composition, mass transfer coefficient, "
-    "and its standard deviation over the vials with a thermocouple.",
+    "composition, mass transfer coefficient, and its standard deviation over "
+    "the vials with a thermocouple.",
 )
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 report.glue("number_of_formulations", len(data.formulations))
 report.glue("number_of_images", len(data.micrographs))
 report.glue("least_k_m", 1e3 * data.k_m.min())
@@ -114,7 +118,10 @@ bottom = 273.15 - 26.982  # T_p at the bottom of the vial, K
 front = 273.15 - 27.392  # T_p at the sublimation front, K
 chamber = 10.0  # P_c, Pa
 thickness = 0.4998 * 6.919e-3  # L_d, m: half of the ice has gone
-k_v, area_ratio = 14.215, 3.8 / 3.14  # W m⁻² K⁻¹; outer area of the vial over that of the product
+k_v, area_ratio = (
+    14.215,
+    3.8 / 3.14,
+)  # W m⁻² K⁻¹; outer area of the vial over that of the product
 
 flux = drying.vapour_flux(k_v, shelf, bottom, area_ratio)
 k_m = drying.mass_transfer_coefficient(flux, thickness, front, chamber)
@@ -130,10 +137,12 @@ print(f"J_w = {flux * 3600:.3f} kg h⁻¹ m⁻²,  k_m = {k_m:.3g} m² s⁻¹")
 # %%
 naive_flux = drying.vapour_flux(k_v, shelf, bottom)
 naive_thickness = thickness * naive_flux / flux
-naive_k_m = drying.mass_transfer_coefficient(naive_flux, naive_thickness, bottom, chamber)
+naive_k_m = drying.mass_transfer_coefficient(
+    naive_flux, naive_thickness, bottom, chamber
+)
 print(f"k_m = {naive_k_m:.3g} m² s⁻¹")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 resistance = drying.product_resistance(k_m, thickness, front)
 report.glue("example_resistance", resistance / 47996)
 report.glue("naive_difference", 100 * (1 - naive_k_m / k_m))

@@ -71,7 +71,7 @@ processed = process_with(parameters, data.micrographs[example].image)
 steps = figures.processing_figure(processed)
 report.save_figure(steps, "figure_2", parameters)
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 report.glue("mean_before", processed.original.mean())
 report.glue("mean_subtracted", processed.subtracted.mean())
 report.glue("spread_before", processed.original.std())
@@ -93,7 +93,8 @@ report.glue("spread_equalized", processed.equalized.std())
 
 # %%
 processed_set = [
-    process_with(parameters, micrograph.image).equalized for micrograph in data.micrographs
+    process_with(parameters, micrograph.image).equalized
+    for micrograph in data.micrographs
 ]
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processed", "caption": "Figure 3 of the paper: all micrographs after processing, at full size."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
@@ -120,7 +121,9 @@ report.save_figure(as_seen, "network_inputs", parameters)
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print(f"shape {inputs.shape}, {inputs.dtype}, from {inputs.min():.2f} to {inputs.max():.2f}")
+print(
+    f"shape {inputs.shape}, {inputs.dtype}, from {inputs.min():.2f} to {inputs.max():.2f}"
+)
 
 # %% [markdown]
 # ## In short

@@ -44,8 +44,8 @@ data = load_dataset(parameters)
 report.data_banner(data, parameters)
 
 # %% [markdown]
-# The network is small by today's standards: 4, 8 and 16 filters. It is close to one that
-# {cite:t}`marcato2025` had used for porous media before. Its first weights are random. In training,
+# The network is small by today's standards: 4, 8 and 16 filters. It is close to one that the same
+# group had used for porous media before {cite}`marcato2025`. Its first weights are random. In training,
 # *dropout* switches off half of the ten units at random in each step, so that no single one is relied on
 # {cite}`srivastava2014`.
 
@@ -68,7 +68,7 @@ report.save_figure(architecture, "figure_4", parameters)
 layers = layer_table(network)
 layers
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 report.save_table(layers, "layers", parameters)
 full_size = build_network(data.shape, padding=parameters.padding)
 convolutions = layers.loc[layers["type"] == "Conv2D", "parameters"].sum()
@@ -76,7 +76,10 @@ report.glue("input_width", shape[1])
 report.glue("input_height", shape[0])
 report.glue("weights", network.count_params())
 report.glue("weights_of_convolutions", convolutions)
-report.glue("share_of_dense", 100 * layers.loc["dense", "parameters"] / network.count_params())
+report.glue(
+    "share_of_dense",
+    100 * layers.loc["dense", "parameters"] / network.count_params(),
+)
 report.glue("weights_at_full_size", full_size.count_params() / 1e6)
 
 # %% [markdown]
@@ -87,7 +90,7 @@ report.glue("weights_at_full_size", full_size.count_params() / 1e6)
 # would be {glue:text}`weights_at_full_size:.2f` million weights in all. Eight micrographs to learn from are few beside
 # that: many settings of the weights fit them, and training finds one.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 report.resolution(data, parameters)
 
 # %% [markdown]
@@ -95,7 +98,7 @@ report.resolution(data, parameters)
 #
 # Training changes the weights step by step so that the mean squared error between predicted and true
 # $k_m$ falls. The steps are Adam's {cite}`kingma2015` with the paper's learning rate of 10⁻⁴, each
-# computed from up to 16 images, which here is all there are. Several choices are left open by
+# computed from up to 16 images; without augmentation that is all there are. Several choices are left open by
 # the paper. This book makes each of them a [parameter](../book/parameters) and starts from what is
 # usual; the most consequential are these:
 #

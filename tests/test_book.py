@@ -76,6 +76,7 @@ def make_checkout(root: Path) -> Path:
         (root / name).write_text(text)
     shutil.copy(ROOT / "_config.yml", root)
     shutil.copy(ROOT / "book" / "references.bib", root / "book")
+    shutil.copytree(ROOT / "book" / "static", root / "book" / "static")
     write_notebook(root / "notebooks" / "01_first.ipynb", FIRST)
     write_notebook(root / "notebooks" / "02_second.ipynb", SECOND)
     return root
@@ -88,7 +89,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(fesemlib.book, "checkout", lambda: root)
     monkeypatch.setattr(fesemlib.book, "build_folder", lambda: root / "build")
     monkeypatch.setattr(
-        fesemlib.dataset, "load_dataset", lambda _: SimpleNamespace(digest="the data")
+        fesemlib.dataset,
+        "load_dataset",
+        lambda _: SimpleNamespace(digest="the data", shape=(192, 256)),
     )
     return root
 
@@ -177,7 +180,8 @@ class TestExecution:
         write_notebook(root / "notebooks" / "01_first.ipynb", [FIRST[1], new_code_cell(waiting)])
         run = (
             "import sys, types, fesemlib.dataset\n"
-            "fesemlib.dataset.load_dataset = lambda _: types.SimpleNamespace(digest='')\n"
+            "data = types.SimpleNamespace(digest='', shape=(192, 256))\n"
+            "fesemlib.dataset.load_dataset = lambda _: data\n"
             "from fesemlib.cli import main\n"
             "sys.exit(main(['book', 'params/test.yml']))"
         )
@@ -265,7 +269,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fesemlib.book, "checkout", lambda: root)
         patch.setattr(fesemlib.book, "build_folder", lambda: root / "build")
-        patch.setattr(fesemlib.dataset, "load_dataset", lambda _: SimpleNamespace(digest=""))
+        patch.setattr(
+            fesemlib.dataset, "load_dataset", lambda _: SimpleNamespace(digest="", shape=(192, 256))
+        )
         index = build_book(root / "params" / "test.yml", console=QUIET)
         assert index == root / "build" / "test" / "html" / "index.html"
         yield root

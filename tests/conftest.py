@@ -1,0 +1,48 @@
+"""Fixtures that several files of tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fesemlib.storage import BUILD_FOLDER
+
+ROWS = ("A,a.png,1.9e-3", "B,b.png,1.1e-3", "C,c.png,1.4e-3")
+
+
+def texture(seed: int, shape: tuple[int, int] = (64, 96)) -> np.ndarray:
+    """A grey image whose every row holds many grey levels."""
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+@pytest.fixture
+def own_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A build folder of the test's own, not made yet."""
+    folder = tmp_path / "build"
+    monkeypatch.setenv(BUILD_FOLDER, str(folder))
+    return folder
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Callable[..., Path]:
+    """Write a manifest, and a small texture for each PNG in its second column that is missing."""
+
+    def make(
+        *rows: str, header: str = "formulation,image,k_m", folder: str = "set", encoding: str = ""
+    ) -> Path:
+        rows = rows or ROWS
+        path = tmp_path / folder / "manifest.csv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes("\n".join([header, *rows, ""]).encode(encoding or "utf-8"))
+        for seed, row in enumerate(rows):
+            image = path.parent / [*row.split(","), ""][1].strip()
+            if image.suffix == ".png" and not image.exists():
+                image.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(texture(seed)).save(image)
+        return path
+
+    return make

@@ -1,0 +1,196 @@
+"""Parameters: what a file may hold, and how each mistake is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fesemlib.params import ParameterError, Parameters, parameter_table, read_parameters
+
+PAPER = Path(__file__).parent.parent / "params" / "paper.yml"
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text: str) -> Path:
+        path = tmp_path / "own.yml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+# --------------------------------------------------------------------------------------- reading
+
+
+def test_file_replaces_defaults_and_overrides_replace_the_file(written):
+    path = written("epochs: 7\nlearning_rate: 1.0e-3\ncrop: 512\n# a comment\n")
+    parameters = read_parameters(path, {"epochs": 8})
+    assert (parameters.epochs, parameters.learning_rate, parameters.crop) == (8, 1e-3, 512)
+    untouched = Parameters().model_dump().keys() - {"epochs", "learning_rate", "crop"}
+    assert parameters.model_dump(include=untouched) == Parameters().model_dump(include=untouched)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing but a comment\n", "{}"])
+def test_empty_file_gives_the_defaults(written, text):
+    assert read_parameters(written(text)) == Parameters()
+
+
+def test_whole_number_does_for_a_number(written):
+    assert read_parameters(written("background_radius_px: 20")).background_radius_px == 20.0
+
+
+def test_paper_profile_has_what_the_paper_states():
+    paper = read_parameters(PAPER)
+    assert paper.input_width == 2048
+    assert (paper.learning_rate, paper.batch_size, paper.dropout_rate) == (1e-4, 16, 0.5)
+
+
+def test_seeds_follow_on_the_first():
+    assert Parameters(first_seed=3, number_of_seeds=4).seeds == (3, 4, 5, 6)
+
+
+def test_relative_dataset_is_beside_its_file_and_an_override_where_we_are(
+    tmp_path, written, monkeypatch
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = written("dataset: data/manifest.csv")
+    assert read_parameters(path).dataset == str(tmp_path / "data" / "manifest.csv")
+    assert read_parameters(Path("..") / path.name).dataset == read_parameters(path).dataset
+    override = read_parameters(path, {"dataset": "data/manifest.csv"})
+    assert override.dataset == str(tmp_path / "here" / "data" / "manifest.csv")
+
+
+@pytest.mark.parametrize("dataset", ["synthetic", "/data/manifest.csv"])
+def test_other_datasets_stay_as_written(written, dataset):
+    parameters = read_parameters(written(f"dataset: {dataset}"), {"epochs": 1})
+    assert parameters.dataset == dataset
+    assert parameters.is_synthetic == (dataset == "synthetic")
+
+
+def test_namespace_gives_its_parameters_and_nothing_else():
+    namespace = {"epochs": 9, "crop": "none", "np": object(), "__name__": "__main__", "Epochs": 2}
+    parameters = Parameters.from_namespace(namespace)
+    assert parameters == Parameters(epochs=9, crop="none")
+
+
+# --------------------------------------------------------------------------------------- mistakes
+
+MISTAKES = {
+    "epochs: 0": "epochs = 0 is not allowed; allowed: whole number ≥ 1",
+    "epochs: 2.5": "epochs = 2.5 is not allowed; allowed: whole number",
+    "epochs: many": "epochs = 'many' is not allowed",
+    "epochs: true": "epochs = True is not allowed",
+    "epochs:": "epochs = None is not allowed",
+    "epochs: [1, 2]": "epochs = [1, 2] is not allowed",
+    "learning_rate: .nan": "learning_rate = nan is not allowed; allowed: number > 0 and ≤ 1",
+    "learning_rate: .inf": "learning_rate = inf is not allowed",
+    "learning_rate: 0.0": "learning_rate = 0.0 is not allowed",
+    "learning_rate: 1e-3": "learning_rate = '1e-3' is not allowed (YAML reads it as text: write a "
+    "point, as in 1.0e-3, and no quotes)",
+    "epochs: '30'": "epochs = '30' is not allowed (YAML reads it as text",
+    "dropout_rate: 1.0": "dropout_rate = 1.0 is not allowed; allowed: number ≥ 0 and < 1",
+    "light_background: 1": "light_background = 1 is not allowed; allowed: true or false",
+    "padding: full": "padding = 'full' is not allowed; allowed: same, valid",
+    "crop: bottom": "crop = 'bottom' is not allowed; allowed: auto, none or whole number ≥ 1",
+    "crop: 0": "crop = 0 is not allowed",
+    "crop: -5": "crop = -5 is not allowed",
+    "dataset: ''": "dataset = '' is not allowed; allowed: text that is not empty",
+    "dataset: 3": "dataset = 3 is not allowed; allowed: text",
+    "epoch: 3": "unknown parameter 'epoch'; known are dataset, ",
+    "3: epochs": "unknown parameter '3'",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), MISTAKES.items(), ids=MISTAKES.keys())
+def test_mistake_is_told_with_file_name_value_and_remedy(written, text, words):
+    path = written(text)
+    with pytest.raises(ParameterError) as caught:
+        read_parameters(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once_and_each_once(written):
+    with pytest.raises(ParameterError) as caught:
+        read_parameters(written("crop: 0\nepoch: 3\n"), {"padding": "full"})
+    assert [str(caught.value).count(f"{name}") for name in ("crop = 0", "'epoch'", "'full'")] == [
+        1
+    ] * 3
+
+
+def test_mistake_in_a_notebook_is_told_too():
+    with pytest.raises(ParameterError, match=r"^the notebook's parameters: epochs = 0 is not"):
+        Parameters.from_namespace({"epochs": 0})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"- epochs\n", "holds a list, not a mapping; write one 'name: value' a line"),
+        (b"epochs", "holds a str, not a mapping"),
+        (b"epochs: [1,\n", "not a readable YAML file"),
+        (b"results: \xff\n", "not a readable YAML file"),
+        (b"!!python/object:os.system {}", "not a readable YAML file"),
+    ],
+)
+def test_file_without_parameters_is_refused(tmp_path, content, words):
+    path = tmp_path / "own.yml"
+    path.write_bytes(content)
+    with pytest.raises(ParameterError) as caught:
+        read_parameters(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
+
+
+def test_missing_file_is_refused_with_the_folder_looked_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParameterError, match=r"^own\.yml: no such parameter file") as caught:
+        read_parameters("own.yml")
+    assert str(tmp_path) in str(caught.value)
+    with pytest.raises(ParameterError, match="not a readable YAML file"):
+        read_parameters(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------ table
+
+
+def test_table_explains_every_parameter():
+    table = parameter_table().set_index("parameter")
+    assert list(table.index) == list(Parameters.model_fields)
+    assert (table[["allowed", "meaning", "source"]] != "").all(axis=None)
+    assert table["default"].to_dict() == Parameters().model_dump()
+    assert (table["unit"].loc[[name for name in table.index if name.endswith("_px")]] == "px").all()
+
+
+@pytest.mark.parametrize("row", parameter_table().to_dict("records"), ids=lambda r: r["parameter"])
+def test_values_are_allowed_where_the_table_says_so(written, row):
+    """The words of the table against what the reader does at every bound and just past it."""
+
+    def accepts(value: object) -> bool:
+        try:
+            read_parameters(written(yaml.safe_dump({row["parameter"]: value})))
+        except ParameterError:
+            return False
+        return True
+
+    whole = "whole number" in row["allowed"]
+    bounds = re.findall(r"([≥>≤<]) ([\d.e+-]+)", row["allowed"])
+    for sign, text in bounds:
+        limit = int(text) if whole else float(text)
+        outwards = (-1 if sign in "≥>" else 1) * (1 if whole else 1e-9)
+        assert accepts(limit) == (sign in "≥≤")
+        assert accepts(limit - outwards)
+        assert not accepts(limit + outwards)
+    if not bounds:
+        words = row["allowed"].split(", ")
+        choices = {"true or false": [True, False], "text": ["", "text"]}.get(
+            row["allowed"], ["text"] if row["allowed"].startswith("text") else words
+        )
+        assert all(accepts(choice) for choice in choices)
+        assert not accepts(0.5)

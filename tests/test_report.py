@@ -1,0 +1,265 @@
+"""What the pages say and keep: banners, Table 2 beside the paper's, files of results."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import texture
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fesemlib.dataset import Dataset
+from fesemlib.formulations import table1
+from fesemlib.micrographs import Micrograph
+from fesemlib.params import Parameters
+from fesemlib.published import table2
+from fesemlib.report import (
+    Banner,
+    comparison,
+    data_banner,
+    resolution,
+    results_folder,
+    save_figure,
+    save_table,
+    selection_banner,
+    show_comparison,
+    show_formulations,
+    show_table,
+    verdict,
+)
+
+SEEDS = (0, 1, 2)
+STATISTICS = ["median", "least", "greatest"]
+
+
+def dataset(synthetic: bool, pixel_size_um: float | None = 2000 / 2048) -> Dataset:
+    """Table 1 with micrographs as wide as the paper's, but flatter."""
+    table = table1()
+    micrograph = Micrograph(texture(0, (4, 2048)), pixel_size_um)
+    images = pd.DataFrame({"formulation": table.index, "image": "x.png", "k_m": list(table["k_m"])})
+    formulations = table[["composition", "k_m", "std_percent"]]
+    return Dataset(formulations, images, (micrograph,) * 9, synthetic, "")
+
+
+# --------------------------------------------------------------------------------------- banners
+
+
+def test_banner_shows_markup_as_text():
+    html = Banner("<b>1 & 2</b>", "<script>alert('x')</script>", "note")._repr_html_()
+    assert re.findall(r"<(\w+)", html) == ["div", "p", "p"]
+    assert "&lt;b&gt;1 &amp; 2&lt;/b&gt;" in html
+    assert 'class="admonition note' in html
+
+
+def test_page_on_stand_ins_warns_and_names_their_seed():
+    banner = data_banner(dataset(True), Parameters(synthetic_seed=17))
+    assert banner.kind == "warning"
+    assert "computed, not measured" in banner.text
+    assert "seed 17" in banner.text
+    assert "2048×4 px" in banner.text
+
+
+def test_page_on_own_data_names_the_manifest_without_its_folder():
+    banner = data_banner(dataset(False), Parameters(dataset="/home/someone/mine.csv"))
+    assert banner.kind == "note"
+    assert "mine.csv" in banner.text
+    assert "someone" not in str(banner)
+    assert "synthetic" not in str(banner).lower()
+    assert "computed" not in str(banner)
+
+
+@pytest.mark.parametrize(("selection", "kind"), [("last", "note"), ("best_on_held_out", "warning")])
+def test_selection_on_the_held_out_micrograph_is_a_warning(selection, kind):
+    banner = selection_banner(Parameters(model_selection=selection, epochs=23))
+    assert banner.kind == kind
+    assert ("23 epochs" in banner.text) == (selection == "last")
+
+
+@pytest.mark.parametrize(("width", "pixel", "limit"), [(2048, "0.977", "1.95"), (100, "20", "40")])
+def test_resolution_is_that_of_the_field_of_view(width, pixel, limit):
+    # The micrographs show 2000 µm.
+    text = resolution(dataset(False), Parameters(input_width=width)).text
+    assert f"{pixel} µm a pixel" in text
+    assert f"{limit} µm, cannot" in text
+    assert "cells" not in text  # nobody knows those of a real product
+
+
+def test_resolution_without_pixel_size_says_so():
+    text = resolution(dataset(True, None), Parameters(input_width=64)).text
+    assert "not known" in text
+    assert "µm a pixel" not in text
+
+
+def test_the_coarser_the_input_the_more_cells_are_lost_and_those_of_i_first():
+    lost = []
+    for width in (2048, 256, 128, 64, 32, 16):
+        text = resolution(dataset(True), Parameters(input_width=width)).text
+        named = re.search(r"those of ([A-I, ]+) are narrower", text)
+        assert (named is None) == ("formulations" in text)
+        lost.append(set(named[1].split(", ")) if named else set())
+    assert lost[0] == set()
+    assert all(fewer <= more for fewer, more in pairwise(lost))
+    assert all("I" in names for names in lost if names)
+    assert lost[-1] == set("ABCDEFGHI")
+
+
+# --------------------------------------------------------------------------------------- Table 2
+
+
+def predictions(formulations: pd.DataFrame, scale: float) -> pd.DataFrame:
+    """Held-out predictions of three seeds, two micrographs of the first formulation."""
+    rng = np.random.default_rng(int(100 * scale))
+    names = [formulations.index[0], *formulations.index]
+    rows = [(name, seed, scale * rng.random()) for name in names for seed in SEEDS]
+    return pd.DataFrame(rows, columns=["held_out", "seed", "relative_error"])
+
+
+def both(formulations: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {
+        training_set: predictions(formulations, scale)
+        for training_set, scale in (("original", 0.4), ("augmented", 2.5))
+    }
+
+
+def by_hand(own: pd.DataFrame, names: list[str]) -> dict[str, list[float]]:
+    """Errors over the seeds for each formulation and, last, for the mean of each seed."""
+    errors: dict[str, list[float]] = {}
+    for name in names:
+        for seed in SEEDS:
+            of_run = own[(own["held_out"] == name) & (own["seed"] == seed)]["relative_error"]
+            errors.setdefault(name, []).append(statistics.fmean(of_run))
+    errors["mean"] = [statistics.fmean(run) for run in zip(*errors.values(), strict=True)]
+    return errors
+
+
+@pytest.mark.parametrize("names", [list("ABCDEFGHI"), list("DBI")])
+def test_comparison_has_ours_theirs_and_the_difference(names):
+    formulations = table1().loc[names]
+    table = comparison(both(formulations), formulations)
+    assert list(table.index) == [*names, "mean"]
+    for training_set, own in both(formulations).items():
+        theirs = {**table2()[training_set][names]}
+        theirs["mean"] = statistics.fmean(theirs.values())
+        for name, errors in by_hand(own, names).items():
+            row = table.loc[name]
+            ours = [row[f"{training_set} {statistic}"] for statistic in STATISTICS]
+            assert ours == pytest.approx([statistics.median(errors), min(errors), max(errors)])
+            assert row[f"{training_set} published"] == pytest.approx(theirs[name])
+            assert row[f"{training_set} difference"] == pytest.approx(ours[0] - theirs[name])
+
+
+def test_other_formulations_stand_beside_no_published_errors():
+    other = table1().rename(index={"A": "Z"})
+    table = comparison(both(other), other)
+    assert list(table.index) == [*other.index, "mean"]
+    assert {name.split()[1] for name in table.columns} == set(STATISTICS)
+    assert "nothing to compare" in verdict(table)
+
+
+def test_comparison_is_shown_in_percent_with_three_digits():
+    table = comparison(both(table1()), table1())
+    shown = show_comparison(table, "Table 2").data
+    columns = ["published", "median", "range", "difference"]
+    assert list(shown["original"].columns) == list(shown["augmented"].columns) == columns
+    assert list(shown.index) == [*"ABCDEFGHI", "mean"]
+    original = shown["original"]["published"]
+    assert (original["A"], original["D"], original["F"]) == ("59.9", "0.220", "0.00378")
+    assert (original["I"], original["mean"]) == ("267", "44.6")
+    for name in table.index:
+        row = shown.loc[name, "augmented"]
+        exact = 100 * table.loc[name]
+        low, high = (float(value) for value in row["range"].split(" – "))
+        assert low == pytest.approx(exact["augmented least"], rel=5.1e-3)
+        assert high == pytest.approx(exact["augmented greatest"], rel=5.1e-3)
+        assert row["difference"][0] in "+-"
+        assert float(row["difference"]) == pytest.approx(exact["augmented difference"], rel=5.1e-3)
+    assert not any("e" in text for text in shown.to_numpy().ravel())
+
+
+def test_comparison_of_other_formulations_is_shown_without_published_columns():
+    other = table1().rename(index={"A": "Z"})
+    shown = show_comparison(comparison(both(other), other), "Errors").data
+    assert list(shown["original"].columns) == ["median", "range"]
+
+
+WHOLE = comparison(both(table1()), table1())
+
+
+@given(st.floats(1e-6, 20), st.floats(1e-6, 20))
+def test_verdict_says_worse_only_where_ours_is(original, augmented):
+    table = WHOLE.copy()
+    table.loc["mean", ["original median", "augmented median"]] = [original, augmented]
+    sentence = verdict(table)
+    for training_set, ours, theirs in (
+        ("original", original, 0.446),
+        ("augmented", augmented, 0.305),
+    ):
+        if abs(ours - theirs) > 1e-3:
+            worse = f"for the {training_set} set, worse than the paper" in sentence
+            assert worse == (ours > theirs)
+    assert "44.6 % published" in sentence
+    assert "30.5 % published" in sentence
+
+
+# ------------------------------------------------------------------------------------------ files
+
+
+def test_formulations_are_shown_with_gaps_left_empty():
+    known = table1().loc[["A", "D"], ["composition", "k_m", "std_percent"]]
+    unknown = pd.DataFrame({"composition": [np.nan], "k_m": [5e-4], "std_percent": [np.nan]}, ["Z"])
+    shown = show_formulations(pd.concat([known, unknown]), "Table 1").data
+    assert shown.to_numpy().tolist() == [
+        ["5% dextran", "1.90", "2.3"],
+        ["1% dextran + 4% mannitol", "1.00", "4.4"],
+        ["", "0.500", ""],
+    ]
+
+
+def test_table_looks_the_same_whenever_it_is_made():
+    first, again, other = (
+        show_table(pd.DataFrame({"x": [1]}), caption).to_html() for caption in ("a", "a", "b")
+    )
+    assert first == again != other
+
+
+def test_results_are_kept_where_asked_or_in_the_build_folder(own_build, tmp_path):
+    assert results_folder(Parameters()) == own_build / "explore" / "results"
+    asked = tmp_path / "deep" / "results"
+    assert results_folder(Parameters(results=str(asked))) == asked
+    assert asked.is_dir()
+
+
+def test_results_folder_that_cannot_be_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(PermissionError, match=re.escape(str(tmp_path / "file" / "results"))):
+        results_folder(Parameters(results=str(tmp_path / "file" / "results")))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_table_is_kept_with_every_digit_and_handed_back(tmp_path, named):
+    table = pd.DataFrame({"k_m": np.random.default_rng(0).random(5)}, list("ABCDE"))
+    table = table.rename_axis("formulation") if named else table.reset_index(drop=True)
+    parameters = Parameters(results=str(tmp_path))
+    assert save_table(table, "table_1", parameters) is table
+    read = pd.read_csv(tmp_path / "table_1.csv", index_col=0 if named else None)
+    pd.testing.assert_frame_equal(read, table, check_exact=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["table_1.csv"]
+
+
+def test_figure_is_kept_as_svg_and_handed_back(tmp_path):
+    figure, axes = plt.subplots()
+    axes.plot([1, 2])
+    try:
+        assert save_figure(figure, "figure_2", Parameters(results=str(tmp_path))) is figure
+    finally:
+        plt.close(figure)
+    assert [path.name for path in tmp_path.iterdir()] == ["figure_2.svg"]
+    content = (tmp_path / "figure_2.svg").read_text()
+    assert "<svg" in content
+    assert content.rstrip().endswith("</svg>")

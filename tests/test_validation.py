@@ -1,0 +1,226 @@
+"""Leave-one-formulation-out: isolation, exactness against plain Keras, caching, bookkeeping."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fesemlib.augmentation import TRANSFORMATIONS, augment
+from fesemlib.dataset import Dataset
+from fesemlib.micrographs import Micrograph
+from fesemlib.network import build_network, load_tensorflow
+from fesemlib.params import Parameters
+from fesemlib.processing import network_inputs
+from fesemlib.storage import BUILD_FOLDER, digest
+from fesemlib.training import TargetScale
+from fesemlib.validation import (
+    COLUMNS,
+    collapsed_runs,
+    held_out_errors,
+    held_out_predictions,
+    leave_one_formulation_out,
+)
+
+pytestmark = pytest.mark.usefixtures("own_folder")
+
+SMALL = Parameters(input_width=32, epochs=4, learning_rate=0.01, number_of_seeds=2)
+K_M = {"A": 1.9e-3, "B": 1.1e-3, "C": 1.4e-3}
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(BUILD_FOLDER, str(tmp_path / "build"))
+    return tmp_path / "build"
+
+
+def small_dataset(k_m: dict[str, float] = K_M, images_of_a: int = 2) -> Dataset:
+    """Noise of another grain for each formulation; formulation A has several images."""
+    rng = np.random.default_rng(0)
+    names = ["A"] * images_of_a + [name for name in k_m if name != "A"]
+    micrographs = tuple(Micrograph(rng.integers(0, 256, (48, 64)).astype(np.uint8)) for _ in names)
+    table = pd.DataFrame(
+        {
+            "formulation": names,
+            "image": [f"{number}.png" for number in range(len(names))],
+            "k_m": [k_m[name] for name in names],
+        }
+    )
+    formulations = pd.DataFrame({"k_m": k_m}).rename_axis("formulation")
+    content = digest(table.to_dict("list"), *[m.image for m in micrographs])
+    return Dataset(formulations, table, micrographs, False, content)
+
+
+@given(
+    st.lists(st.floats(1e-5, 1e-1), min_size=2, max_size=9),
+    st.sampled_from(["minmax", "zscore", "raw", "log10"]),
+)
+def test_target_scales_are_undone(values, target):
+    k_m = np.array(values)
+    scale = TargetScale.fit(k_m, target)
+    assert np.allclose(scale.to_k_m(scale.to_target(k_m)), k_m, rtol=1e-9, atol=1e-15)
+
+
+def test_target_scales_do_what_their_names_say():
+    k_m = np.array([2.8e-4, 9.3e-4, 1.9e-3])
+    scaled = {name: TargetScale.fit(k_m, name).to_target(k_m) for name in ("minmax", "zscore")}
+    assert scaled["minmax"].min() == 0
+    assert scaled["minmax"].max() == pytest.approx(1)
+    assert scaled["zscore"].mean() == pytest.approx(0, abs=1e-12)
+    assert scaled["zscore"].std() == pytest.approx(1)
+    logarithms = TargetScale.fit(k_m, "log10").to_target(k_m)
+    ratio = (logarithms[2] - logarithms[1]) / (logarithms[1] - logarithms[0])
+    assert ratio == pytest.approx(np.log(1.9e-3 / 9.3e-4) / np.log(9.3e-4 / 2.8e-4))
+    assert np.array_equal(TargetScale.fit(k_m, "raw").to_target(k_m), k_m)
+
+
+def test_equal_targets_do_not_divide_by_zero():
+    k_m = np.full(3, 1e-3)
+    for target in ("minmax", "zscore", "log10"):
+        assert np.all(np.isfinite(TargetScale.fit(k_m, target).to_target(k_m)))
+
+
+def test_table_has_every_prediction_once():
+    data = small_dataset()
+    table = pd.concat(
+        [leave_one_formulation_out(data, SMALL, name) for name in ("original", "augmented")]
+    )
+    assert tuple(table.columns) == COLUMNS
+    assert not table[list(COLUMNS)].isna().any().any()
+    assert not table.duplicated(list(COLUMNS[:-3])).any()
+    assert set(table["held_out"]) == {"A", "B", "C"}
+    assert set(table["seed"]) == {0, 1}
+    test, train = (table[table["role"] == role] for role in ("test", "train"))
+    assert (test["held_out"] == test["formulation"]).all()
+    assert (train["held_out"] != train["formulation"]).all()
+    assert set(train["epoch"]) == {SMALL.epochs}
+    # Per training set and seed: A has two images, B and C one; so many are left for training.
+    assert len(test) == 2 * 2 * SMALL.epochs * (2 + 1 + 1)
+    counts = train.groupby("training_set").size()
+    assert counts["original"] == 2 * (2 + 3 + 3)
+    assert counts["augmented"] == len(TRANSFORMATIONS) * counts["original"]
+    assert np.allclose(
+        table["relative_error"], np.abs(table["predicted_km"] / table["true_km"] - 1)
+    )
+
+
+def test_training_never_sees_what_is_held_out():
+    """Whatever the held-out images and their k_m are, the networks come out the same."""
+    data = small_dataset()
+    changed = small_dataset({**K_M, "A": 5e-3})
+    before = leave_one_formulation_out(data, SMALL, "augmented")
+    after = leave_one_formulation_out(changed, SMALL, "augmented")
+    fold = [table[table["held_out"] == "A"] for table in (before, after)]
+    assert np.array_equal(fold[0]["predicted_km"], fold[1]["predicted_km"])
+    others = [table[table["held_out"] == "B"] for table in (before, after)]
+    assert not np.allclose(others[0]["predicted_km"], others[1]["predicted_km"], rtol=1e-3)
+
+
+def test_one_and_two_jobs_give_the_same_bits(monkeypatch, tmp_path):
+    data = small_dataset()
+    two = leave_one_formulation_out(data, SMALL.model_copy(update={"parallel_jobs": 2}))
+    monkeypatch.setenv(BUILD_FOLDER, str(tmp_path / "other"))
+    one = leave_one_formulation_out(data, SMALL.model_copy(update={"parallel_jobs": 1}))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+def test_finished_folds_are_not_trained_again(own_folder):
+    data = small_dataset()
+    first = leave_one_formulation_out(data, SMALL)
+    folder = own_folder / "cache" / "folds"
+    written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert len(written) == 6
+    lost = sorted(written)[0]
+    lost.unlink()
+    again = leave_one_formulation_out(data, SMALL)
+    pd.testing.assert_frame_equal(first, again, check_exact=True)
+    rewritten = {path for path in folder.iterdir() if path.stat().st_mtime_ns != written.get(path)}
+    assert rewritten == {lost}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 5},
+        {"learning_rate": 0.02},
+        {"target": "zscore"},
+        {"padding": "valid"},
+        {"first_seed": 7},
+        {"input_width": 40},
+        {"light_background": False},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_determines_a_fold_is_in_its_name(own_folder, change):
+    data = small_dataset()
+    parameters = SMALL.model_copy(update={"number_of_seeds": 1, "epochs": 1})
+    leave_one_formulation_out(data, parameters)
+    before = set((own_folder / "cache" / "folds").iterdir())
+    leave_one_formulation_out(data, parameters.model_copy(update=change))
+    after = set((own_folder / "cache" / "folds").iterdir())
+    assert len(after) == 2 * len(before)
+
+
+@pytest.mark.parametrize("training_set", ["original", "augmented"])
+def test_training_equals_plain_keras(training_set):
+    """`model.fit` of the same network on the same images; the batch holds them all."""
+    data = small_dataset(images_of_a=1)
+    parameters = SMALL.model_copy(
+        update={"dropout_rate": 0.0, "number_of_seeds": 1, "epochs": 10, "batch_size": 16}
+    )
+    ours = leave_one_formulation_out(data, parameters, training_set)
+
+    images = network_inputs(data, parameters)
+    keras = load_tensorflow().keras
+    weights_seed = np.random.SeedSequence([0, 0]).generate_state(2)[0]
+    network = build_network(images.shape[1:], dropout_rate=0.0, seed=int(weights_seed))
+    network.compile(keras.optimizers.Adam(parameters.learning_rate), loss="mse")
+    train, targets = images[1:], np.array([0.0, 1.0])  # B and C, min–max scaled
+    if training_set == "augmented":
+        train, targets = augment(train), np.tile(targets, 4)
+    network.fit(train[..., None], targets, batch_size=16, epochs=10, verbose=0)
+    scaled = network.predict(images[..., None], verbose=0)[:, 0]
+    expected = K_M["B"] + scaled * (K_M["C"] - K_M["B"])
+
+    fold = ours[ours["held_out"] == "A"]
+    last = fold[(fold["role"] == "test") & (fold["epoch"] == 10)]
+    assert last["predicted_km"].item() == pytest.approx(expected[0], rel=1e-4)
+    trained = fold[fold["role"] == "train"]["predicted_km"].to_numpy()[:2]
+    assert trained == pytest.approx(expected[1:], rel=1e-4)
+
+
+def test_unknown_training_set_is_refused():
+    with pytest.raises(ValueError, match="rotated"):
+        leave_one_formulation_out(small_dataset(), SMALL, "rotated")
+
+
+def table_of(predictions: dict[int, list[float]], role: str = "test") -> pd.DataFrame:
+    """A table with one run for each seed: its predictions along the epochs, true value 1."""
+    rows = [
+        ("B", "B", "b.png", role, seed, "original", epoch, 1.0, value, abs(value - 1))
+        for seed, values in predictions.items()
+        for epoch, value in enumerate(values, start=1)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def test_last_and_best_epoch():
+    table = table_of({0: [1.5, 1.01, 1.3], 1: [0.9, 0.7, 0.8]})
+    assert list(held_out_predictions(table)["predicted_km"]) == [1.3, 0.8]
+    best = held_out_predictions(table, "best_on_held_out").sort_values("seed")
+    assert list(best["predicted_km"]) == [1.01, 0.9]
+
+
+def test_errors_over_seeds():
+    table = table_of({0: [1.3], 1: [0.8], 2: [1.05]})
+    errors = held_out_errors(held_out_predictions(table)).loc["B"]
+    assert list(errors) == pytest.approx([0.2, 0.05, 0.3])
+
+
+def test_constant_predictions_are_reported():
+    dead = table_of({0: [1.0]}, "train").loc[[0] * 8].assign(predicted_km=0.7)
+    alive = dead.assign(seed=1, predicted_km=np.linspace(0.5, 1.5, 8))
+    table = pd.concat([dead, alive]).assign(true_km=[*np.linspace(0.5, 1.5, 8)] * 2)
+    collapsed = collapsed_runs(table).set_index("seed")["collapsed"]
+    assert bool(collapsed[0])
+    assert not bool(collapsed[1])
