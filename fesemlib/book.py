@@ -36,7 +36,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from rich.console import Console
 
-from fesemlib.params import SYNTHETIC, Parameters, parameter_table, read_parameters
+from fesemlib.params import SYNTHETIC, Parameters, parameter_table, quoted, read_parameters
 from fesemlib.progress import PROGRESS_FILE, duration, read_progress
 from fesemlib.storage import (
     build_folder,
@@ -219,9 +219,10 @@ def build_book(
         )
     try:
         parameters = read_parameters(path, overrides)
+        _check_results_are_ours(path, parameters)
         profile = Profile(root, writable(build_folder() / path.stem))
         with _watch(console, "data set", None):
-            data = _checked_data(parameters)
+            data = _checked_data(path, parameters)
     except (ValueError, OSError) as error:
         raise BookError(str(error), exit_code=2) from error
     execute_notebooks(profile, parameters, data, console)
@@ -375,15 +376,41 @@ def _kernels_of_this_interpreter(log: IO[str]) -> type[AsyncKernelManager]:
     return ThisInterpreter
 
 
-def _checked_data(parameters: Parameters) -> str:
+def _check_results_are_ours(path: Path, parameters: Parameters) -> None:
+    if parameters.results != Parameters().results:
+        raise ValueError(
+            f"{path}: results = {quoted(parameters.results)}, but fesem book writes to "
+            f"build/{path.stem}/results; remove `results` (it is for plain papermill)"
+        )
+
+
+def _checked_data(path: Path, parameters: Parameters) -> str:
     """The digest of the data set, which is read, and whose size is checked, on the way."""
     from fesemlib.dataset import load_dataset
-    from fesemlib.network import check_input_shape
-    from fesemlib.processing import input_shape
 
     dataset = load_dataset(parameters)
-    check_input_shape(input_shape(dataset.shape, parameters.input_width))
+    try:
+        _check_size(dataset.shape, parameters.input_width)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return dataset.digest
+
+
+def _check_size(shape: tuple[int, int], input_width: int) -> None:
+    """Raise a ValueError when micrographs of a shape (H, W) cannot be brought to that width."""
+    from fesemlib.network import SMALLEST_SIDE, check_input_shape
+    from fesemlib.processing import input_shape
+
+    size = f"the micrographs are {shape[1]}×{shape[0]} px (width × height, after cropping)"
+    if min(shape) < SMALLEST_SIDE:  # no input_width helps
+        raise ValueError(
+            f"{size}: the network needs at least {SMALLEST_SIDE} px on both sides; keep more "
+            "rows (crop), or take larger micrographs"
+        )
+    try:
+        check_input_shape(input_shape(shape, input_width))
+    except ValueError as error:
+        raise ValueError(f"{error}; {size}") from None
 
 
 def _injected_parameters(notebook: Path, parameters: Parameters, results: Path) -> dict[str, Any]:

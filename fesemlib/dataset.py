@@ -101,7 +101,8 @@ def load_dataset(parameters: Parameters) -> Dataset:
     ------
     ManifestError, MicrographError, DatasetError
         When the manifest or a micrograph cannot be used, or the micrographs do not fit together.
-        The message names the file, the value and what to do.
+        The message names the file, the value and what to do. Micrographs fit together when they
+        have one size and one pixel size, and no two of them are the same.
     """
     if parameters.is_synthetic:
         return _synthetic_dataset(parameters.synthetic_seed)
@@ -110,9 +111,13 @@ def load_dataset(parameters: Parameters) -> Dataset:
     micrographs = [
         read_micrograph(manifest.parent / image, parameters.crop) for image in table["image"]
     ]
-    _check_shapes(table["image"], micrographs)
-    if parameters.check_pixel_size:
-        _check_pixel_sizes(table["image"], micrographs)
+    try:
+        _check_shapes(table["image"], micrographs)
+        _check_copies(table["image"], micrographs)
+        if parameters.check_pixel_size:
+            _check_pixel_sizes(table["image"], micrographs)
+    except DatasetError as error:
+        raise DatasetError(f"{manifest}: {error}") from None
     formulations = table.drop_duplicates("formulation").set_index("formulation")
     formulations = formulations[["composition", "k_m", "std_percent"]]
     return _dataset(formulations, table[["formulation", "image", "k_m"]], micrographs, False)
@@ -180,6 +185,19 @@ def _check_shapes(images: pd.Series[str], micrographs: Sequence[Micrograph]) -> 
         "take the micrographs at one size, leave these out, or set crop to the number of rows "
         "that all of them have"
     )
+
+
+def _check_copies(images: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
+    """Refuse one micrograph under two names; the manifest knows only the names."""
+    seen: dict[str, str] = {}
+    for name, micrograph in zip(images, micrographs, strict=True):
+        first = seen.setdefault(digest(micrograph.image), name)
+        if first != name:
+            raise DatasetError(
+                f"{name} shows the same pixels as {first}; a micrograph must stand in the manifest "
+                "once, or it would be trained and tested on: delete one of the rows, or correct "
+                "its image"
+            )
 
 
 def _check_pixel_sizes(images: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:

@@ -60,7 +60,7 @@ def sublimation_enthalpy(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
     Parameters
     ----------
     temperature
-        K, up to the triple point, 273.16 K.
+        K, from 110 K to the triple point, 273.16 K.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def vapour_flux(
     heat_transfer_coefficient
         k_v, W m⁻² K⁻¹, with respect to the outer area of the vial.
     shelf_temperature
-        T_f, K.
+        T_f, K, from 110 to 400 K.
     bottom_temperature
         T_p, K, at the bottom of the vial, where the thermocouple is: k_v joins the shelf to it.
     area_ratio
@@ -107,8 +107,16 @@ def vapour_flux(
     -------
     ndarray
         J_w, kg s⁻¹ m⁻² of the product's area.
+
+    Raises
+    ------
+    ValueError
+        When a temperature is out of range, as one in °C, or the shelf is colder than the bottom:
+        no heat flows in.
     """
-    shelf, bottom = np.asarray(shelf_temperature), np.asarray(bottom_temperature)
+    shelf = _shelf_temperature(shelf_temperature)
+    bottom = _ice_temperature(bottom_temperature)
+    _check_heat_flows_in(shelf, bottom)
     supplied = heat_transfer_coefficient * area_ratio * (shelf - bottom)
     flux: npt.NDArray[np.float64] = supplied / sublimation_enthalpy(bottom)
     return flux
@@ -188,6 +196,28 @@ def product_resistance(
     path = GAS_CONSTANT * _ice_temperature(temperature) * np.asarray(thickness)
     resistance: npt.NDArray[np.float64] = path / (MOLAR_MASS_WATER * np.asarray(k_m))
     return resistance
+
+
+def _shelf_temperature(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    kelvin = np.asarray(temperature, dtype=np.float64)
+    outside = kelvin[(kelvin < 110) | (kelvin > 400)]
+    if outside.size:
+        raise ValueError(
+            f"shelf temperature = {outside[0]:g} K: a shelf has 110 to 400 K; "
+            "give temperatures in kelvin"
+        )
+    return kelvin
+
+
+def _check_heat_flows_in(shelf: npt.NDArray[np.float64], bottom: npt.NDArray[np.float64]) -> None:
+    colder = shelf < bottom
+    if np.any(colder):
+        first = np.unravel_index(np.argmax(colder), colder.shape)
+        shelves, bottoms = np.broadcast_arrays(shelf, bottom)
+        raise ValueError(
+            f"the shelf at {shelves[first]:g} K is colder than the bottom of the vial at "
+            f"{bottoms[first]:g} K: no heat flows in; check both values and their order"
+        )
 
 
 def _ice_temperature(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -188,7 +188,7 @@ def network_figure(network: keras.Model) -> Figure:
     shapes = [tuple(network.input_shape[1:])] + [tuple(layer.output.shape[1:]) for layer in drawn]
     names = ["Input"] + [type(layer).__name__ for layer in drawn]
     details = [""] + [_layer_detail(layer) for layer in drawn]
-    figure = Figure(figsize=(11, 4.0))
+    figure = Figure(figsize=(9.4, 3.6))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0.005, 0.0, 0.99, 1.0))
     position = 0.0
@@ -352,10 +352,11 @@ def _draw_stack(axes: Axes, left: float, shape: tuple[int, ...], tallest: float)
 
 def _over_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
     """Median, least and greatest prediction of each image over the seeds, 10⁻³ m² s⁻¹."""
-    grouped = predictions.groupby(["image", "true_km"], sort=False)["predicted_km"]
+    finite = predictions[np.isfinite(predictions["predicted_km"])]
+    grouped = finite.groupby(["image", "true_km"], sort=False)["predicted_km"]
     summary = grouped.agg(median="median", least="min", greatest="max").reset_index()
     summary[["true_km", "median", "least", "greatest"]] *= 1e3
-    return summary
+    return pd.DataFrame(summary)
 
 
 def _whiskers(axes: Axes, summary: pd.DataFrame, colour: str, marker: str, label: str) -> None:
@@ -377,11 +378,13 @@ def _whiskers(axes: Axes, summary: pd.DataFrame, colour: str, marker: str, label
 
 
 def _parity_line(axes: Axes, predictions: pd.DataFrame, published: pd.DataFrame | None) -> None:
-    values = [predictions["true_km"].max(), predictions["predicted_km"].max()]
+    predicted = predictions["predicted_km"]
+    predicted = predicted[np.isfinite(predicted)]  # the others diverged
+    values = [predictions["true_km"].max(), *predicted]
     if published is not None:
         values += [published["high_km"].max()]
     top = 1.08e3 * max(values)
-    bottom = min(0.0, 1.05e3 * predictions["predicted_km"].min())
+    bottom = 1.05e3 * min(0.0, *values)
     axes.plot([0, top], [0, top], color=_INK, linewidth=1, linestyle="--", zorder=1)
     axes.set(xlim=(0, 1.1e3 * predictions["true_km"].max()), ylim=(bottom, top))
     axes.set_xlabel(f"true {_K_M_LABEL}", fontsize=10)
@@ -404,16 +407,17 @@ def _draw_candidates(axes: Axes, published: pd.DataFrame) -> None:
             edgecolor=_INK,
             linewidth=1,
             zorder=2,
-            label="published, sign not given" if column == "high_km" else None,
+            label="published, sign not in Table 2" if column == "high_km" else None,
         )
 
 
 def _draw_errors(
     axes: Axes, predictions: pd.DataFrame, names: Sequence[str], published: pd.DataFrame | None
 ) -> None:
-    by_seed = predictions.groupby(["held_out", "seed"])["relative_error"].mean().reset_index()
+    finite = predictions[np.isfinite(predictions["predicted_km"])]
+    by_seed = finite.groupby(["held_out", "seed"])["relative_error"].mean().reset_index()
     grouped = by_seed.groupby("held_out")["relative_error"]
-    summary = grouped.agg(["median", "min", "max"]).loc[list(names)] * 100
+    summary = grouped.agg(["median", "min", "max"]).reindex(list(names)) * 100
     rows = np.arange(len(names))
     axes.hlines(rows, summary["min"], summary["max"], color=_REPRODUCED, linewidth=1.6)
     axes.plot(summary["median"], rows, "o", color=_REPRODUCED, label="reproduced, range of seeds")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from fesemlib.params import quoted
 
 __all__ = ["SOLUTES", "ManifestError", "parse_composition", "read_manifest", "table1"]
 
@@ -28,6 +31,11 @@ _TABLE_1 = (
 
 _REQUIRED_COLUMNS = ("formulation", "image", "k_m")
 _FEWEST_FORMULATIONS = 3
+
+# What a k_m may be, m² s⁻¹: beyond it, it is in another unit or something else.
+_LEAST_K_M, _GREATEST_K_M = 1e-6, 1e-1
+
+_SUMMARY_ROW = "mean"  # of Table 2
 
 
 class ManifestError(ValueError):
@@ -93,8 +101,10 @@ def read_manifest(path: Path) -> pd.DataFrame:
     ----------
     path
         A CSV file with the columns ``formulation``, ``image`` (path relative to the CSV) and
-        ``k_m`` (m² s⁻¹), and optionally ``composition`` (in words) and ``std_percent`` (%).
-        A formulation may have several rows, one for each of its micrographs, with the same k_m.
+        ``k_m`` (m² s⁻¹, from 1e-6 to 1e-1; freeze-dried cakes have about 1e-4 to 1e-2), and
+        optionally ``composition`` (in words) and ``std_percent`` (%). A formulation may have
+        several rows, one for each of its micrographs, with the same k_m and its name written in
+        the same way. ``mean`` is no name for a formulation.
 
     Returns
     -------
@@ -105,19 +115,20 @@ def read_manifest(path: Path) -> pd.DataFrame:
     Raises
     ------
     ManifestError
-        When the file cannot be read, a column is missing, a row is repeated, a k_m is not a
-        positive number, or fewer than three formulations are listed.
+        When the file cannot be read, a column is missing or repeated, a row is repeated, a k_m
+        is not a positive number or not plausible, a formulation's name is not written in one way
+        or taken, or fewer than three formulations are listed.
+
+    Notes
+    -----
+    A resistance R_p of the dried layer, in m s⁻¹, becomes k_m = R T L_d/(M_w R_p); the inverse is
+    `fesemlib.drying.product_resistance`.
     """
     table = _read_csv(path)
-    _check_separator(table, path)
-    missing = [column for column in _REQUIRED_COLUMNS if column not in table.columns]
-    if missing:
-        raise ManifestError(
-            f"{path}: column {', '.join(missing)} is missing, the file has "
-            f"{', '.join(table.columns)}; the first line must name {', '.join(_REQUIRED_COLUMNS)}"
-        )
+    _check_columns(table, path)
     _check_filled(table, path)
-    table["k_m"] = _positive_numbers(table["k_m"], path)
+    table["k_m"] = _coefficients(table["k_m"], path)
+    _check_names(table["formulation"], path)
     _check_repetitions(table, path)
     if table["formulation"].nunique() < _FEWEST_FORMULATIONS:
         raise ManifestError(
@@ -134,18 +145,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
             "give the path of a CSV file, or 'synthetic'"
         )
     try:
+        if b"\0" in path.read_bytes():
+            raise ValueError("it holds NUL bytes")
         with warnings.catch_warnings():
             # pandas would drop what exceeds the header: half of a k_m with a decimal comma.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                path,
-                dtype=str,
-                index_col=False,
-                skipinitialspace=True,
-                skip_blank_lines=False,
-                keep_default_na=False,  # a formulation may be called NA
-                na_values=[""],
-            )
+            table = _parse_csv(path)
+            names = _parse_csv(path, header=None, nrows=1)  # pandas renames repeated ones
     except pd.errors.ParserWarning:
         raise ManifestError(
             f"{path}: some lines hold more values than the first line has names; write numbers "
@@ -156,8 +162,42 @@ def _read_csv(path: Path) -> pd.DataFrame:
             f"{path}: cannot be read as CSV ({str(error).strip()}); save it as comma-separated "
             "UTF-8 text whose first line names the columns"
         ) from error
+    _check_repeated_columns(names.iloc[0].dropna().str.strip(), path)
     table = table.dropna(how="all").rename(columns=str.strip)  # rows: blank lines
     return pd.DataFrame({name: table[name].str.strip() for name in table.columns})
+
+
+def _parse_csv(path: Path, header: int | None = 0, nrows: int | None = None) -> pd.DataFrame:
+    return pd.read_csv(
+        path,
+        header=header,
+        nrows=nrows,
+        dtype=str,
+        index_col=False,
+        skipinitialspace=True,
+        skip_blank_lines=False,
+        keep_default_na=False,  # a formulation may be called NA
+        na_values=[""],
+    )
+
+
+def _check_repeated_columns(names: pd.Series[str], path: Path) -> None:
+    repeated = names[names.duplicated() & (names != "")]
+    if not repeated.empty:
+        raise ManifestError(
+            f"{path}: column {quoted(repeated.iloc[0])} stands there twice; keep one"
+        )
+
+
+def _check_columns(table: pd.DataFrame, path: Path) -> None:
+    _check_separator(table, path)
+    missing = [column for column in _REQUIRED_COLUMNS if column not in table.columns]
+    if missing:
+        raise ManifestError(
+            f"{path}: column {', '.join(missing)} is missing, the file has "
+            f"{quoted(', '.join(table.columns), 200)}; "
+            f"the first line must name {', '.join(_REQUIRED_COLUMNS)}"
+        )
 
 
 def _check_separator(table: pd.DataFrame, path: Path) -> None:
@@ -179,15 +219,42 @@ def _check_filled(table: pd.DataFrame, path: Path) -> None:
             )
 
 
-def _positive_numbers(values: pd.Series[str], path: Path) -> pd.Series[float]:
+def _coefficients(values: pd.Series[str], path: Path) -> pd.Series[float]:
+    """The values of k_m as numbers, which have to be positive and plausible."""
     numbers = pd.to_numeric(values, errors="coerce")
     bad = numbers.index[~(np.isfinite(numbers) & (numbers > 0))]
     if not bad.empty:
         raise ManifestError(
-            f"{path}: row {_row(bad[0])}: {values.name} = {values[bad[0]]!r} is not a positive "
+            f"{path}: row {_row(bad[0])}: k_m = {quoted(values[bad[0]])} is not a positive "
             "number; give it in m² s⁻¹, as in 1.4e-3"
         )
+    odd = numbers.index[~numbers.between(_LEAST_K_M, _GREATEST_K_M)]
+    if not odd.empty:
+        raise ManifestError(
+            f"{path}: row {_row(odd[0])}: k_m = {quoted(values[odd[0]])} is not plausible for a "
+            "freeze-dried cake (about 1e-4 to 1e-2 m² s⁻¹; accepted are 1e-6 to 1e-1); is it in "
+            "10⁻³ m² s⁻¹, or a resistance? Give it in m² s⁻¹: k_m = R T L_d/(M_w R_p)"
+        )
     return numbers
+
+
+def _check_names(formulations: pd.Series[str], path: Path) -> None:
+    """Refuse a name that is taken, and one name written in several ways."""
+    spellings: dict[str, tuple[str, int]] = {}
+    for row, name in zip(formulations.index, formulations, strict=True):
+        plain = "".join(unicodedata.normalize("NFC", name).split()).casefold()
+        if plain == _SUMMARY_ROW:
+            raise ManifestError(
+                f"{path}: row {_row(row)}: a formulation cannot be called {quoted(name)}, as the "
+                "last row of Table 2 is; rename it"
+            )
+        first, first_row = spellings.setdefault(plain, (name, _row(row)))
+        if name != first:
+            raise ManifestError(
+                f"{path}: row {_row(row)}: formulation {quoted(name)} is {quoted(first)} in row "
+                f"{first_row}, and one would be trained on the other; write it in one way (or "
+                "rename one of them, if they are two)"
+            )
 
 
 def _check_repetitions(table: pd.DataFrame, path: Path) -> None:
@@ -195,13 +262,13 @@ def _check_repetitions(table: pd.DataFrame, path: Path) -> None:
     repeated = table.index[files.duplicated()]
     if not repeated.empty:
         raise ManifestError(
-            f"{path}: row {_row(repeated[0])} lists {table['image'][repeated[0]]} again; "
+            f"{path}: row {_row(repeated[0])} lists {quoted(table['image'][repeated[0]])} again; "
             "a micrograph must stand there once, or it would be trained and tested on"
         )
     for formulation, values in table.groupby("formulation")["k_m"]:
         if (values != values.iloc[0]).any():
             raise ManifestError(
-                f"{path}: formulation {formulation} has the k_m "
+                f"{path}: formulation {quoted(formulation)} has the k_m "
                 f"{', '.join(f'{value:g}' for value in values.unique())} m² s⁻¹; give one value "
                 "for a formulation, in all of its rows"
             )
@@ -214,8 +281,8 @@ def _with_optional_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     bad = spread.index[given & ~(np.isfinite(spread) & (spread >= 0))]
     if not bad.empty:
         raise ManifestError(
-            f"{path}: row {_row(bad[0])}: std_percent = {table['std_percent'][bad[0]]!r} is not a "
-            "number of percent; correct it or leave it empty"
+            f"{path}: row {_row(bad[0])}: std_percent = {quoted(table['std_percent'][bad[0]])} is "
+            "not a number of percent; correct it or leave it empty"
         )
     return table.assign(std_percent=spread)
 

@@ -78,8 +78,9 @@ def read_micrograph(path: Path | str, crop: Literal["auto", "none"] | int = "aut
     Raises
     ------
     MicrographError
-        When the file is missing, empty, truncated, in colour or of another format, or when it
-        cannot be cropped as asked. The message names the file and what to do.
+        When the file is missing, empty, truncated, in colour, of one grey level throughout or of
+        another format, or when it cannot be cropped as asked. The message names the file and what
+        to do.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -105,9 +106,11 @@ def read_micrograph(path: Path | str, crop: Literal["auto", "none"] | int = "aut
     image = _to_grey(pixels, path)
     micrograph = Micrograph(image, pixel_size_um, _find_data_bar(image))
     try:
-        return crop_micrograph(micrograph, crop)
+        micrograph = crop_micrograph(micrograph, crop)
+        _check_contrast(micrograph.image)
     except MicrographError as error:
         raise MicrographError(f"{path}: {error}") from None
+    return micrograph
 
 
 def crop_micrograph(micrograph: Micrograph, crop: Literal["auto", "none"] | int) -> Micrograph:
@@ -228,6 +231,14 @@ def _to_grey(pixels: npt.NDArray[Any], path: Path) -> GreyImage:
     scale = 255.0 / (high - low) if high > low else 0.0
     grey: GreyImage = np.round((pixels.astype(np.float64) - low) * scale).astype(np.uint8)
     return grey
+
+
+def _check_contrast(image: GreyImage) -> None:
+    if image.min() == image.max():
+        raise MicrographError(
+            f"all pixels have grey level {image.min()}; it shows nothing: export the micrograph "
+            "again, or leave it out"
+        )
 
 
 def _find_data_bar(image: GreyImage) -> int | None:

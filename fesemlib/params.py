@@ -6,7 +6,7 @@ of a parameter file after it, and :meth:`Parameters.from_namespace` collects and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["ParameterError", "Parameters", "parameter_table", "read_parameters"]
+__all__ = ["ParameterError", "Parameters", "parameter_table", "quoted", "read_parameters"]
 
 SYNTHETIC = "synthetic"
 
@@ -199,8 +199,9 @@ def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = N
     Raises
     ------
     ParameterError
-        When the file is missing or not a mapping, or a parameter is unknown, of the wrong type
-        or out of bounds. The message names the file, the parameter and what is allowed.
+        When the file is missing or not a mapping, or a parameter is unknown, stands there twice,
+        is of the wrong type or out of bounds. The message names the file, the parameter and what
+        is allowed.
     """
     path = Path(path)
     values = _read_mapping(path)
@@ -237,17 +238,50 @@ def parameter_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def quoted(value: object, length: int = 60) -> str:
+    """A value as a message quotes it: escaped and cut short, whatever a file may hold.
+
+    Parameters
+    ----------
+    value
+        Written as `repr` writes it.
+    length
+        How many characters are shown at most.
+    """
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without repeated keys, of which PyYAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        lines: dict[str, int] = {}
+        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise ParameterError(
+                    f"{quoted(key.value)} stands there twice, in lines {lines[key.value]} and "
+                    f"{line}; keep one"
+                )
+            lines[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except ParameterError as error:
+        raise ParameterError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise ParameterError(
             f"{path}: no such parameter file (looked in {path.resolve().parent}); "
             "give the path of a .yml file, for instance params/book.yml"
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ParameterError(
-            f"{path}: not a readable YAML file: {error}; it should hold lines like 'epochs: 100'"
+            f"{path}: not a readable YAML file: {_reading_problem(error)}; "
+            "it should hold lines like 'epochs: 100'"
         ) from error
     if content is None:
         return {}
@@ -257,6 +291,13 @@ def _read_mapping(path: Path) -> dict[str, Any]:
             "write one 'name: value' a line"
         )
     return {str(name): value for name, value in content.items()}
+
+
+def _reading_problem(error: Exception) -> str:
+    """What stopped the reading, in one line and with the line of the file where it is known."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
 def _validated(values: Mapping[str, object], origin: str) -> Parameters:
@@ -273,11 +314,19 @@ def _validated(values: Mapping[str, object], origin: str) -> Parameters:
 
 def _problem(name: str, kind: str, value: object) -> str:
     if kind == "extra_forbidden":
-        return f"unknown parameter {name!r}; known are {', '.join(Parameters.model_fields)}"
-    hint = ""
-    if isinstance(value, str) and _is_number(value):
-        hint = " (YAML reads it as text: write a point, as in 1.0e-3, and no quotes)"
-    return f"{name} = {value!r} is not allowed{hint}; allowed: {_allowed(name)}"
+        return f"unknown parameter {quoted(name)}; known are {', '.join(Parameters.model_fields)}"
+    allowed = _allowed(name)
+    hint = _number_hint(allowed) if isinstance(value, str) and _is_number(value) else ""
+    return f"{name} = {quoted(value)} is not allowed{hint}; allowed: {allowed}"
+
+
+def _number_hint(allowed: str) -> str:
+    """How to write a number that YAML has read as text, where a number is allowed at all."""
+    if "whole number" in allowed:
+        return " (YAML reads it as text: remove the quotes and write digits only)"
+    if "number" in allowed:
+        return " (YAML reads it as text: write a point, as in 1.0e-3, and no quotes)"
+    return ""
 
 
 def _is_number(text: str) -> bool:

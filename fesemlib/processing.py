@@ -140,7 +140,8 @@ def subtract_background(
     image
         Grey levels, uint8, shape (H, W).
     radius
-        Radius of the ball in px, and in grey levels.
+        Radius of the ball in px. ImageJ shrinks the image before the ball rolls, and the ball with
+        it; its height in grey levels is that of the shrunk ball (12.5 for 50 px).
     light_background
         Whether the background is lighter than the features; then the result's background is
         white, else black.
@@ -255,7 +256,8 @@ def resize_by_area(image: npt.NDArray[np.generic], width: int) -> FloatImage:
     """
     height = input_shape((image.shape[0], image.shape[1]), width)[0]
     rows = _average_along_rows(image.astype(np.float64), height)
-    return np.ascontiguousarray(_average_along_rows(rows.T, width).T, dtype=np.float32)
+    averages = _average_along_rows(rows.T, width).T.clip(image.min(), image.max())  # rounding
+    return np.ascontiguousarray(averages, dtype=np.float32)
 
 
 def input_shape(shape: tuple[int, int], width: int) -> tuple[int, int]:

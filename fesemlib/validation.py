@@ -6,6 +6,7 @@ its micrographs and all their copies leave the training set together.
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -26,11 +27,13 @@ from fesemlib.training import Outcome, Settings, train_fold
 
 __all__ = [
     "TRAINING_SETS",
-    "collapsed_runs",
+    "failed_runs",
     "held_out_errors",
     "held_out_predictions",
     "leave_one_formulation_out",
     "mean_error",
+    "mean_error_by_epoch",
+    "training_steps",
 ]
 
 Values = npt.NDArray[np.float64]
@@ -53,9 +56,9 @@ TRAINING_SETS = ("original", "augmented")
 
 _OVER_SEEDS = {"median": "median", "least": "min", "greatest": "max"}
 
-# A network whose predictions on its own training set spread over less than this share of the
-# targets' spread says the same whatever it is shown.
-_COLLAPSED_SPREAD = 0.01
+# A network whose predictions on its own training set range over less than this share of the
+# targets' range says the same whatever it is shown.
+_COLLAPSED_RANGE = 0.01
 
 
 def leave_one_formulation_out(
@@ -78,7 +81,8 @@ def leave_one_formulation_out(
         One row for each prediction, with the columns ``held_out``, ``formulation``, ``image``,
         ``role`` ("train" or "test"), ``seed``, ``training_set``, ``epoch`` (1 is the first),
         ``true_km`` and ``predicted_km`` (m² s⁻¹) and ``relative_error``, which is
-        |predicted − true| / true. Test rows at every epoch, training rows at the last one only.
+        |predicted − true| / true, infinite where a training diverged. Test rows at every epoch,
+        training rows at the last one only.
 
     Raises
     ------
@@ -169,8 +173,30 @@ def mean_error(predictions: pd.DataFrame) -> pd.Series[float]:
     return by_seed.agg(list(_OVER_SEEDS.values())).set_axis(list(_OVER_SEEDS))
 
 
-def collapsed_runs(results: pd.DataFrame) -> pd.DataFrame:
-    """Runs that predict a constant: the hidden units are dead and the image no longer matters.
+def mean_error_by_epoch(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean relative error over the held-out formulations, along the epochs.
+
+    Parameters
+    ----------
+    results
+        From `leave_one_formulation_out`, of one or more training sets.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by epoch, a column for each training set: the median over the seeds.
+    """
+    test = results[results["role"] == "test"]
+    run = ["training_set", "epoch", "seed"]
+    formulations = test.groupby([*run, "held_out"])["relative_error"].mean()
+    seeds = formulations.groupby(run).mean().reset_index()
+    return seeds.pivot_table("relative_error", "epoch", "training_set", aggfunc="median")
+
+
+def failed_runs(results: pd.DataFrame) -> pd.DataFrame:
+    """Runs that collapsed to a constant, or diverged.
+
+    In a collapsed run all hidden units are silent, and what the image shows no longer matters.
 
     Parameters
     ----------
@@ -180,16 +206,39 @@ def collapsed_runs(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a run: ``training_set, seed, held_out, collapsed``. A run counts as collapsed
-        when its predictions on its own training set spread (standard deviation) over less than
-        1 % of the true values' spread.
+        One row a run: ``training_set, seed, held_out, collapsed, diverged``. A run counts as
+        collapsed when its predictions on its own training set range over less than 1 % of
+        the range of the true values, and as diverged when one of them is no finite
+        number.
     """
     train = results[results["role"] == "train"]
-    spread = train.groupby(["training_set", "seed", "held_out"], sort=False)[
-        ["predicted_km", "true_km"]
-    ].std(ddof=0)
-    collapsed = spread["predicted_km"] < _COLLAPSED_SPREAD * spread["true_km"]
-    return collapsed.rename("collapsed").reset_index()
+    run = ["training_set", "seed", "held_out"]
+    spread = train.groupby(run, sort=False)[["predicted_km", "true_km"]].agg(_range)
+    states = {
+        "collapsed": spread["predicted_km"] < _COLLAPSED_RANGE * spread["true_km"],
+        "diverged": ~np.isfinite(spread["predicted_km"]),
+    }
+    return pd.DataFrame(states).reset_index()
+
+
+def training_steps(dataset: Dataset, parameters: Parameters, training_set: str) -> int:
+    """Adam's steps in one training, that of the fold with the most images.
+
+    Parameters
+    ----------
+    dataset, parameters
+        As in `leave_one_formulation_out`.
+    training_set
+        ``"original"`` or ``"augmented"``.
+    """
+    images = len(dataset.images) - int(dataset.images["formulation"].value_counts().min())
+    if training_set == "augmented":
+        images *= len(TRANSFORMATIONS)
+    return parameters.epochs * math.ceil(images / parameters.batch_size)
+
+
+def _range(values: pd.Series[float]) -> float:
+    return float(values.max(skipna=False) - values.min(skipna=False))
 
 
 def _errors_of_runs(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -297,6 +346,8 @@ def _predictions_of(fold: _Fold, dataset: Dataset, outcome: Outcome) -> pd.DataF
         held_out=fold.held_out,
         seed=fold.seed,
         training_set=fold.training_set,
-        relative_error=(table["predicted_km"] - table["true_km"]).abs() / table["true_km"],
+        relative_error=((table["predicted_km"] - table["true_km"]).abs() / table["true_km"]).fillna(
+            np.inf  # a training that diverged
+        ),
     )
     return table[list(COLUMNS)]

@@ -67,7 +67,7 @@ workflow = figures.workflow_figure(
 report.save_figure(workflow, "figure_1", parameters)
 
 # %% [markdown]
-# ## Nine formulations
+# ## The formulations
 #
 # The paper's formulations combine dextran, mannitol and polyvinylpyrrolidone (PVP). Eight of them hold
 # 5 % of solids, the ninth 10 %. All were frozen at −50 °C for four hours and dried at a shelf
@@ -89,9 +89,9 @@ report.glue("greatest_k_m", 1e3 * data.k_m.max())
 report.glue("data_statement", report.data_banner(data, parameters).text)
 
 # %% [markdown]
-# The coefficients run from {glue:text}`least_k_m:.2f` to {glue:text}`greatest_k_m:.2f` ·10⁻³ m² s⁻¹,
-# but unevenly: most of them lie close together, and a few stand apart. That will matter when each
-# of them in turn has to be predicted from the others.
+# The coefficients run from {glue:text}`least_k_m:.2f` to {glue:text}`greatest_k_m:.2f` ·10⁻³ m² s⁻¹.
+# Those of the paper do so unevenly: most of them lie close together, and three (A, C and I) stand apart.
+# That will matter when each of them in turn has to be predicted from the others.
 
 # %% [markdown]
 # ## Where the coefficients come from
@@ -129,10 +129,11 @@ print(f"J_w = {flux * 3600:.3f} kg h⁻¹ m⁻²,  k_m = {k_m:.3g} m² s⁻¹")
 
 # %% [markdown]
 # The simulator was given 1.0·10⁻³ m² s⁻¹ at 243 K, and has correlations of its own for the ice. Two
-# details decide whether one gets that back. $k_v$ refers to the outer area of the vial and $J_w$ to the
-# smaller area of the product, and the thermocouple sits at the bottom whereas the vapour pressure is
-# that of the ice at the front, which is colder. Taking both equations as they stand, with one area and
-# one temperature, the flux is too small, and so is $L_d$, which is the flux added up over time:
+# details decide whether one gets that back. As is usual, and in this simulator, $k_v$ refers to the
+# outer area of the vial but $J_w$ to the smaller area of the product; and the thermocouple sits at the
+# bottom, whereas the vapour pressure is that of the ice at the front, which is colder. The paper does
+# not say how it dealt with either. Taking both equations as they stand, with one area and one
+# temperature, the flux is too small, and so is $L_d$, which is the flux added up over time:
 
 # %%
 naive_flux = drying.vapour_flux(k_v, shelf, bottom)
@@ -153,7 +154,9 @@ report.glue("naive_difference", 100 * (1 - naive_k_m / k_m))
 # {glue:text}`example_resistance:.1f` cm² Torr h g⁻¹ at this thickness.
 #
 # Table 1's standard deviations tell how well $k_m$ is known: it differs by several percent from one
-# thermocouple to the next. No prediction can be judged more finely than that.
+# thermocouple to the next. No prediction can be judged more finely than that. Moreover, a vial with a
+# thermocouple in it cannot be imaged: the micrograph shows another vial than those in which $k_m$ was
+# measured, so that the differences between vials enter every pair.
 
 # %% [markdown]
 # ## The micrographs
@@ -185,7 +188,7 @@ report.save_figure(micrographs, "micrographs", parameters)
 # %% [markdown]
 # ## In short
 #
-# - The paper has {glue:text}`number_of_images` images and {glue:text}`number_of_formulations` values of
-#   $k_m$, measured through temperatures.
+# - This data set has {glue:text}`number_of_images` images and {glue:text}`number_of_formulations` values
+#   of $k_m$; such values are measured through temperatures.
 # - A network that reads $k_m$ from the image would need no thermocouple in the vial.
 # - Next: [what is done to the images](02_image_processing) before the network sees them.

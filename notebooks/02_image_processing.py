@@ -46,7 +46,8 @@ report.data_banner(data, parameters)
 # Think of the image as a landscape whose height is the grey level. A ball rolls below it, wide enough
 # to pass under the narrow walls of the pores and to follow only the slow changes of brightness; the
 # surface that its top can reach is the background {cite}`sternberg1983`. Subtracting it leaves the
-# fine structure on an even ground. The paper uses the rolling ball of ImageJ {cite}`schneider2012`
+# fine structure on a nearly even ground: nearly, because a charge weakens the signal in proportion, so
+# that its patch keeps less contrast than its surroundings and comes out paler. The paper uses the rolling ball of ImageJ {cite}`schneider2012`
 # with a radius of 50 px, which should be about the size of the largest feature.
 #
 # ImageJ's ball is not that of every textbook: it shrinks the image before the ball rolls, trims the
@@ -128,6 +129,7 @@ print(
 # %% [markdown]
 # ## In short
 #
-# - A rolling ball of 50 px removes the charging, equalisation removes the operator's contrast.
+# - A rolling ball takes the dark shade of the charging away, though not all of its trace; equalisation
+#   takes away most of the operator's brightness and contrast.
 # - Averaging to the network's input size decides which pores can still be told apart.
 # - Next: [the network](03_network) that reads these images.

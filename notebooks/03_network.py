@@ -44,10 +44,10 @@ data = load_dataset(parameters)
 report.data_banner(data, parameters)
 
 # %% [markdown]
-# The network is small by today's standards: 4, 8 and 16 filters. It is close to one that the same
-# group had used for porous media before {cite}`marcato2025`. Its first weights are random. In training,
-# *dropout* switches off half of the ten units at random in each step, so that no single one is relied on
-# {cite}`srivastava2014`.
+# The network is small by today's standards: 4, 8 and 16 filters. It is close to networks
+# that had been used for images of porous media before (references 20 and 30 of {cite:t}`marcato2025`).
+# Its first weights are random. In training, *dropout* switches units off at random in each step, by
+# default half of the ten, so that no single one is relied on {cite}`srivastava2014`.
 
 # %%
 shape = input_shape(data.shape, parameters.input_width)
@@ -87,8 +87,8 @@ report.glue("weights_at_full_size", full_size.count_params() / 1e6)
 # weights. Only {glue:text}`weights_of_convolutions:,d` of them belong to the convolutions. The dense layer
 # holds {glue:text}`share_of_dense:.1f` %, since each of its ten units has a weight of its own for every
 # number in the flattened list, that is for every *place* in the image; at the micrographs' full size there
-# would be {glue:text}`weights_at_full_size:.2f` million weights in all. Eight micrographs to learn from are few beside
-# that: many settings of the weights fit them, and training finds one.
+# would be {glue:text}`weights_at_full_size:.2f` million weights in all. A handful of micrographs to learn
+# from is little beside that: many settings of the weights fit them, and training finds one.
 
 # %% tags=["remove-input"]
 report.resolution(data, parameters)
@@ -97,16 +97,16 @@ report.resolution(data, parameters)
 # ## Training
 #
 # Training changes the weights step by step so that the mean squared error between predicted and true
-# $k_m$ falls. The steps are Adam's {cite}`kingma2015` with the paper's learning rate of 10⁻⁴, each
-# computed from up to 16 images; without augmentation that is all there are. Several choices are left open by
-# the paper. This book makes each of them a [parameter](../book/parameters) and starts from what is
-# usual; the most consequential are these:
+# $k_m$ falls. The steps are Adam's {cite}`kingma2015`, by default with the paper's learning rate of 10⁻⁴
+# and from up to 16 images each; the paper's eight training images all enter every step. Several choices
+# are left open by the paper. This book makes each of them a [parameter](../book/parameters) and starts
+# from what is usual; the most consequential are these:
 #
-# - $k_m$ is of the order of 10⁻³, too small a number for a network to start from. The network learns $k_m$ scaled
-#   to the range from 0 to 1 of its training set; the predictions are scaled back.
+# - $k_m$ is of the order of 10⁻³, too small a number for a network to start from. By default the network
+#   learns $k_m$ scaled to the range from 0 to 1 of its training set; the predictions are scaled back.
 # - The number of passes over the training set (*epochs*) is fixed beforehand and the same for all
-#   formulations. It is **not** chosen by looking at the micrograph that is to be predicted.
-# - The first weights, the dropout and the order of the images are random. Every training is therefore
+#   formulations. By default it is **not** chosen by looking at the micrograph that is to be predicted.
+# - The first weights, the dropout and the order of the images are random. A training can therefore be
 #   repeated from several *seeds*, and all are reported.
 #
 # Next: [leaving one formulation out](04_loocv_baseline).

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Leave one formulation out
 #
-# How good is a prediction for a formulation that the network has never seen? With nine formulations,
+# How good is a prediction for a formulation that the network has never seen? With so few formulations,
 # setting a few aside as a test set would leave too little to learn from, and the answer would depend
 # on which ones were chosen. **Leave-one-out cross-validation** {cite}`arlot2010` uses all: one
 # formulation is held out, a fresh network is trained on the others and predicts the one it has not
@@ -48,10 +48,11 @@ from fesemlib import baselines, figures, published, report
 from fesemlib.dataset import load_dataset
 from fesemlib.params import Parameters
 from fesemlib.validation import (
-    collapsed_runs,
+    failed_runs,
     held_out_errors,
     held_out_predictions,
     leave_one_formulation_out,
+    training_steps,
 )
 
 figures.use_style()
@@ -86,13 +87,18 @@ errors = held_out_errors(predictions)
 training_error = original.loc[
     original["role"] == "train", "relative_error"
 ].mean()
-collapsed = collapsed_runs(original)["collapsed"]
+failed = failed_runs(original)
 report.save_table(original, "predictions_original", parameters)
 report.glue("held_out", held_out)
 report.glue("epochs", parameters.epochs)
 report.glue("number_of_seeds", parameters.number_of_seeds)
 report.glue(
     "training_images", int((data.images["formulation"] != held_out).sum())
+)
+report.glue("steps", training_steps(data, parameters, "original"))
+report.glue(
+    "published_statement",
+    report.published_statement("original", data.formulations),
 )
 report.glue("held_out_error", 100 * errors["median"][held_out])
 report.glue("training_error", 100 * training_error)
@@ -102,10 +108,10 @@ report.glue("training_error", 100 * training_error)
 #
 # First one fold alone: formulation {glue:text}`held_out` is held out, and a network is trained on the
 # other {glue:text}`training_images` micrographs for {glue:text}`epochs` epochs (seeds:
-# {glue:text}`number_of_seeds`). Points on the dashed line would be exact. The paper's Table 2 states
-# the size of each error but not its sign, so that two predictions are possible; both are drawn.
+# {glue:text}`number_of_seeds`). Points on the dashed line would be exact.
+# {glue:text}`published_statement`
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-held-out", "caption": "Figure 5 of the paper: predictions for the training micrographs and for the one held out. Symbols are medians over the seeds, bars run from the least to the greatest prediction."}, "image": {"alt": "Parity diagram of predicted against true mass transfer coefficient with one held-out formulation"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-held-out", "caption": "Figure 5 of the paper: predictions for the training micrographs and for the one held out. Symbols are medians over the seeds, bars run from the least to the greatest prediction. Those for the training micrographs are of the last epoch."}, "image": {"alt": "Parity diagram of predicted against true mass transfer coefficient with one held-out formulation"}}
 example_candidates = (
     None if candidates is None else candidates.loc[[held_out]]
 )
@@ -117,8 +123,8 @@ report.save_figure(one_fold_figure, "figure_5", parameters)
 # %% [markdown]
 # The median error of the held-out prediction is {glue:text}`held_out_error:.1f` %. On the
 # micrographs that the networks were trained on, over all folds and seeds, the mean error is
-# {glue:text}`training_error:.1f` %: that is what the last epoch leaves with dropout at work during
-# training. As the paper says, a single fold can mislead; another choice of the held-out formulation gives
+# {glue:text}`training_error:.1f` %. In {glue:text}`steps` steps, each of which moves a weight by about
+# the learning rate, a network does not learn its training set by heart. As the paper says, a single fold can mislead; another choice of the held-out formulation gives
 # another verdict.
 
 # %% [markdown]
@@ -126,7 +132,7 @@ report.save_figure(one_fold_figure, "figure_5", parameters)
 #
 # Now all folds. Every point is a prediction for a formulation that its network has not seen.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-original", "caption": "Figure 6 of the paper: left, held-out predictions against true values, every formulation from its own fold, with bars from the least to the greatest prediction over the seeds; right, the same as relative errors. Open diamonds: published; on the left, one of each pair, since the sign is not published."}, "image": {"alt": "Parity diagram of all held-out predictions and a dot plot of their relative errors on a logarithmic scale"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-original", "caption": "Figure 6 of the paper: left, held-out predictions against true values, every formulation from its own fold, with bars from the least to the greatest prediction over the seeds; right, the same as relative errors. Open diamonds: published; on the left the predictions that an unsigned error allows."}, "image": {"alt": "Parity diagram of all held-out predictions and a dot plot of their relative errors on a logarithmic scale"}}
 parity = figures.parity_figure(predictions, candidates)
 report.save_figure(parity, "figure_6", parameters)
 
@@ -148,8 +154,9 @@ median_rule = baselines.median_of_others(data.formulations["k_m"])[
 report.glue("mean_error", 100 * table_2.loc["mean", "original median"])
 report.glue("mean_rule_error", 100 * mean_rule)
 report.glue("median_rule_error", 100 * median_rule)
-report.glue("runs", len(collapsed))
-report.glue("collapsed_runs", int(collapsed.sum()))
+report.glue("runs", len(failed))
+report.glue("collapsed_runs", int(failed["collapsed"].sum()))
+report.glue("diverged_runs", int(failed["diverged"].sum()))
 
 # %% [markdown]
 # ## How to read this
@@ -161,12 +168,13 @@ report.glue("collapsed_runs", int(collapsed.sum()))
 # of the range to be the hard ones: there the network has to extrapolate, and a network that has not
 # understood the pores answers with something near the middle of what it was trained on.
 #
-# Of {glue:text}`runs` runs, {glue:text}`collapsed_runs` collapsed: their hidden units died in training
-# and they return the same number for every image. They are counted in all figures and tables.
+# Of {glue:text}`runs` runs, {glue:text}`collapsed_runs` collapsed and {glue:text}`diverged_runs`
+# diverged. A collapsed network returns the same number for every image, because all its hidden units
+# have fallen silent. Collapsed runs are counted in all figures and tables.
 
 # %% [markdown]
 # ## In short
 #
 # - Leave-one-out tests every formulation once, each with a network that has not seen it.
 # - One fold can look good or bad by chance; the whole table and the spread over seeds are the result.
-# - Next: [more training images from the same nine](05_loocv_augmented).
+# - Next: [more training images from the same micrographs](05_loocv_augmented).

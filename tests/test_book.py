@@ -349,6 +349,10 @@ class TestBadInput:
             (["params/test.yml", "-p", "epochs", "0"], "test.yml: epochs = 0 is not allowed"),
             (["params/test.yml", "-p", "epoch", "5"], "unknown parameter 'epoch'"),
             (["params/cache.yml"], "rename the parameter file"),
+            (
+                ["params/test.yml", "-p", "results", "mine"],
+                "test.yml: results = 'mine', but fesem book writes to build/test/results; remove",
+            ),
         ],
     )
     def test_parameters(
@@ -376,6 +380,50 @@ class TestBadInput:
         monkeypatch.setattr(fesemlib.dataset, "load_dataset", refuse)
         assert main(["book", str(checkout / "params" / "test.yml")]) == 2
         assert capsys.readouterr().err == "fesem: error: image.tif: 0 bytes; export it again\n"
+
+    @pytest.mark.parametrize(
+        ("shape", "width", "message"),
+        [
+            (
+                (20, 128),
+                64,
+                "the micrographs are 128×20 px (width × height, after cropping): the network needs "
+                "at least 22 px on both sides; keep more rows (crop), or take larger micrographs",
+            ),
+            ((20, 128), 512, "at least 22 px on both sides; keep more rows (crop)"),
+            ((96, 20), 16, "the micrographs are 20×96 px"),
+            ((40, 128), 64, "px on both sides; raise input_width; the micrographs are 128×40 px"),
+            ((96, 128), 512, "input_width = 512 px, but the micrographs are 128 px wide"),
+        ],
+    )
+    def test_size(
+        self,
+        shape: tuple[int, int],
+        width: int,
+        message: str,
+        checkout: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        data = SimpleNamespace(digest="", shape=shape)
+        monkeypatch.setattr(fesemlib.dataset, "load_dataset", lambda _: data)
+        path = checkout / "params" / "test.yml"
+        assert main(["book", str(path), "-p", "input_width", str(width)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"fesem: error: {path}: ")
+        assert message in error
+        assert ("raise input_width" in error) == (shape == (40, 128))
+
+    def test_results_in_the_file_may_be_the_default(
+        self, checkout: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = checkout / "params" / "test.yml"
+        path.write_text("results: ''\ninput_width: 512\n")
+        assert main(["book", str(path)]) == 2
+        assert "input_width = 512" in capsys.readouterr().err
+        path.write_text("results: elsewhere\ninput_width: 512\n")
+        assert main(["book", str(path)]) == 2
+        assert "remove `results`" in capsys.readouterr().err
 
     def test_unwritable_build_folder(
         self, checkout: Path, capsys: pytest.CaptureFixture[str]

@@ -24,11 +24,11 @@ def load(path: Path, **parameters: object) -> Dataset:
     return load_dataset(Parameters(dataset=str(path), **parameters))
 
 
-def write_tiff(path: Path, pixel_size: str | None) -> None:
+def write_tiff(path: Path, pixel_size: str | None, seed: int) -> None:
     """A micrograph with Zeiss' tag, where the pixel size is given."""
     text = f"0\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = {pixel_size}\r\n"
     tag = [(34118, "s", 0, text.encode("cp1252"), True)]
-    tifffile.imwrite(path, texture(0), extratags=tag if pixel_size else [])
+    tifffile.imwrite(path, texture(seed), extratags=tag if pixel_size else [])
 
 
 # ------------------------------------------------------------------------------------ manifests
@@ -71,7 +71,7 @@ def test_data_bars_of_unequal_height_are_cut_to_a_common_size(manifest):
     path = manifest()
     for name, rows in (("a.png", 10), ("b.png", 14)):
         bar = np.zeros((rows, 96), np.uint8)
-        Image.fromarray(np.vstack([texture(5), bar])).save(path.parent / name)
+        Image.fromarray(np.vstack([texture(rows), bar])).save(path.parent / name)
     assert load(path).shape == (64, 96)
     assert load(path, crop=50).shape == (50, 96)
     with pytest.raises(DatasetError, match="take the micrographs at one size"):
@@ -85,9 +85,39 @@ def test_odd_sizes_are_named_and_no_others(manifest):
     with pytest.raises(DatasetError) as caught:
         load(path)
     message = str(caught.value)
-    assert message.startswith("b.png: 96×70 px, d.png: 90×64 px, but the set is 96×64 px")
+    assert message.startswith(f"{path}: b.png: 96×70 px, d.png: 90×64 px, but the set is 96×64")
     assert "set crop" in message
     assert "a.png" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "copy"),
+    [
+        ("d.png", shutil.copy),
+        ("copies/d.png", shutil.copy),
+        ("d.tif", lambda old, new: tifffile.imwrite(new, np.asarray(Image.open(old)))),
+    ],
+    ids=["copied file", "in a folder", "other format"],
+)
+@pytest.mark.parametrize("row", ["D,{},1e-3", "B,{},1.1e-3"])
+def test_micrograph_under_two_names_is_refused(manifest, name, copy, row):
+    path = manifest(*ROWS)
+    (path.parent / "copies").mkdir()
+    copy(path.parent / "b.png", path.parent / name)
+    manifest(*ROWS, row.format(name))
+    with pytest.raises(
+        DatasetError, match=r"must stand in the manifest once, .*: delete"
+    ) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: {name} shows the same pixels as b.png; ")
+
+
+def test_micrographs_that_differ_in_one_pixel_are_two(manifest):
+    path = manifest(*ROWS, "D,d.png,1e-3")
+    image = texture(1)
+    image[63, 95] ^= 1
+    Image.fromarray(image).save(path.parent / "d.png")
+    assert len(load(path).micrographs) == 4
 
 
 @pytest.fixture
@@ -95,8 +125,8 @@ def tagged(manifest) -> Callable[..., Path]:
     def make(*pixel_sizes: str | None) -> Path:
         rows = [f"{name},{name}.tif,1e-3" for name in "ABCDEF"[: len(pixel_sizes)]]
         path = manifest(*rows)
-        for name, pixel_size in zip("ABCDEF", pixel_sizes, strict=False):
-            write_tiff(path.parent / f"{name}.tif", pixel_size)
+        for seed, (name, pixel_size) in enumerate(zip("ABCDEF", pixel_sizes, strict=False)):
+            write_tiff(path.parent / f"{name}.tif", pixel_size, seed)
         return path
 
     return make
@@ -107,7 +137,7 @@ def test_odd_pixel_sizes_are_named_and_no_others(tagged):
     with pytest.raises(DatasetError) as caught:
         load(path)
     message = str(caught.value)
-    assert message.startswith("D.tif: 0.99 µm a pixel, but the set has 0.9766 µm")
+    assert message.startswith(f"{path}: D.tif: 0.99 µm a pixel, but the set has 0.9766 µm")
     assert "set check_pixel_size to false" in message
     assert load(path, check_pixel_size=False).pixel_size_um is None
 

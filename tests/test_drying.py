@@ -111,6 +111,32 @@ def test_flux_carries_the_heat_off_that_a_warm_shelf_supplies():
     assert flux * sublimation_enthalpy([233.15, 243.15]) == pytest.approx([1080.0, 900.0])
 
 
+@pytest.mark.parametrize("shelf", [-10.0, 20.0, 109.9, 400.1, [263.15, -10.0]])
+def test_shelf_temperature_in_celsius_is_refused(shelf):
+    wrong = np.ravel(shelf)[-1]
+    with pytest.raises(ValueError, match=rf"^shelf temperature = {wrong:g} K: .* in kelvin"):
+        vapour_flux(15.0, shelf, 233.15)
+
+
+def test_bottom_temperature_in_celsius_is_refused():
+    with pytest.raises(ValueError, match=r"^temperature = -30 K: .* in kelvin"):
+        vapour_flux(15.0, 263.15, -30.0)
+
+
+@pytest.mark.parametrize(
+    ("shelf", "bottom"), [(240.0, 243.15), ([260.0, 240.0], 243.15), (240.0, [230.0, 243.15])]
+)
+def test_shelf_colder_than_the_vial_is_refused_with_both_values(shelf, bottom):
+    with pytest.raises(
+        ValueError, match=r"shelf at 240 K is colder .* 243\.15 K: no heat flows in"
+    ):
+        vapour_flux(15.0, shelf, bottom)
+
+
+def test_shelf_as_cold_as_the_vial_supplies_nothing():
+    assert vapour_flux(15.0, 243.15, 243.15) == 0
+
+
 @pytest.mark.parametrize("case", META["cases"])
 def test_heat_balance_gives_the_simulated_flux(case):
     run = simulated(case)

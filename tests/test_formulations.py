@@ -6,6 +6,7 @@ from conftest import ROWS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fesemlib.drying import product_resistance
 from fesemlib.formulations import SOLUTES, ManifestError, parse_composition, read_manifest, table1
 
 FULL = "formulation,image,k_m,composition,std_percent"
@@ -118,6 +119,30 @@ def test_k_m_that_is_no_positive_number_is_refused(manifest, k_m):
     assert f"row 4: k_m = {k_m!r} is not a positive number" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "k_m", ["1.9", "9.9e-7", "0.11", "0.1000001", "1e-320", "1e308", "47996", "1" * 5000]
+)
+def test_k_m_in_another_unit_is_refused(manifest, k_m):
+    path = manifest(ROWS[0], f"B,b.png,{k_m}", ROWS[2])
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path)
+    message = str(caught.value)
+    if len(k_m) < 50:
+        assert message.startswith(f"{path}: row 3: k_m = {k_m!r} is not plausible for a freeze")
+        assert "1e-6 to 1e-1); is it in 10⁻³ m² s⁻¹, or a resistance?" in message
+    assert len(message) < 400 + len(str(path))
+
+
+def test_plausible_k_m_pass_to_the_bounds(manifest):
+    path = manifest("A,a.png,1e-6", "B,b.png,1e-1", "C,c.png,0.1")
+    assert list(read_manifest(path)["k_m"]) == [1e-6, 0.1, 0.1]
+
+
+def test_resistance_formula_of_the_message_holds():
+    resistance = float(product_resistance(1.4e-3, 0.005, 245.0))
+    assert 8.314462618 * 245.0 * 0.005 / (0.01801528 * resistance) == pytest.approx(1.4e-3)
+
+
 REFUSED = {
     "missing column": (["A,a.png"], "formulation,image", "column k_m is missing, the file has"),
     "misspelt column": (ROWS, "formulation,picture,k_m", "column image is missing"),
@@ -132,13 +157,52 @@ REFUSED = {
     "no formulation": ([*ROWS, ",d.png,1e-3"], "", "row 5 has no formulation; fill it in"),
     "no image": ([*ROWS, "D,,1e-3"], "", "row 5 has no image"),
     "no k_m": ([*ROWS, "D,d.png,"], "", "row 5 has no k_m"),
-    "repeated row": ([*ROWS, ROWS[0]], "", "row 5 lists a.png again"),
+    "repeated row": ([*ROWS, ROWS[0]], "", "row 5 lists 'a.png' again"),
     "one image under two names": (
         [*ROWS, "D,sub/../a.png,1e-3"],
         "",
-        "row 5 lists sub/../a.png again",
+        "row 5 lists 'sub/../a.png' again",
     ),
-    "two k_m": ([*ROWS, "A,a2.png,1.8e-3"], "", "A has the k_m 0.0019, 0.0018 .* give one value"),
+    "two k_m": (
+        [*ROWS, "A,a2.png,1.8e-3"],
+        "",
+        "'A' has the k_m 0.0019, 0.0018 .* give one value",
+    ),
+    "repeated column": (
+        [f"{row},2e-3" for row in ROWS],
+        "formulation,image,k_m,k_m",
+        "column 'k_m' stands there twice; keep one",
+    ),
+    "repeated column with spaces": (
+        [f"{row},2e-3" for row in ROWS],
+        'formulation,image,k_m, "k_m "',
+        "column 'k_m' stands there twice",
+    ),
+    "repeated optional column": (
+        [f"{row},5%,6%" for row in ROWS],
+        "formulation,image,k_m,composition,composition",
+        "column 'composition' stands there twice",
+    ),
+    "name of the summary row": (
+        [*ROWS, "mean,d.png,1e-3"],
+        "",
+        "row 5: a formulation cannot be called 'mean', .*Table 2.*; rename it",
+    ),
+    "name in two cases": (
+        ["sucrose,a.png,1e-3", *ROWS, "Sucrose,d.png,1e-3"],
+        "",
+        "row 6: formulation 'Sucrose' is 'sucrose' in row 2, .*; write it in one way",
+    ),
+    "name with and without space": (
+        ["5% PVP,a.png,1e-3", *ROWS[1:], "5 % PVP,d.png,1e-3"],
+        "",
+        "row 5: formulation '5 % PVP' is '5% PVP' in row 2",
+    ),
+    "name with two kinds of accent": (
+        ["caf\u00e9,a.png,1e-3", *ROWS[1:], "cafe\u0301,d.png,1e-3"],
+        "",
+        "in row 2, .*; write it in one way",
+    ),
     "two formulations": (ROWS[:2], "", r"2 formulation\(s\); .* at least 3: add"),
     "no rows": ([","], "", r"0 formulation\(s\)"),
     "std in words": (
@@ -162,6 +226,32 @@ def test_manifest_is_refused(manifest, rows, header, words):
     assert str(caught.value).startswith(f"{path}: ")
 
 
+def test_empty_headings_may_repeat(manifest):
+    path = manifest(*[f"{row},," for row in ROWS], header="formulation,image,k_m,,")
+    assert list(read_manifest(path)["formulation"]) == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "header"),
+    [
+        (ROWS, "{},image"),
+        ([*ROWS, "D,d.png,{}"], ""),
+        ([*ROWS, "D,{},1e-3", "E,{},1e-3"], ""),
+        (["{},a.png,1e-3", "{},b.png,2e-3", *ROWS], ""),
+        ([f"{ROWS[0]},,{{}}", *[f"{row},," for row in ROWS[1:]]], FULL),
+    ],
+    ids=["heading", "k_m", "image", "formulation", "std_percent"],
+)
+def test_what_a_message_quotes_is_short_and_printable(tmp_path, rows, header):
+    path = tmp_path / "manifest.csv"
+    lines = [header or "formulation,image,k_m", *rows]
+    path.write_text("\n".join(line.replace("{}", "\x1b[31m" + "x" * 5000) for line in lines))
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500 + len(str(path))
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -170,8 +260,10 @@ def test_manifest_is_refused(manifest, rows, header, words):
         "formulation,image,k_m,composition\nA,a.png,1,señal".encode("latin-1"),
         "formulation,image,k_m\nA,a.png,1".encode("utf-16"),
         b'formulation,image,k_m\n"A,a.png,1\n',
+        b"\0" * 5000,
+        b"formulation,image,k_m\n" + b"A,\0" + b"\0" * 5000 + b",1e-3\n",
     ],
-    ids=["empty", "blank", "Latin-1", "UTF-16", "open quotation mark"],
+    ids=["empty", "blank", "Latin-1", "UTF-16", "open quotation mark", "NUL bytes", "NUL inside"],
 )
 def test_unreadable_manifest_is_refused(tmp_path, content):
     path = tmp_path / "manifest.csv"
@@ -179,6 +271,7 @@ def test_unreadable_manifest_is_refused(tmp_path, content):
     with pytest.raises(ManifestError, match=r"cannot be read as CSV .*UTF-8") as caught:
         read_manifest(path)
     assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("name", ["none.csv", "."])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fesemlib.params import ParameterError, Parameters, parameter_table, read_parameters
+from fesemlib.params import ParameterError, Parameters, parameter_table, quoted, read_parameters
 
 PAPER = Path(__file__).parent.parent / "params" / "paper.yml"
 
@@ -92,7 +92,13 @@ MISTAKES = {
     "learning_rate: 0.0": "learning_rate = 0.0 is not allowed",
     "learning_rate: 1e-3": "learning_rate = '1e-3' is not allowed (YAML reads it as text: write a "
     "point, as in 1.0e-3, and no quotes)",
-    "epochs: '30'": "epochs = '30' is not allowed (YAML reads it as text",
+    "epochs: '30'": "epochs = '30' is not allowed (YAML reads it as text: remove the quotes and "
+    "write digits only)",
+    "crop: '20'": "crop = '20' is not allowed (YAML reads it as text: remove the quotes",
+    "padding: '1'": "padding = '1' is not allowed; allowed: same, valid",
+    "epochs: 1\nepochs: 2": "'epochs' stands there twice, in lines 1 and 2; keep one",
+    "# twice\nepochs: 1\ncrop: auto\n'epochs': 1": "'epochs' stands there twice, in lines 2 and 4",
+    "{epochs: 1, epochs: 1}": "'epochs' stands there twice, in lines 1 and 1; keep one",
     "dropout_rate: 1.0": "dropout_rate = 1.0 is not allowed; allowed: number ≥ 0 and < 1",
     "light_background: 1": "light_background = 1 is not allowed; allowed: true or false",
     "padding: full": "padding = 'full' is not allowed; allowed: same, valid",
@@ -114,6 +120,7 @@ def test_mistake_is_told_with_file_name_value_and_remedy(written, text, words):
     assert str(caught.value).startswith(f"{path}: ")
     assert words in str(caught.value)
     assert "pydantic" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_all_mistakes_are_told_at_once_and_each_once(written):
@@ -134,7 +141,12 @@ def test_mistake_in_a_notebook_is_told_too():
     [
         (b"- epochs\n", "holds a list, not a mapping; write one 'name: value' a line"),
         (b"epochs", "holds a str, not a mapping"),
-        (b"epochs: [1,\n", "not a readable YAML file"),
+        (b"epochs: [1,\n", "not a readable YAML file: line 2: expected the node content"),
+        (b"# first\nepochs: 1: 2\n", "line 2: mapping values are not allowed here; it should hold"),
+        (b"epochs: 1\n\tcrop: 2\n", "line 2: found character '\\t' that cannot start any token"),
+        (b"? [a]\n: 1\n", "line 1: found unhashable key"),
+        (b"epochs: \x00", "not a readable YAML file: unacceptable character #x0000"),
+        (b"epochs: 2024-13-01", "not a readable YAML file: month must be in 1..12"),
         (b"results: \xff\n", "not a readable YAML file"),
         (b"!!python/object:os.system {}", "not a readable YAML file"),
     ],
@@ -146,6 +158,28 @@ def test_file_without_parameters_is_refused(tmp_path, content, words):
         read_parameters(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "<unicode string>" not in str(caught.value)
+
+
+def test_merged_mapping_repeats_no_key(written):
+    path = written("epochs: 1\n<<: {epochs: 2, crop: 5}\n")
+    assert read_parameters(path) == Parameters(epochs=1, crop=5)
+
+
+@pytest.mark.parametrize("text", ["epochs: {}", "{}: 1"])
+def test_long_and_unprintable_text_is_shortened(written, text):
+    with pytest.raises(ParameterError, match=r"\\x1b\[31m") as caught:
+        read_parameters(written(text.format(r'"\e[31m' + "x" * 500 + '"')))
+    assert len(str(caught.value)) < 1000
+    assert str(caught.value).isprintable()
+
+
+def test_quotation_has_a_length():
+    assert quoted("a\0") == r"'a\x00'"
+    assert [len(quoted("a" * count)) for count in (57, 58, 59, 5000)] == [59, 60, 60, 60]
+    assert quoted("a" * 58).endswith("a'")
+    assert quoted("a" * 59).endswith("a…")
 
 
 def test_missing_file_is_refused_with_the_folder_looked_at(tmp_path, monkeypatch):

@@ -16,10 +16,12 @@ from fesemlib.storage import BUILD_FOLDER, digest
 from fesemlib.training import TargetScale
 from fesemlib.validation import (
     COLUMNS,
-    collapsed_runs,
+    failed_runs,
     held_out_errors,
     held_out_predictions,
     leave_one_formulation_out,
+    mean_error_by_epoch,
+    training_steps,
 )
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -221,6 +223,47 @@ def test_constant_predictions_are_reported():
     dead = table_of({0: [1.0]}, "train").loc[[0] * 8].assign(predicted_km=0.7)
     alive = dead.assign(seed=1, predicted_km=np.linspace(0.5, 1.5, 8))
     table = pd.concat([dead, alive]).assign(true_km=[*np.linspace(0.5, 1.5, 8)] * 2)
-    collapsed = collapsed_runs(table).set_index("seed")["collapsed"]
-    assert bool(collapsed[0])
-    assert not bool(collapsed[1])
+    failed = failed_runs(table).set_index("seed")
+    assert list(failed["collapsed"]) == [True, False]
+    assert not failed["diverged"].any()
+
+
+def test_a_diverged_run_is_reported_and_never_averaged_away():
+    alive = (
+        table_of({0: [1.0]}, "train")
+        .loc[[0] * 8]
+        .assign(predicted_km=np.linspace(0.5, 1.5, 8), true_km=np.linspace(0.5, 1.5, 8))
+    )
+    dead = alive.assign(seed=1, predicted_km=[np.nan] + [1.0] * 7)
+    failed = failed_runs(pd.concat([alive, dead])).set_index("seed")
+    assert list(failed["diverged"]) == [False, True]
+    assert not failed["collapsed"].any()
+
+
+def test_a_diverged_training_has_an_infinite_error():
+    wild = SMALL.model_copy(
+        update={"target": "log10", "learning_rate": 1.0, "dropout_rate": 0.0, "epochs": 30}
+    )
+    results = leave_one_formulation_out(small_dataset(), wild)
+    lost = ~np.isfinite(results["predicted_km"])
+    assert lost.any()
+    assert np.isinf(results.loc[lost, "relative_error"]).all()
+    assert not results["relative_error"].isna().any()
+    wildest = results.assign(epoch=1)[lost & (results["role"] == "test")]
+    assert np.isinf(held_out_errors(wildest)["median"]).all()
+
+
+def test_mean_error_along_the_epochs():
+    """Formulations first, then seeds: two formulations of which one has two images."""
+    both = table_of({0: [1.5, 1.1], 1: [0.9, 0.7], 2: [1.2, 1.3]})
+    other = both.assign(held_out="C", formulation="C", relative_error=0.0)
+    table = pd.concat([both, other, other.assign(image="c2.png")])
+    errors = mean_error_by_epoch(table)["original"]
+    assert list(errors) == pytest.approx([0.1, 0.15])  # medians of .25 .05 .1 and .05 .15 .15
+
+
+def test_steps_of_a_training():
+    """Formulation A has two of four images: at most three are left, or twelve copies."""
+    parameters = SMALL.model_copy(update={"epochs": 10, "batch_size": 8})
+    assert training_steps(small_dataset(), parameters, "original") == 10
+    assert training_steps(small_dataset(), parameters, "augmented") == 20

@@ -1,0 +1,113 @@
+"""The figures show what they are given: what is drawn is read back from the artists."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle, StepPatch
+
+from fesemlib import figures, published
+from fesemlib.network import build_network
+from fesemlib.processing import process
+from fesemlib.validation import COLUMNS
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128)).astype(np.uint8)
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def predictions(names: str = "ABCDEFGHI") -> pd.DataFrame:
+    """Two seeds, which predict 90 % and 120 % of the true value."""
+    true = published.candidates("original")["true_km"]
+    rows = [
+        (name, name, f"{name}.png", "test", seed, "original", 1, true[name], true[name] * factor,
+         abs(factor - 1))
+        for seed, factor in enumerate([0.9, 1.2])
+        for name in names
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@pytest.mark.parametrize(
+    ("pixel_size_um", "label", "length_um"),
+    [(2000 / 2048, "20 µm", 20), (0.01, "200 nm", 0.2), (12.0, "200 µm", 200)],
+)
+def test_scale_bar_is_as_long_as_it_says(pixel_size_um, label, length_um):
+    figure = figures.micrographs_figure([IMAGE] * 4, list("ABCD"), pixel_size_um)
+    assert label in texts(figure)
+    bars = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+    assert [bar.get_width() for bar in bars] == [pytest.approx(length_um / pixel_size_um)]
+
+
+def test_no_scale_bar_without_a_pixel_size():
+    figure = figures.micrographs_figure([IMAGE] * 4, list("ABCD"))
+    assert texts(figure) == list("ABCD")
+
+
+def test_histograms_hold_every_pixel():
+    steps = process(IMAGE, radius=20)
+    figure = figures.processing_figure(steps)
+    drawn = [
+        patch.get_data()[0]
+        for axes in figure.axes
+        for patch in axes.patches
+        if isinstance(patch, StepPatch)
+    ]
+    images = (steps.original, steps.subtracted, steps.equalized)
+    for shares, image in zip(drawn, images, strict=True):
+        assert shares.sum() == pytest.approx(100)
+        assert (shares * np.arange(256)).sum() / 100 == pytest.approx(image.mean())
+
+
+def test_network_figure_names_every_output():
+    figure = figures.network_figure(build_network((48, 64)))
+    shown = " ".join(texts(figure)).replace("\n", "")
+    for shape in ("64×48×1", "64×48×4", "32×24×8", "16×12×16", "8×6×16", "768"):
+        assert shape in shown
+    assert shown.count("convolution") == 3
+    assert "50%" in shown
+
+
+def test_parity_shows_medians_ranges_and_both_published_candidates():
+    candidates = published.candidates("original")
+    figure = figures.parity_figure(predictions(), candidates)
+    parity, errors = figure.axes
+    medians = {
+        container.get_label(): container.lines[0].get_ydata()[0] for container in parity.containers
+    }
+    for name, true in candidates["true_km"].items():
+        assert medians[name] == pytest.approx(1e3 * true * 1.05)
+    drawn = np.concatenate([c.get_offsets() for c in parity.collections if len(c.get_offsets())])
+    heights = {round(float(height), 6) for height in np.ma.getdata(drawn)[:, 1]}
+    for column in ("low_km", "high_km"):
+        for value in candidates[column].dropna():
+            assert round(1e3 * value, 6) in heights
+    published_errors = next(line for line in errors.lines if line.get_label() == "published")
+    assert published_errors.get_xdata() == pytest.approx(100 * published.table2()["original"])
+
+
+def test_nothing_published_is_drawn_for_other_formulations():
+    figure = figures.parity_figure(predictions("ABC"), None)
+    labels = [text.get_text() for axes in figure.axes for text in axes.get_legend().get_texts()]
+    assert not [label for label in labels if "published" in label]
+
+
+def test_held_out_figure_separates_training_from_test():
+    train = predictions("ACD").assign(role="train", held_out="B")
+    test = predictions("B")
+    figure = figures.held_out_figure(pd.concat([train, test]), test, None)
+    sizes = {c.get_label(): len(c.lines[0].get_xdata()) for c in figure.axes[0].containers}
+    assert sizes == {"training, median and range": 3, "held out (B), median and range": 1}
+
+
+def test_workflow_shows_the_images_it_is_given():
+    steps = process(IMAGE, radius=20)
+    small = IMAGE[::2, ::2] / np.float32(255)
+    figure = figures.workflow_figure(steps, small, build_network(small.shape), 1.4e-3)
+    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    expected = [steps.original, steps.subtracted, steps.equalized, small * 255]
+    for ours, given in zip(shown, expected, strict=True):
+        assert np.array_equal(ours, given)
+    assert "1.4·10" in " ".join(texts(figure))
