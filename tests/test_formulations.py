@@ -234,10 +234,10 @@ def test_empty_headings_may_repeat(manifest):
 @pytest.mark.parametrize(
     ("rows", "header"),
     [
-        (ROWS, "{},image"),
+        (ROWS, "{},image,k_m"),
         ([*ROWS, "D,d.png,{}"], ""),
         ([*ROWS, "D,{},1e-3", "E,{},1e-3"], ""),
-        (["{},a.png,1e-3", "{},b.png,2e-3", *ROWS], ""),
+        (["{},d.png,1e-3", "{},e.png,2e-3", *ROWS], ""),
         ([f"{ROWS[0]},,{{}}", *[f"{row},," for row in ROWS[1:]]], FULL),
     ],
     ids=["heading", "k_m", "image", "formulation", "std_percent"],

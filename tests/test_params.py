@@ -171,7 +171,7 @@ def test_merged_mapping_repeats_no_key(written):
 def test_long_and_unprintable_text_is_shortened(written, text):
     with pytest.raises(ParameterError, match=r"\\x1b\[31m") as caught:
         read_parameters(written(text.format(r'"\e[31m' + "x" * 500 + '"')))
-    assert len(str(caught.value)) < 1000
+    assert "x" * 60 not in str(caught.value)
     assert str(caught.value).isprintable()
 
 
