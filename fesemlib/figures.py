@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.ticker import NullFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from fesemlib.micrographs import GreyImage
@@ -188,7 +189,7 @@ def network_figure(network: keras.Model) -> Figure:
     shapes = [tuple(network.input_shape[1:])] + [tuple(layer.output.shape[1:]) for layer in drawn]
     names = ["Input"] + [type(layer).__name__ for layer in drawn]
     details = [""] + [_layer_detail(layer) for layer in drawn]
-    figure = Figure(figsize=(9.4, 3.6))
+    figure = Figure(figsize=(9.4, 2.8))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0.005, 0.0, 0.99, 1.0))
     position = 0.0
@@ -196,13 +197,14 @@ def network_figure(network: keras.Model) -> Figure:
     for number, (shape, name, detail) in enumerate(zip(shapes, names, details, strict=True)):
         size = _draw_stack(axes, position, shape, float(tallest))
         middle = position + size / 2
-        axes.text(middle, -0.68, _SHORT_NAMES.get(name, name), ha="center", va="top", fontsize=9)
-        axes.text(middle, -0.83, detail, ha="center", va="top", fontsize=8, color="#666666")
-        axes.text(middle, 0.66, _shape_text(shape), ha="center", va="bottom", fontsize=8.5)
+        axes.text(middle, -0.56, _SHORT_NAMES.get(name, name), ha="center", va="top", fontsize=9)
+        axes.text(middle, -0.72, detail, ha="center", va="top", fontsize=8, color="#666666")
+        axes.text(middle, 0.6, _shape_text(shape), ha="center", va="bottom", fontsize=8.5)
+        gap = 0.23 if len(shape) == 3 else 0.4  # the names of dense layers are wider than they
         if number + 1 < len(shapes):
-            axes.add_patch(_arrow((position + size + 0.03, 0), (position + size + 0.2, 0)))
-        position += size + 0.23
-    axes.set(xlim=(-0.08, position - 0.15), ylim=(-1.15, 0.95))
+            axes.add_patch(_arrow((position + size + 0.03, 0), (position + size + gap - 0.03, 0)))
+        position += size + gap
+    axes.set(xlim=(-0.08, position - 0.15), ylim=(-1.05, 0.9))
     axes.set_axis_off()
     return figure
 
@@ -318,7 +320,7 @@ def _layer_detail(layer: keras.Layer) -> str:
 
 def _shape_text(shape: tuple[int, ...]) -> str:
     if len(shape) == 1:
-        return f"{shape[0]}"
+        return f"{shape[0]:,}"
     return f"{shape[1]}×{shape[0]}\n×{shape[2]}"
 
 
@@ -332,8 +334,8 @@ def _draw_stack(axes: Axes, left: float, shape: tuple[int, ...], tallest: float)
             )
         )
         return 0.09
-    height = 0.75 * float(np.log2(shape[0])) / tallest
-    width = height * 0.7
+    height = 0.6 * float(np.log2(shape[0])) / tallest
+    width = height * shape[1] / shape[0]
     sheets = min(int(shape[2]), 16)
     for sheet in range(sheets):
         shift = 0.014 * (sheets - 1 - sheet)
@@ -425,6 +427,8 @@ def _draw_errors(
         error = 100 * (published["high_km"] / published["true_km"] - 1).reindex(list(names))
         axes.plot(error, rows, "d", markerfacecolor="white", color=_INK, label="published")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(rows, list(names))
     axes.invert_yaxis()
     axes.set_xlabel("relative error of the held-out formulation (%)", fontsize=10)

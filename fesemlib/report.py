@@ -35,6 +35,7 @@ __all__ = [
     "show_formulations",
     "show_table",
     "verdict",
+    "yardsticks",
 ]
 
 # A feature narrower than two pixels cannot be told from its neighbours (sampling theorem).
@@ -71,7 +72,7 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
     if dataset.synthetic:
         return Banner(
             "Synthetic data",
-            f"The {len(dataset.micrographs)} micrographs behind this page are computed, not "
+            f"The {len(dataset.micrographs)} micrographs behind these numbers are computed, not "
             f"measured ({width}×{height} px, seed {parameters.synthetic_seed}): the paper's are "
             "not public. The k_m are the measured ones of Table 1. No number computed from these "
             "images says anything about a real product.",
@@ -149,6 +150,16 @@ def verdict(table: pd.DataFrame, blind_error: float) -> str:
             sentence += f"; the paper publishes {_percent(theirs)} % for its own micrographs"
         sentences.append(f"{sentence}.")
     return " ".join(sentences)
+
+
+def yardsticks(error: float, mean_rule: float, median_rule: float) -> str:
+    """Whether a network errs more or less than the two rules that see no image, in a sentence."""
+    beaten = [error < rule for rule in (mean_rule, median_rule)]
+    if all(beaten):
+        return "Here it errs less than both."
+    if any(beaten):
+        return "Here it errs less than one of them and more than the other."
+    return "It does not: here it errs more than both."
 
 
 def published_statement(training_set: str, formulations: pd.DataFrame) -> str:
@@ -281,7 +292,8 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
     table
         Of `comparison`.
     caption
-        What the table shows; its number in the paper is put before it.
+        What the table shows, without a full stop; its number in the paper is put before it, the
+        meaning of the columns after it.
     """
     shown = {}
     for name in table.columns:
@@ -305,7 +317,9 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
         if (training_set, statistic) in shown
     ]
     papers_own = any(name.endswith("published") for name in table.columns)
-    return show_table(frame[ordered], f"{_number_in_paper(2, papers_own)}: {caption}")
+    return show_table(
+        frame[ordered], f"{_number_in_paper(2, papers_own)}: {caption}{_columns(papers_own)}"
+    )
 
 
 def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
@@ -348,6 +362,14 @@ def show_table(table: pd.DataFrame, caption: str) -> Styler:
             [{"selector": "caption", "props": "caption-side: top; text-align: left;"}]
         )
     )
+
+
+def _columns(published_too: bool) -> str:
+    """What the columns and the last row of `show_comparison` are, to end its caption."""
+    what = "median and range over the seeds"
+    if published_too:
+        what = f"published, reproduced ({what}), and the difference of median and published"
+    return f"; {what}, in % of k_m. The mean is taken within each seed."
 
 
 def _number_in_paper(number: int, papers_own: bool) -> str:

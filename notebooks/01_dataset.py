@@ -54,7 +54,7 @@ report.data_banner(data, parameters)
 # network returns one number. The figure is made by running that chain on the micrograph of one
 # formulation.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-workflow", "caption": "Figure 1 of the paper: the workflow, drawn from this book's own pipeline. The last box holds the value that the network has to learn for this micrograph."}, "image": {"alt": "Four images of one micrograph along the processing chain, an arrow to a box for the network and an arrow to a box for the mass transfer coefficient"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-workflow", "caption": "As Figure 1 of the paper: the workflow, drawn from this book's own pipeline. The last box holds the value that the network has to learn for this micrograph."}, "image": {"alt": "Four images of one micrograph along the processing chain, an arrow to a box for the network and an arrow to a box for the mass transfer coefficient"}}
 example = data.first_image(parameters.example_formulation)
 processed = process_with(parameters, data.micrographs[example].image)
 network_input = (
@@ -89,7 +89,7 @@ report.glue("greatest_k_m", 1e3 * data.k_m.max())
 report.glue("data_statement", report.data_banner(data, parameters).text)
 
 # %% [markdown]
-# The coefficients run from {glue:text}`least_k_m:.2f` to {glue:text}`greatest_k_m:.2f` ·10⁻³ m² s⁻¹.
+# The coefficients run from {glue:text}`least_k_m:.2f` to {glue:text}`greatest_k_m:.2f` (in 10⁻³ m² s⁻¹).
 # Those of the paper do so unevenly: most of them lie close together, and three (A, C and I) stand apart.
 # That will matter when each of them in turn has to be predicted from the others.
 
@@ -102,12 +102,14 @@ report.glue("data_statement", report.data_banner(data, parameters).text)
 #
 # $$J_w = \frac{k_v\,(T_f - T_p)}{\Delta H_s} \qquad \text{(paper, Eq. 1)}$$
 #
-# with the heat transfer coefficient $k_v$ of the vial, found by weighing, and the enthalpy of
+# with the heat transfer coefficient $k_v$ of the vial, found by weighing vials before and after a run, and the enthalpy of
 # sublimation $\Delta H_s$ {cite}`murphy2005`. The flux is driven through the dried layer, of
 # thickness $L_d$, by the difference between the vapour pressure of the ice, $P(T_p)$, and the
 # pressure of the chamber, $P_c$:
 #
 # $$k_m = J_w\,\frac{R\,T_p\,L_d}{M_w}\,\frac{1}{P(T_p) - P_c} \qquad \text{(paper, Eq. 2)}$$
+#
+# where $R$ is the gas constant and $M_w$ the molar mass of water.
 #
 # As an example, take one instant half-way through a primary drying **computed** with LyoPRONTO, an
 # independent simulator, for a cake of known $k_m$ at the paper's shelf temperature and pressure.
@@ -125,7 +127,9 @@ k_v, area_ratio = (
 
 flux = drying.vapour_flux(k_v, shelf, bottom, area_ratio)
 k_m = drying.mass_transfer_coefficient(flux, thickness, front, chamber)
-print(f"J_w = {flux * 3600:.3f} kg h⁻¹ m⁻²,  k_m = {k_m:.3g} m² s⁻¹")
+print(
+    f"J_w = {3600 * flux:.3f} kg h⁻¹ m⁻²,  k_m = {1e3 * k_m:.2f}·10⁻³ m² s⁻¹"
+)
 
 # %% [markdown]
 # The simulator was given 1.0·10⁻³ m² s⁻¹ at 243 K, and has correlations of its own for the ice. Two
@@ -141,7 +145,7 @@ naive_thickness = thickness * naive_flux / flux
 naive_k_m = drying.mass_transfer_coefficient(
     naive_flux, naive_thickness, bottom, chamber
 )
-print(f"k_m = {naive_k_m:.3g} m² s⁻¹")
+print(f"k_m = {1e3 * naive_k_m:.2f}·10⁻³ m² s⁻¹")
 
 # %% tags=["remove-cell"]
 resistance = drying.product_resistance(k_m, thickness, front)
@@ -149,7 +153,7 @@ report.glue("example_resistance", resistance / 47996)
 report.glue("naive_difference", 100 * (1 - naive_k_m / k_m))
 
 # %% [markdown]
-# which is {glue:text}`naive_difference:.0f` % too low. The same $k_m$ written as the *product
+# That is {glue:text}`naive_difference:.0f` % too low. The same $k_m$ written as the *product
 # resistance* that drying models ask for, $R_p = R\,T\,L_d/(M_w\,k_m)$, is
 # {glue:text}`example_resistance:.1f` cm² Torr h g⁻¹ at this thickness.
 #
@@ -167,13 +171,13 @@ report.glue("naive_difference", 100 * (1 - naive_k_m / k_m))
 # only part of it, mostly the middle, is in focus; and the operator sets brightness and contrast by
 # hand, anew for every sample.
 #
-# The stand-in micrographs of this book are rendered from a random foam of thin walls between
+# Unless other micrographs are given, this book renders stand-ins from a random foam of thin walls between
 # interconnected cells. The width of the throats between the cells follows from $k_m$ by Knudsen's
 # law of rarefied flow,
 #
 # $$k_m = \frac{\varepsilon}{\tau}\,\frac{d}{3}\,\sqrt{\frac{8RT}{\pi M_w}},$$
 #
-# with the porosity $\varepsilon$ left by the solids, an assumed tortuosity $\tau$, and an assumed
+# with the width $d$ of the throats, the temperature $T$, the porosity $\varepsilon$ left by the solids, an assumed tortuosity $\tau$, and an assumed
 # ratio of throat to cell. Charging, defocus, noise and the operator's hand are put in at random,
 # without regard to $k_m$. The paper reports that $k_m$ depends on composition through more than the
 # size of the pores; the stand-ins know nothing of that.

@@ -12,7 +12,7 @@
 # # Image processing
 #
 # The network should learn from the pores, not from a dark patch of charge or from the contrast that
-# an operator happened to choose. Two classical operations remove these differences: a background
+# an operator happened to choose. Two classical operations reduce these differences: a background
 # subtraction, then a histogram equalisation. A third step, which the paper does not need, shrinks the
 # images so that the book can be computed on a laptop.
 
@@ -68,7 +68,7 @@ report.data_banner(data, parameters)
 example = data.first_image(parameters.example_formulation)
 processed = process_with(parameters, data.micrographs[example].image)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processing", "caption": "Figure 2 of the paper: (a) the original micrograph, (b) after background subtraction, (c) after histogram equalisation, each with its histogram."}, "image": {"alt": "One micrograph in three processing steps with the histogram of its grey levels below each"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processing", "caption": "As Figure 2 of the paper: (a) the original micrograph, (b) after background subtraction, (c) after histogram equalisation, each with its histogram."}, "image": {"alt": "One micrograph in three processing steps with the histogram of its grey levels below each"}}
 steps = figures.processing_figure(processed)
 report.save_figure(steps, "figure_2", parameters)
 
@@ -84,7 +84,9 @@ report.glue("spread_equalized", processed.equalized.std())
 # {glue:text}`mean_before:.0f` to {glue:text}`mean_subtracted:.0f` and its standard deviation from
 # {glue:text}`spread_before:.0f` to {glue:text}`spread_subtracted:.0f`; equalisation spreads it to
 # {glue:text}`spread_equalized:.0f`. A perfectly even histogram has
-# $255/\sqrt{12} \approx 74$.
+# $255/\sqrt{12} \approx 74$. The equalised histogram is a comb rather than flat, because grey levels are
+# whole numbers: pixels of one level move together, and leave gaps where contrast is stretched. Each
+# histogram has a scale of its own.
 
 # %% [markdown]
 # ## The processed set
@@ -98,7 +100,7 @@ processed_set = [
     for micrograph in data.micrographs
 ]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processed", "caption": "Figure 3 of the paper: all micrographs after processing, at full size."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after processing, at full size."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
 grid = figures.micrographs_figure(
     processed_set, list(data.images["formulation"]), data.pixel_size_um
 )
@@ -120,8 +122,7 @@ small = [(image * 255).round().astype("uint8") for image in inputs]
 as_seen = figures.micrographs_figure(small, list(data.images["formulation"]))
 report.save_figure(as_seen, "network_inputs", parameters)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 print(
     f"shape {inputs.shape}, {inputs.dtype}, from {inputs.min():.2f} to {inputs.max():.2f}"
 )

@@ -59,12 +59,11 @@ network = build_network(
     initializer=parameters.initializer,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-network", "caption": "Figure 4 of the paper: the architecture, drawn from the Keras model above. Numbers over the layers are width × height × channels of their output, or its number of units."}, "image": {"alt": "The layers of the network from left to right: stacks of feature maps that shrink, then dense layers"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-network", "caption": "As Figure 4 of the paper: the architecture, drawn from the Keras model above. Numbers over the layers are width × height × channels of their output, or their number of units."}, "image": {"alt": "The layers of the network from left to right: stacks of feature maps that shrink, then dense layers"}}
 architecture = figures.network_figure(network)
 report.save_figure(architecture, "figure_4", parameters)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 layers = layer_table(network)
 layers
 
@@ -85,7 +84,7 @@ report.glue("weights_at_full_size", full_size.count_params() / 1e6)
 # %% [markdown]
 # At {glue:text}`input_width` × {glue:text}`input_height` px the network has {glue:text}`weights:,d`
 # weights. Only {glue:text}`weights_of_convolutions:,d` of them belong to the convolutions. The dense layer
-# holds {glue:text}`share_of_dense:.1f` %, since each of its ten units has a weight of its own for every
+# holds {glue:text}`share_of_dense:.1f` %, since each of its ten units has a weight of its own for every
 # number in the flattened list, that is for every *place* in the image; at the micrographs' full size there
 # would be {glue:text}`weights_at_full_size:.2f` million weights in all. A handful of micrographs to learn
 # from is little beside that: many settings of the weights fit them, and training finds one.

@@ -67,7 +67,7 @@ report.data_banner(data, parameters)
 # %% [markdown]
 # ## Four images from one
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-augmentation", "caption": "Figure 7 of the paper: a processed micrograph (its upper left part, for clarity) and its three copies."}, "image": {"alt": "Four versions of the same micrograph: original, flipped vertically, flipped horizontally, rotated by 180 degrees"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-augmentation", "caption": "As Figure 7 of the paper: a processed micrograph (its upper left part, for clarity) and its three copies."}, "image": {"alt": "Four versions of the same micrograph: original, flipped vertically, flipped horizontally, rotated by 180 degrees"}}
 example = data.micrographs[
     data.first_image(parameters.example_formulation)
 ].image
@@ -105,7 +105,7 @@ report.resolution(data, parameters)
 # %% tags=["remove-input"]
 report.selection_banner(parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-augmented", "caption": "Figure 8 of the paper: held-out predictions of the networks trained on the augmented set, drawn like Figure 6 of the paper on the previous page."}, "image": {"alt": "Parity diagram of all held-out predictions with augmentation and a dot plot of their relative errors"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-augmented", "caption": "As Figure 8 of the paper: held-out predictions of the networks trained on the augmented set, drawn like Figure 6 of the paper on the previous page."}, "image": {"alt": "Parity diagram of all held-out predictions with augmentation and a dot plot of their relative errors"}}
 candidates = (
     published.candidates("augmented")
     if published.concerns(data.formulations)
@@ -121,9 +121,7 @@ report.save_figure(parity, "figure_8", parameters)
 table_2 = report.comparison(predictions, data.formulations)
 report.save_table(table_2, "table_2", parameters)
 report.show_comparison(
-    table_2,
-    "relative errors of the held-out formulations: published, reproduced "
-    "(median and range over the seeds), and median − published, in %.",
+    table_2, "relative errors of the held-out formulations"
 )
 
 # %% tags=["remove-cell"]
@@ -167,13 +165,13 @@ report.glue("selection", report.selection_banner(parameters).text)
 #
 # Every fold now trains on four times as many images. Averaged over the formulations (median over the
 # seeds, of which there are {glue:text}`number_of_seeds`), the error changes from
-# {glue:text}`mean_original:.1f` % to {glue:text}`mean_augmented:.1f` %, and the median error falls for
+# {glue:text}`mean_original:.1f` % to {glue:text}`mean_augmented:.1f` %, and the median error falls for
 # {glue:text}`formulations_improved` of {glue:text}`number_of_formulations` formulations. Two things keep
 # this from being a measurement of what augmentation is worth. With the same number of epochs the
 # augmented set also takes more training steps, {glue:text}`steps_augmented` against
 # {glue:text}`steps_original`. And the mean error is not settled: over the last fifth of the epochs alone
-# it wanders between {glue:text}`lowest_original:.1f` and {glue:text}`highest_original:.1f` % (original)
-# and between {glue:text}`lowest_augmented:.1f` and {glue:text}`highest_augmented:.1f` % (augmented). A
+# it wanders between {glue:text}`lowest_original:.1f` and {glue:text}`highest_original:.1f` % (original)
+# and between {glue:text}`lowest_augmented:.1f` and {glue:text}`highest_augmented:.1f` % (augmented). A
 # difference smaller than that means nothing.
 #
 # Of {glue:text}`runs` runs, {glue:text}`collapsed_runs` collapsed to a constant and
@@ -190,14 +188,14 @@ report.glue("selection", report.selection_banner(parameters).text)
 #   formulations are far below the scatter of the measured $k_m$ themselves (Table 1).
 # - **Effort.** The networks take {glue:text}`steps_original` steps (augmented:
 #   {glue:text}`steps_augmented`), each of which moves a weight by about the learning rate. On the training
-#   micrographs themselves the mean error is then {glue:text}`training_original:.1f` % (augmented:
-#   {glue:text}`training_augmented:.1f` %). The paper calls its own fit of the training set reasonably
+#   micrographs themselves the mean error is then {glue:text}`training_original:.1f` % (augmented:
+#   {glue:text}`training_augmented:.1f` %). The paper calls its own fit of the training set reasonably
 #   satisfactory, and trained for about 5 h on a GPU.
 #
 # ## In short
 #
 # - Flips and a rotation give four times the images, but no new formulation.
 # - The errors that matter most, at the ends of the range of $k_m$, are those of extrapolation; copies of the
-#   images in between cannot teach it.
+#   images in between cannot teach a network to extrapolate.
 # - All predictions, this table and every figure lie in the folder of results, see
 #   [Your own micrographs](../book/your_micrographs).

@@ -179,7 +179,9 @@ class TestExecution:
         )
         write_notebook(root / "notebooks" / "01_first.ipynb", [FIRST[1], new_code_cell(waiting)])
         run = (
-            "import sys, types, fesemlib.dataset\n"
+            "import signal, sys, types, fesemlib.dataset\n"
+            # Whoever runs the tests in the background has SIGINT ignored, and a child inherits it.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "data = types.SimpleNamespace(digest='', shape=(192, 256))\n"
             "fesemlib.dataset.load_dataset = lambda _: data\n"
             "from fesemlib.cli import main\n"
@@ -194,7 +196,7 @@ class TestExecution:
         )
         wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=90)
         assert process.returncode == 130
         assert "interrupted" in errors
         assert "Traceback" not in errors
@@ -203,7 +205,7 @@ class TestExecution:
         wait_until(lambda: not is_running(int(pid_file.read_text())))
 
 
-def wait_until(condition: object, seconds: float = 30.0) -> None:
+def wait_until(condition: object, seconds: float = 90.0) -> None:
     assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():
