@@ -7,6 +7,7 @@ of a parameter file after it, and :meth:`Parameters.from_namespace` collects and
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -314,7 +315,10 @@ def _validated(values: Mapping[str, object], origin: str) -> Parameters:
 
 def _problem(name: str, kind: str, value: object) -> str:
     if kind == "extra_forbidden":
-        return f"unknown parameter {quoted(name)}; known are {', '.join(Parameters.model_fields)}"
+        close = get_close_matches(name, Parameters.model_fields, n=1)
+        hint = f"; did you mean {close[0]!r}" if close else ""
+        known = ", ".join(Parameters.model_fields)
+        return f"unknown parameter {quoted(name)}{hint}; known are {known}"
     allowed = _allowed(name)
     hint = _number_hint(allowed) if isinstance(value, str) and _is_number(value) else ""
     return f"{name} = {quoted(value)} is not allowed{hint}; allowed: {allowed}"

@@ -107,7 +107,7 @@ MISTAKES = {
     "crop: -5": "crop = -5 is not allowed",
     "dataset: ''": "dataset = '' is not allowed; allowed: text that is not empty",
     "dataset: 3": "dataset = 3 is not allowed; allowed: text",
-    "epoch: 3": "unknown parameter 'epoch'; known are dataset, ",
+    "epoch: 3": "unknown parameter 'epoch'; did you mean 'epochs'; known are dataset, ",
     "3: epochs": "unknown parameter '3'",
 }
 
