@@ -342,7 +342,8 @@ def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
         },
         index=list(formulations.index),
     )
-    return show_table(shown, f"{_number_in_paper(1, papers_own)}: {caption}")
+    table = show_table(shown, f"{_number_in_paper(1, papers_own)}: {caption}")
+    return table.set_properties(subset=["composition"], **{"text-align": "left"})
 
 
 def show_table(table: pd.DataFrame, caption: str) -> Styler:

@@ -120,10 +120,8 @@ bottom = 273.15 - 26.982  # T_p at the bottom of the vial, K
 front = 273.15 - 27.392  # T_p at the sublimation front, K
 chamber = 10.0  # P_c, Pa
 thickness = 0.4998 * 6.919e-3  # L_d, m: half of the ice has gone
-k_v, area_ratio = (
-    14.215,
-    3.8 / 3.14,
-)  # W m⁻² K⁻¹; outer area of the vial over that of the product
+k_v = 14.215  # W m⁻² K⁻¹
+area_ratio = 3.8 / 3.14  # outer area of the vial over that of the product
 
 flux = drying.vapour_flux(k_v, shelf, bottom, area_ratio)
 k_m = drying.mass_transfer_coefficient(flux, thickness, front, chamber)
