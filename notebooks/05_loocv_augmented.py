@@ -158,6 +158,7 @@ report.glue("runs", len(failed))
 report.glue("collapsed_runs", int(failed["collapsed"].sum()))
 report.glue("diverged_runs", int(failed["diverged"].sum()))
 report.glue("verdict", report.verdict(table_2, median_rule))
+report.glue("papers_hours", published.TRAINING_TIME_HOURS)
 report.glue("selection", report.selection_banner(parameters).text)
 
 # %% [markdown]
@@ -190,7 +191,8 @@ report.glue("selection", report.selection_banner(parameters).text)
 #   {glue:text}`steps_augmented`), each of which moves a weight by about the learning rate. On the training
 #   micrographs themselves the mean error is then {glue:text}`training_original:.1f` % (augmented:
 #   {glue:text}`training_augmented:.1f` %). The paper calls its own fit of the training set reasonably
-#   satisfactory, and trained for about 5 h on a GPU.
+#   satisfactory, and trained for about {glue:text}`papers_hours:.0f` h on a
+#   GPU.
 #
 # ## In short
 #

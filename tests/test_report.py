@@ -66,7 +66,7 @@ def test_page_on_stand_ins_warns_and_names_their_seed():
 
 
 def test_page_on_own_data_names_the_manifest_without_its_folder():
-    banner = data_banner(dataset(False), Parameters(dataset="/home/someone/mine.csv"))
+    banner = data_banner(dataset(False), Parameters(dataset="folder/mine.csv"))
     assert banner.kind == "note"
     assert "mine.csv" in banner.text
     assert "someone" not in str(banner)
