@@ -69,7 +69,7 @@ def test_page_on_own_data_names_the_manifest_without_its_folder():
     banner = data_banner(dataset(False), Parameters(dataset="folder/mine.csv"))
     assert banner.kind == "note"
     assert "mine.csv" in banner.text
-    assert "someone" not in str(banner)
+    assert "folder" not in str(banner)
     assert "synthetic" not in str(banner).lower()
     assert "computed" not in str(banner)
 
