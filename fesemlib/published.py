@@ -12,7 +12,7 @@ import pandas as pd
 
 from fesemlib.formulations import table1
 
-__all__ = ["TRAINING_TIME_HOURS", "candidates", "concerns", "table2"]
+__all__ = ["TRAINING_TIME_HOURS", "candidates", "candidates_for", "concerns", "table2"]
 
 TRAINING_TIME_HOURS = 5.0  # Section 4.1, approximately, on one GPU
 
@@ -65,6 +65,11 @@ def candidates(training_set: str) -> pd.DataFrame:
     return pd.DataFrame(
         {"true_km": k_m, "low_km": low.where(low > 0), "high_km": k_m * (1 + error)}
     )
+
+
+def candidates_for(training_set: str, formulations: pd.DataFrame) -> pd.DataFrame | None:
+    """`candidates`, or None where the paper's numbers do not concern these formulations."""
+    return candidates(training_set) if concerns(formulations) else None
 
 
 def concerns(formulations: pd.DataFrame) -> bool:

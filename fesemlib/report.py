@@ -25,6 +25,7 @@ __all__ = [
     "comparison",
     "data_banner",
     "glue",
+    "glue_failures",
     "published_statement",
     "resolution",
     "results_folder",
@@ -224,6 +225,13 @@ def glue(name: str, value: float | str) -> None:
     from myst_nb import glue as keep
 
     keep(name, value if isinstance(value, str | int) else float(value), display=False)
+
+
+def glue_failures(failed: pd.DataFrame) -> None:
+    """Keep ``runs``, ``collapsed_runs`` and ``diverged_runs``: the numbers of `failed_runs`."""
+    glue("runs", len(failed))
+    for state in ("collapsed", "diverged"):
+        glue(f"{state}_runs", int(failed[state].sum()))
 
 
 def _lost_cells(limit_um: float) -> str:

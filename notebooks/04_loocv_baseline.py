@@ -75,11 +75,7 @@ report.resolution(data, parameters)
 report.selection_banner(parameters)
 
 # %% tags=["remove-cell"]
-candidates = (
-    published.candidates("original")
-    if published.concerns(data.formulations)
-    else None
-)
+candidates = published.candidates_for("original", data.formulations)
 held_out = data.formulation_or_first(parameters.held_out_example)
 one_fold = original[original["held_out"] == held_out]
 one_prediction = predictions[predictions["held_out"] == held_out]
@@ -87,8 +83,9 @@ errors = held_out_errors(predictions)
 training_error = original.loc[
     original["role"] == "train", "relative_error"
 ].mean()
-failed = failed_runs(original)
 report.save_table(original, "predictions_original", parameters)
+
+# %% tags=["remove-cell"]
 report.glue("held_out", held_out)
 report.glue("epochs", parameters.epochs)
 report.glue("number_of_seeds", parameters.number_of_seeds)
@@ -144,24 +141,15 @@ report.show_comparison(
 )
 
 # %% tags=["remove-cell"]
-mean_rule = baselines.mean_of_others(data.formulations["k_m"])[
-    "relative_error"
-].mean()
-median_rule = baselines.median_of_others(data.formulations["k_m"])[
-    "relative_error"
-].mean()
-report.glue("mean_error", 100 * table_2.loc["mean", "original median"])
+k_m = data.formulations["k_m"]
+error = table_2.loc["mean", "original median"]
+mean_rule = baselines.mean_of_others(k_m).relative_error.mean()
+median_rule = baselines.median_of_others(k_m).relative_error.mean()
+report.glue("mean_error", 100 * error)
 report.glue("mean_rule_error", 100 * mean_rule)
 report.glue("median_rule_error", 100 * median_rule)
-report.glue(
-    "yardsticks",
-    report.yardsticks(
-        table_2.loc["mean", "original median"], mean_rule, median_rule
-    ),
-)
-report.glue("runs", len(failed))
-report.glue("collapsed_runs", int(failed["collapsed"].sum()))
-report.glue("diverged_runs", int(failed["diverged"].sum()))
+report.glue("yardsticks", report.yardsticks(error, mean_rule, median_rule))
+report.glue_failures(failed_runs(original))
 
 # %% [markdown]
 # ## How to read this
