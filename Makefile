@@ -18,11 +18,12 @@ lab: .venv/.installed
 bench: .venv/.installed
 	@for benchmark in benchmarks/*.py; do $(BIN)/python "$$benchmark" || exit 1; done
 
-lint: .venv/.installed
+lint: .venv/.tests-installed
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 
 lock: .venv/.installed
-	@$(find_uv) && "$$uv" pip compile $(lock_options) --extra test pyproject.toml -o requirements.lock
+	@$(find_uv) && "$$uv" pip compile $(lock_options) pyproject.toml -o requirements.lock \
+	  && "$$uv" pip compile $(lock_options) --extra test --extra cluster -c requirements.lock pyproject.toml -o tests/requirements.lock
 
 clean:
 	@echo "removing build and the caches of the tools; .venv stays"
@@ -34,6 +35,12 @@ clean:
 	@echo "installing what requirements.lock names into .venv; the first time takes some minutes"
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+# What only the tests need, PoreSpy with its VTK above all, the book does without.
+.venv/.tests-installed: .venv/.installed tests/requirements.lock
+	@echo "installing what tests/requirements.lock adds to it"
+	@$(BIN)/python -m pip install -q --require-hashes -r tests/requirements.lock
 	@touch $@
 
 # The first suitable Python: asked for its version, because a name on the PATH may be an empty shim.

@@ -1,10 +1,23 @@
-"""Predictors that see no image: what a network has to beat."""
+"""What a network has to beat: predictors that see no image, or only two numbers of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["mean_of_others", "median_of_others"]
+__all__ = [
+    "GreyLevelTest",
+    "determination",
+    "grey_level_statistics",
+    "grey_level_test",
+    "linear_on_others",
+    "mean_of_others",
+    "median_of_others",
+]
 
 
 def mean_of_others(k_m: pd.Series[float]) -> pd.DataFrame:
@@ -27,6 +40,111 @@ def mean_of_others(k_m: pd.Series[float]) -> pd.DataFrame:
 def median_of_others(k_m: pd.Series[float]) -> pd.DataFrame:
     """Predict every formulation by the median k_m of the others; see `mean_of_others`."""
     return _errors(k_m, pd.Series({name: k_m.drop(name).median() for name in k_m.index}))
+
+
+def grey_level_statistics(images: Iterable[npt.NDArray[np.generic]]) -> npt.NDArray[np.float64]:
+    """Mean and standard deviation of the grey levels: what an image tells without its structure.
+
+    Parameters
+    ----------
+    images
+        Of any shape and numeric type.
+
+    Returns
+    -------
+    ndarray
+        Shape (n, 2), in the unit of the images.
+    """
+    return np.array([(image.mean(), image.std()) for image in images], dtype=np.float64)
+
+
+def linear_on_others(
+    features: npt.NDArray[np.float64],
+    target: npt.NDArray[np.float64],
+    formulations: Sequence[str],
+) -> npt.NDArray[np.float64]:
+    """Predict every image by a linear model that is fitted to the other formulations.
+
+    Parameters
+    ----------
+    features
+        Shape (n, m).
+    target
+        For instance k_m, shape (n,).
+    formulations
+        To which formulation each image belongs; all images of one are left out together.
+
+    Returns
+    -------
+    ndarray
+        Predictions by ordinary least squares with an intercept, in the unit of `target`,
+        shape (n,). Where the others are too few to fix all coefficients, the smallest are taken.
+    """
+    design = np.column_stack([np.ones(len(target)), features])
+    names = np.asarray(formulations)
+    predicted = np.empty(len(target))
+    for name in np.unique(names):
+        left_out = names == name
+        coefficients = np.linalg.lstsq(design[~left_out], target[~left_out], rcond=None)[0]
+        predicted[left_out] = design[left_out] @ coefficients
+    return predicted
+
+
+@dataclass(frozen=True)
+class GreyLevelTest:
+    """What mean and standard deviation of the grey levels tell of k_m at one step.
+
+    Attributes
+    ----------
+    statistics
+        Of `grey_level_statistics`, shape (n, 2).
+    predicted
+        k_m of the linear model for what was left out, m² s⁻¹, shape (n,).
+    determination
+        R² of these predictions.
+    """
+
+    statistics: npt.NDArray[np.float64]
+    predicted: npt.NDArray[np.float64]
+    determination: float
+
+
+def grey_level_test(
+    images_by_step: Mapping[str, Sequence[npt.NDArray[np.generic]]], table: pd.DataFrame
+) -> dict[str, GreyLevelTest]:
+    """Predict k_m from brightness and contrast alone, at each step of the processing.
+
+    Parameters
+    ----------
+    images_by_step
+        Name of the step and its images.
+    table
+        A row for each image, with ``formulation`` and ``k_m``.
+    """
+    k_m = table["k_m"].to_numpy(dtype=np.float64)
+    tests = {}
+    for step, images in images_by_step.items():
+        statistics = grey_level_statistics(images)
+        predicted = linear_on_others(statistics, k_m, list(table["formulation"]))
+        tests[step] = GreyLevelTest(statistics, predicted, determination(k_m, predicted))
+    return tests
+
+
+def determination(true: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> float:
+    """Coefficient of determination R² of predictions for what was left out.
+
+    Parameters
+    ----------
+    true, predicted
+        In one unit, shape (n,).
+
+    Returns
+    -------
+    float
+        1 − Σ(true − predicted)²/Σ(true − mean)²: 1 for perfect predictions, 0 for those that are
+        no better than the mean of all, and negative for worse ones.
+    """
+    return float(1 - ((true - predicted) ** 2).sum() / ((true - true.mean()) ** 2).sum())
 
 
 def _errors(k_m: pd.Series[float], predicted: pd.Series[float]) -> pd.DataFrame:

@@ -38,11 +38,13 @@ from rich.console import Console
 
 from fesemlib.params import SYNTHETIC, Parameters, parameter_table, quoted, read_parameters
 from fesemlib.progress import PROGRESS_FILE, duration, read_progress
+from fesemlib.remarks import REMARKS_FILE, read_remarks
 from fesemlib.storage import (
     build_folder,
     checkout,
     code_digest,
     digest,
+    disk_is_full,
     writable,
     write_atomically,
 )
@@ -61,15 +63,17 @@ SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where it cannot overwrite itself."""
 
 # Modules without influence on what a notebook computes.
-_MODULES_BESIDE_THE_NOTEBOOKS = {"book", "cli", "progress"}
+_MODULES_BESIDE_THE_NOTEBOOKS = {"book", "cli", "progress", "remarks"}
 # Folders of `build` that belong to nobody's profile.
 _RESERVED_PROFILES = {"cache", "explore", "uv"}
 # Parameters that do not change a number.
-_PARAMETERS_WITHOUT_INFLUENCE = {"parallel_jobs", "results"}
+_PARAMETERS_WITHOUT_INFLUENCE = {"parallel_jobs", "results", "scheduler"}
 _PACKAGES_THAT_COMPUTE = ("tensorflow", "keras", "numpy", "scikit-image")
 _PACKAGES_THAT_RENDER = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme")
 # What the pages load of MathJax: the component, its fonts and the TeX packages it asks for.
 _MATHJAX_IN_USE = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")
+# Errors whose message says it all, and concerns no line of the notebook.
+_CLEAR_ERRORS = {"DiskFullError", "SchedulerError", "TrainingError"}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -201,7 +205,7 @@ def build_book(
     ------
     BookError
         When there is no checkout, a parameter or the data are wrong, the build folder is not
-        writable, a cell fails or a page is broken.
+        writable, a cell fails, a page is broken or the disk is full.
     """
     console = console or Console(stderr=True)
     root = checkout()
@@ -220,14 +224,24 @@ def build_book(
     try:
         parameters = read_parameters(path, overrides)
         _check_results_are_ours(path, parameters)
-        profile = Profile(root, writable(build_folder() / path.stem))
+        profile = Profile(root, build_folder() / path.stem)
+        _check_can_be_made(profile.folder)
         with _watch(console, "data set", None):
             data = _checked_data(path, parameters)
+        writable(profile.folder)
     except (ValueError, OSError) as error:
         raise BookError(str(error), exit_code=2) from error
-    execute_notebooks(profile, parameters, data, console)
-    stage_book(profile)
-    return render_book(profile, console)
+    try:
+        execute_notebooks(profile, parameters, data, console)
+        stage_book(profile)
+        return render_book(profile, console)
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        raise BookError(
+            f"{error}\n{profile.folder}: the disk is full; make room and start again: what was "
+            "finished before is kept and will be reused"
+        ) from error
 
 
 def execute_notebooks(
@@ -384,6 +398,11 @@ def _check_results_are_ours(path: Path, parameters: Parameters) -> None:
         )
 
 
+def _check_can_be_made(folder: Path) -> None:
+    """Raise a PermissionError where a folder cannot be written or made, without making it."""
+    writable(next(place for place in (folder, *folder.parents) if place.exists()))
+
+
 def _checked_data(path: Path, parameters: Parameters) -> str:
     """The digest of the data set, which is read, and whose size is checked, on the way."""
     from fesemlib.dataset import load_dataset
@@ -502,6 +521,8 @@ def _execute(notebook: Path, executed: Path, injected: Mapping[str, Any]) -> Non
 
 def _failed_cell(notebook: Path, partial: Path, error: Any) -> str:
     """What the terminal shows of a failing cell."""
+    if error.ename in _CLEAR_ERRORS:
+        return f"{notebook.name}: {error.evalue}\n\n{_whereabouts(partial)}"
     trace = "\n".join(error.traceback)
     if not sys.stderr.isatty():
         trace = _COLOUR.sub("", trace)
@@ -536,10 +557,19 @@ def _watch(console: Console, label: str, report: Path | None) -> Iterator[None]:
     label
         What is going on.
     report
-        The file in which a notebook says how far it is, handed to it through the environment.
+        The file in which a notebook says how far it is, handed to it through the environment. What
+        it has to remark is taken from a file beside it.
     """
     start = time.monotonic()
     finished = threading.Event()
+    remarks = report.with_name("remarks.txt") if report else None
+    said = 0
+
+    def say_remarks() -> None:
+        nonlocal said
+        for line in read_remarks(remarks)[said:] if remarks else []:
+            _say(console, f"{label} · {line}")
+            said += 1
 
     def text() -> str:
         state = read_progress(report) if report else None
@@ -547,23 +577,30 @@ def _watch(console: Console, label: str, report: Path | None) -> Iterator[None]:
 
     def print_lines() -> None:
         while not finished.wait(SECONDS_BETWEEN_LINES):
+            say_remarks()
             _say(console, text())
 
     def overwrite_line() -> None:
         with console.status(text()) as status:
             while not finished.wait(0.5):
+                say_remarks()
                 status.update(text())
 
     thread = threading.Thread(target=overwrite_line if console.is_terminal else print_lines)
     thread.start()
     try:
-        with _environment(PROGRESS_FILE, str(report) if report else None):
+        with (
+            _environment(PROGRESS_FILE, str(report) if report else None),
+            _environment(REMARKS_FILE, str(remarks) if remarks else None),
+        ):
             yield
     finally:
         finished.set()
         thread.join()
-        if report:
-            report.unlink(missing_ok=True)
+        say_remarks()
+        for path in (report, remarks):
+            if path:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -588,7 +625,8 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
 
 def _without_paths(injected: Mapping[str, Any]) -> dict[str, Any]:
     """The injected parameters as a reader may see them: a data set by its file name only."""
-    shown = {name: value for name, value in injected.items() if name != "results"}
+    private = ("results", "scheduler")
+    shown = {name: value for name, value in injected.items() if name not in private}
     if shown.get("dataset", SYNTHETIC) != SYNTHETIC:
         shown["dataset"] = Path(shown["dataset"]).name
     return shown

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
+
+if TYPE_CHECKING:
+    from fesemlib.micrographs import Micrograph
 
 __all__ = ["main"]
 
 INTERRUPTED = 130
+
+# What a message of `synthesize_micrograph` calls a parameter, and what the command calls it.
+_OPTIONS = {
+    r"\bshape \((-?\d+), (-?\d+)\)": r"--width \2, --height \1",
+    r"\bpixel_size_um\b": "--pixel-size",
+    r"\bsolids_percent\b": "--solids",
+    r"\bk_m\b": "--k-m",
+    r"\bseed\b": "--seed",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fesem {version('fesem')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_book(commands)
+    _add_synthesize(commands)
     return parser
 
 
@@ -118,3 +134,115 @@ def _book(options: argparse.Namespace) -> int:
         return error.exit_code
     print(index)
     return 0
+
+
+def _add_synthesize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    synthesize = commands.add_parser(
+        "synthesize",
+        help="write a stand-in micrograph as a Zeiss microscope would",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Render a stand-in for the micrograph of a cake of a given mass transfer coefficient,\n"
+            "and write it as a TIFF with Zeiss' metadata and data bar; both say that it is\n"
+            "synthetic. Nothing learnt from it says anything about a real product."
+        ),
+        epilog=(
+            "examples:\n"
+            "  fesem synthesize --k-m 1.1e-3 --seed 3 out.tif\n"
+            "  fesem synthesize --k-m 2.8e-4 --solids 10 --width 1024 --height 768 small.tif"
+        ),
+    )
+    add = synthesize.add_argument
+    add("path", metavar="FILE", type=Path, help="the file to write, .tif or .tiff")
+    add("--k-m", type=float, required=True, help="mass transfer coefficient, m² s⁻¹, about 1e-3")
+    add("--seed", type=int, default=0, help="fixes everything random (default: %(default)s)")
+    add("--solids", type=float, default=5.0, help="in the solution, mass %% (default: %(default)s)")
+    add("--width", type=int, default=2048, help="in px (default: %(default)s)")
+    add("--height", type=int, default=1536, help="in px, data bar included (default: %(default)s)")
+    add(
+        "--pixel-size",
+        type=float,
+        default=2000 / 2048,
+        help="edge of a pixel in µm (default: %(default).4g, as in the paper)",
+    )
+    add("--no-data-bar", action="store_true", help="leave out the data bar")
+    add("--force", action="store_true", help="replace the file if it exists")
+    synthesize.set_defaults(command=_synthesize)
+
+
+def _synthesize(options: argparse.Namespace) -> int:
+    from fesemlib.synthetic import (
+        cell_diameter,
+        porosity,
+        throat_diameter,
+    )
+    from fesemlib.zeiss import write_zeiss_tiff
+
+    try:
+        _check_target(options.path, options.force)
+        micrograph = _rendered(options)
+    except (ValueError, OSError) as error:
+        print(f"fesem: error: {error}", file=sys.stderr)
+        return 2
+    try:
+        write_zeiss_tiff(options.path, micrograph)
+    except OSError as error:
+        print(f"fesem: error: {options.path}: cannot be written ({error})", file=sys.stderr)
+        return 1
+    throat_um = 1e6 * throat_diameter(options.k_m, porosity(options.solids))
+    print(options.path)
+    print(
+        f"synthetic; pixel {micrograph.pixel_size_um:.4g} µm, "
+        f"cells {cell_diameter(throat_um):.3g} µm, throats {throat_um:.3g} µm"
+    )
+    return 0
+
+
+def _rendered(options: argparse.Namespace) -> Micrograph:
+    """The stand-in asked for; a ValueError speaks of the command's options."""
+    from fesemlib.synthetic import synthesize_micrograph
+    from fesemlib.zeiss import burn_data_bar
+
+    try:
+        micrograph = synthesize_micrograph(
+            options.k_m,
+            options.seed,
+            (options.height, options.width),
+            options.pixel_size,
+            options.solids,
+        )
+    except ValueError as error:
+        message = str(error)
+        for name, option in _OPTIONS.items():
+            message = re.sub(name, option, message)
+        raise ValueError(message) from error
+    if options.no_data_bar:
+        return micrograph
+    try:
+        return burn_data_bar(micrograph)
+    except ValueError as error:
+        raise ValueError(f"{error} (--no-data-bar)") from error
+
+
+def _check_target(path: Path, force: bool) -> None:
+    """Raise a ValueError or an OSError where a TIFF cannot or should not be written."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; give the name of a file, ending in .tif")
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise ValueError(f"{path}: what is written is a TIFF; give a name that ends in .tif")
+    if path.exists() and not force:
+        raise FileExistsError(f"{path}: exists; choose another name, or add --force to replace it")
+    folder = path.parent.resolve()
+    if not folder.exists():
+        raise FileNotFoundError(f"{path}: there is no folder {folder}; make it, or choose another")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{path}: {folder} is not a folder; choose another")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        # In /proc and the like the system says of the folder that it does not exist.
+        reason = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
+        raise PermissionError(
+            f"{path}: no file can be made in {folder}{reason}; choose another folder"
+        ) from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +14,22 @@ from joblib import Parallel, delayed
 from fesemlib.formulations import SOLUTES, read_manifest, table1
 from fesemlib.micrographs import Micrograph, read_micrograph
 from fesemlib.params import Parameters
-from fesemlib.storage import build_folder, code_digest, digest, writable, write_atomically
+from fesemlib.processing import resample_by_area
+from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
 from fesemlib.synthetic import synthesize_micrograph
+from fesemlib.zeiss import burn_data_bar
 
-__all__ = ["Dataset", "DatasetError", "load_dataset"]
+__all__ = ["Dataset", "DatasetError", "draw_stand_ins", "load_dataset", "with_data_bar"]
 
 # Section 2: 2048 × 1536 px show 2 mm × 1.5 mm.
 PAPER_SHAPE = (1536, 2048)
 PAPER_PIXEL_SIZE_UM = 2000 / 2048
 
+DRAWN_SOLIDS_PERCENT = 5.0
+
 _PIXEL_SIZE_TOLERANCE = 0.01
+
+_MOST_NAMED = 5  # outliers that a message lists
 
 
 class DatasetError(ValueError):
@@ -47,6 +53,8 @@ class Dataset:
         Whether they are stand-ins, not measured.
     digest
         Names the content: the micrographs and all that is told about them.
+    files
+        The file and the page of each micrograph; empty for stand-ins.
     """
 
     formulations: pd.DataFrame
@@ -54,6 +62,7 @@ class Dataset:
     micrographs: tuple[Micrograph, ...]
     synthetic: bool
     digest: str
+    files: tuple[tuple[Path, int], ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,6 +88,13 @@ class Dataset:
         positions = np.flatnonzero(self.images["formulation"] == formulation)
         return int(positions[0]) if positions.size else 0
 
+    def uncropped(self, position: int) -> Micrograph:
+        """A micrograph with every row that its file has, to show what has been cut off."""
+        if not self.files:
+            return self.micrographs[position]
+        file, page = self.files[position]
+        return read_micrograph(file, "none", page)
+
     def formulation_or_first(self, formulation: str) -> str:
         """This formulation, if the set has it, else the set's first."""
         return str(self.images["formulation"].iloc[self.first_image(formulation)])
@@ -90,7 +106,7 @@ def load_dataset(parameters: Parameters) -> Dataset:
     Parameters
     ----------
     parameters
-        `dataset`, `synthetic_seed`, `crop` and `check_pixel_size` are used.
+        `dataset`, `synthetic_seed`, `crop`, `check_pixel_size` and `rescale` are used.
 
     Returns
     -------
@@ -102,25 +118,119 @@ def load_dataset(parameters: Parameters) -> Dataset:
     ManifestError, MicrographError, DatasetError
         When the manifest or a micrograph cannot be used, or the micrographs do not fit together.
         The message names the file, the value and what to do. Micrographs fit together when they
-        have one size and one pixel size, and no two of them are the same.
+        have one size and one pixel size (to 1 %), unless they are rescaled to it, none of them
+        holds a data bar, and no two of them are the same.
+
+    Notes
+    -----
+    With `rescale`, each micrograph is averaged over areas to the coarsest pixel size of the set;
+    none is enlarged. One that has that size already, to 1 %, keeps its pixels. All are then cut
+    about their centres to the largest field that they all cover.
     """
     if parameters.is_synthetic:
         return _synthetic_dataset(parameters.synthetic_seed)
     manifest = Path(parameters.dataset)
     table = read_manifest(manifest)
-    micrographs = [
-        read_micrograph(manifest.parent / image, parameters.crop) for image in table["image"]
+    files = [
+        (manifest.parent / image, int(page))
+        for image, page in zip(table["image"], table["page"], strict=True)
     ]
+    images = table[["formulation", "image", "k_m"]].assign(image=_names(table))
+    micrographs = [read_micrograph(file, parameters.crop, page) for file, page in files]
     try:
-        _check_shapes(table["image"], micrographs)
-        _check_copies(table["image"], micrographs)
-        if parameters.check_pixel_size:
-            _check_pixel_sizes(table["image"], micrographs)
+        micrographs = _fitted(images["image"], micrographs, table["pixel_size_um"], parameters)
     except DatasetError as error:
         raise DatasetError(f"{manifest}: {error}") from None
     formulations = table.drop_duplicates("formulation").set_index("formulation")
     formulations = formulations[["composition", "k_m", "std_percent"]]
-    return _dataset(formulations, table[["formulation", "image", "k_m"]], micrographs, False)
+    return _dataset(formulations, images, micrographs, False, files)
+
+
+def draw_stand_ins(number: int, seed: int, shape: tuple[int, int] = (768, 1024)) -> Dataset:
+    """Stand-ins of random k_m, for what needs more images than Table 1 has rows.
+
+    Parameters
+    ----------
+    number
+        How many, each a formulation of its own.
+    seed
+        Of the k_m and of the images.
+    shape
+        Height and width in px, at the paper's pixel size.
+
+    Returns
+    -------
+    Dataset
+        The logarithm of k_m is uniform between the least and the greatest of Table 1; all have
+        5 % solids. Made once and kept in the cache.
+    """
+    table = table1()
+    least, greatest = np.log([table["k_m"].min(), table["k_m"].max()])
+    k_m = np.exp(np.random.default_rng(seed).uniform(least, greatest, number))
+    recipes = [
+        _Recipe(str(position + 1), float(value), DRAWN_SOLIDS_PERCENT, (seed, number, position))
+        for position, value in enumerate(k_m)
+    ]
+    names = pd.Index([recipe.name for recipe in recipes], name="formulation")
+    formulations = pd.DataFrame(
+        {"composition": f"{DRAWN_SOLIDS_PERCENT:g}% solids", "k_m": k_m, "std_percent": np.nan},
+        index=names,
+    )
+    return _stand_ins(recipes, shape, formulations)
+
+
+def with_data_bar(dataset: Dataset, position: int) -> Micrograph:
+    """A micrograph with its data bar, to show what is cut off.
+
+    Parameters
+    ----------
+    dataset
+        The data set.
+    position
+        Of the micrograph, if it has a bar; else the first that has one is taken.
+
+    Returns
+    -------
+    Micrograph
+        With all rows of its file. Where no micrograph has a bar, a stand-in with one: this one,
+        if the set is synthetic.
+    """
+    having = [n for n, each in enumerate(dataset.micrographs) if each.data_bar_row is not None]
+    if having:
+        return dataset.uncropped(position if position in having else having[0])
+    if dataset.synthetic:
+        return burn_data_bar(dataset.micrographs[position])
+    return burn_data_bar(draw_stand_ins(1, seed=0).micrographs[0])
+
+
+def _names(table: pd.DataFrame) -> list[str]:
+    """What the micrographs are called: their files, with the page where it is not the first."""
+    return [
+        image if page == 1 else f"{image} (page {page})"
+        for image, page in zip(table["image"], table["page"], strict=True)
+    ]
+
+
+def _fitted(
+    names: pd.Series[str],
+    micrographs: Sequence[Micrograph],
+    told_um: pd.Series[float],
+    parameters: Parameters,
+) -> list[Micrograph]:
+    """The micrographs with all that the manifest tells, when they fit together."""
+    _check_bars(names, micrographs)
+    _check_copies(names, micrographs)
+    check = parameters.check_pixel_size
+    micrographs = [
+        _with_told_size(name, micrograph, float(um), check)
+        for name, micrograph, um in zip(names, micrographs, told_um, strict=True)
+    ]
+    if parameters.rescale:
+        return _rescaled(names, micrographs)
+    _check_shapes(names, micrographs)
+    if check:
+        _check_pixel_sizes(names, micrographs)
+    return micrographs
 
 
 def _dataset(
@@ -128,69 +238,165 @@ def _dataset(
     images: pd.DataFrame,
     micrographs: Sequence[Micrograph],
     synthetic: bool,
+    files: Iterable[tuple[Path, int]] = (),
 ) -> Dataset:
     told = (images.to_dict("list"), formulations.reset_index().to_dict("list"), synthetic)
-    seen = [(m.pixel_size_um, m.data_bar_row) for m in micrographs]
+    seen = [(m.pixel_size_um, m.pixel_size_source, m.data_bar_row, m.cut_rows) for m in micrographs]
     name = digest(told, seen, *[m.image for m in micrographs])
-    return Dataset(formulations, images, tuple(micrographs), synthetic, name)
+    return Dataset(formulations, images, tuple(micrographs), synthetic, name, tuple(files))
 
 
 def _synthetic_dataset(seed: int) -> Dataset:
     table = table1()
-    folder = writable(build_folder() / "cache" / "micrographs")
     solids = table[list(SOLUTES)].sum(axis=1)
-    jobs = [
-        _stand_in(folder, seed, position, str(name), float(table["k_m"][name]), float(solids[name]))
+    recipes = [
+        _Recipe(str(name), float(table["k_m"][name]), float(solids[name]), (seed, position))
         for position, name in enumerate(table.index)
     ]
-    Parallel(n_jobs=-1)(delayed(_synthesize)(*job) for job in jobs if not job[0].is_file())
+    return _stand_ins(recipes, PAPER_SHAPE, table[["composition", "k_m", "std_percent"]])
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a stand-in is made from."""
+
+    name: str
+    k_m: float
+    solids_percent: float
+    entropy: tuple[int, ...]
+
+    @property
+    def seed(self) -> int:
+        return int(np.random.SeedSequence(self.entropy).generate_state(1)[0])
+
+
+def _stand_ins(
+    recipes: Sequence[_Recipe], shape: tuple[int, int], formulations: pd.DataFrame
+) -> Dataset:
+    folder = writable(build_folder() / "cache" / "micrographs")
+    jobs = [(_kept_stand_in(folder, recipe, shape), recipe, shape) for recipe in recipes]
+    missing = [job for job in jobs if read_sealed(job[0]) is None]
+    Parallel(n_jobs=-1)(delayed(_synthesize)(*job) for job in missing)
     micrographs = [Micrograph(np.load(path), PAPER_PIXEL_SIZE_UM) for path, *_ in jobs]
     images = pd.DataFrame(
         {
-            "formulation": list(table.index),
-            "image": [f"{name} (stand-in)" for name in table.index],
-            "k_m": table["k_m"].to_list(),
+            "formulation": [recipe.name for recipe in recipes],
+            "image": [f"{recipe.name} (stand-in)" for recipe in recipes],
+            "k_m": [recipe.k_m for recipe in recipes],
         }
     )
-    formulations = table[["composition", "k_m", "std_percent"]]
     return _dataset(formulations, images, micrographs, True)
 
 
-def _stand_in(
-    folder: Path, seed: int, position: int, name: str, k_m: float, solids_percent: float
-) -> tuple[Path, float, int, float]:
-    """Where a stand-in is kept, named by all that determines it, and how to make it."""
-    own_seed = int(np.random.SeedSequence([seed, position]).generate_state(1)[0])
-    made_of = (k_m, own_seed, solids_percent, PAPER_SHAPE, PAPER_PIXEL_SIZE_UM)
-    key = digest(code_digest("fesemlib.synthetic"), *made_of)
-    return folder / f"{name}-{key}.npy", k_m, own_seed, solids_percent
+def _kept_stand_in(folder: Path, recipe: _Recipe, shape: tuple[int, int]) -> Path:
+    """Where a stand-in is kept, named by all that determines it."""
+    made_of = (recipe.k_m, recipe.seed, recipe.solids_percent, shape, PAPER_PIXEL_SIZE_UM)
+    return folder / f"{recipe.name}-{digest(code_digest('fesemlib.synthetic'), *made_of)}.npy"
 
 
-def _synthesize(path: Path, k_m: float, seed: int, solids_percent: float) -> None:
+def _synthesize(path: Path, recipe: _Recipe, shape: tuple[int, int]) -> None:
     micrograph = synthesize_micrograph(
-        k_m, seed, PAPER_SHAPE, PAPER_PIXEL_SIZE_UM, solids_percent=solids_percent
+        recipe.k_m, recipe.seed, shape, PAPER_PIXEL_SIZE_UM, recipe.solids_percent
     )
-    write_atomically(path, lambda temporary: np.save(temporary, micrograph.image))
+    write_sealed(path, lambda stream: np.save(stream, micrograph.image))
 
 
-def _check_shapes(images: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
-    shapes = pd.Series([m.image.shape for m in micrographs], index=list(images))
+def _listed(found: Sequence[str]) -> str:
+    """The first few of a list, and how many there are beyond."""
+    more = len(found) - _MOST_NAMED
+    return ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _check_bars(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
+    """Refuse a data bar that the network would see."""
+    found = [
+        f"{name} (from row {m.data_bar_row})"
+        for name, m in zip(names, micrographs, strict=True)
+        if m.data_bar_row is not None and m.cut_rows == 0
+    ]
+    if found:
+        raise DatasetError(
+            f"{_listed(found)}: the data bar is still there, and the network would learn from it; "
+            "set crop to auto, or to the number of rows above it"
+        )
+
+
+def _with_told_size(name: str, micrograph: Micrograph, told_um: float, check: bool) -> Micrograph:
+    """The micrograph with the pixel size of the manifest, where the file tells none."""
+    own_um = micrograph.pixel_size_um
+    if np.isnan(told_um):
+        return micrograph
+    differ = own_um is not None and abs(told_um / own_um - 1) > _PIXEL_SIZE_TOLERANCE
+    if differ and check:
+        raise DatasetError(
+            f"{name}: pixel_size_um = {told_um:.4g} in the manifest, but the file says "
+            f"{own_um:.4g} µm ({micrograph.pixel_size_source}); correct the manifest or leave it "
+            "empty there, or set check_pixel_size to false if the file is wrong"
+        )
+    if own_um is None or differ:
+        return replace(micrograph, pixel_size_um=told_um, pixel_size_source="manifest")
+    return micrograph
+
+
+def _rescaled(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> list[Micrograph]:
+    """All micrographs at the coarsest pixel size, with the field that all of them cover."""
+    sizes = [m.pixel_size_um for m in micrographs]
+    unknown = [name for name, size in zip(names, sizes, strict=True) if size is None]
+    if unknown:
+        raise DatasetError(
+            f"{_listed(unknown)}: the pixel size is not known, and rescale needs all of them; give "
+            "it in the column pixel_size_um of the manifest, or set rescale to false"
+        )
+    coarsest = max(size for size in sizes if size is not None)
+    pitches = [_pitch(size, coarsest) for size in sizes if size is not None]
+    shapes = [
+        np.floor(np.array(m.image.shape) / pitch + 1e-9).astype(int)
+        for m, pitch in zip(micrographs, pitches, strict=True)
+    ]
+    height, width = (int(side) for side in np.min(shapes, axis=0))
+    if min(height, width) < 1:
+        raise DatasetError(
+            f"pixel sizes from {min(filter(None, sizes)):.4g} to {coarsest:.4g} µm have no field "
+            "in common; leave out what is of another magnification"
+        )
+    return [
+        _resampled(micrograph, pitch, (height, width), coarsest)
+        for micrograph, pitch in zip(micrographs, pitches, strict=True)
+    ]
+
+
+def _pitch(size_um: float, coarsest_um: float) -> float:
+    """How many pixels make one of the coarsest; those equal to it are left as they are."""
+    ratio = coarsest_um / size_um
+    return ratio if ratio - 1 > _PIXEL_SIZE_TOLERANCE else 1.0
+
+
+def _resampled(
+    micrograph: Micrograph, pitch: float, shape: tuple[int, int], size_um: float
+) -> Micrograph:
+    image = np.round(resample_by_area(micrograph.image, pitch, shape)).astype(np.uint8)
+    before = micrograph.pixel_size_um if pitch != 1 else None
+    return replace(micrograph, image=image, pixel_size_um=size_um, rescaled_from_um=before)
+
+
+def _check_shapes(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
+    shapes = pd.Series([m.image.shape for m in micrographs], index=list(names))
     common = shapes.mode().iloc[0]
     others = shapes[shapes != common]
     if others.empty:
         return
-    found = ", ".join(f"{name}: {w}×{h} px" for name, (h, w) in others.items())
+    found = _listed([f"{name}: {w}×{h} px" for name, (h, w) in others.items()])
     raise DatasetError(
         f"{found}, but the set is {common[1]}×{common[0]} px (width × height, after cropping); "
-        "take the micrographs at one size, leave these out, or set crop to the number of rows "
-        "that all of them have"
+        "take the micrographs at one size, leave these out, set crop to the number of rows "
+        "that all of them have, or set rescale to true if all pixel sizes are known"
     )
 
 
-def _check_copies(images: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
+def _check_copies(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
     """Refuse one micrograph under two names; the manifest knows only the names."""
     seen: dict[str, str] = {}
-    for name, micrograph in zip(images, micrographs, strict=True):
+    for name, micrograph in zip(names, micrographs, strict=True):
         first = seen.setdefault(digest(micrograph.image), name)
         if first != name:
             raise DatasetError(
@@ -200,16 +406,17 @@ def _check_copies(images: pd.Series[str], micrographs: Sequence[Micrograph]) -> 
             )
 
 
-def _check_pixel_sizes(images: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
-    sizes = pd.Series([m.pixel_size_um for m in micrographs], index=list(images), dtype=float)
+def _check_pixel_sizes(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
+    sizes = pd.Series([m.pixel_size_um for m in micrographs], index=list(names), dtype=float)
     common = sizes.median()
     others = sizes[_differing(sizes)]
     if others.empty:
         return
-    found = ", ".join(f"{name}: {size:.4g} µm" for name, size in others.items())
+    found = _listed([f"{name}: {size:.4g} µm" for name, size in others.items()])
     raise DatasetError(
         f"{found} a pixel, but the set has {common:.4g} µm; take the micrographs at one "
-        "magnification, leave these out, or set check_pixel_size to false if the tags are wrong"
+        "magnification, leave these out, set rescale to true, or set check_pixel_size to false if "
+        "the files are wrong"
     )
 
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
+from fesemlib.baselines import GreyLevelTest
 from fesemlib.micrographs import GreyImage
 from fesemlib.processing import FloatImage, ProcessedImage
 
@@ -24,11 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "augmentation_figure",
+    "crop_figure",
+    "grey_level_figure",
     "held_out_figure",
+    "histograms_figure",
     "micrographs_figure",
     "network_figure",
     "parity_figure",
     "processing_figure",
+    "stand_in_figure",
+    "titled_figure",
     "use_style",
     "workflow_figure",
 ]
@@ -130,19 +137,114 @@ def processing_figure(processed: ProcessedImage) -> Figure:
     processed
         The three steps.
     """
-    figure = Figure(figsize=(9.4, 4.9))
-    steps = (processed.original, processed.subtracted, processed.equalized)
-    titles = ("(a) original", "(b) background subtracted", "(c) histogram equalised")
-    axes = figure.subplots(2, 3, height_ratios=(3, 2))
-    for column, (image, title) in enumerate(zip(steps, titles, strict=True)):
-        axes[0, column].imshow(image, **_GREY)
-        axes[0, column].set_title(title)
-        axes[0, column].set_axis_off()
+    return histograms_figure(
+        {
+            "(a) original": processed.original,
+            "(b) background subtracted": processed.subtracted,
+            "(c) histogram equalised": processed.equalized,
+        }
+    )
+
+
+def histograms_figure(images: Mapping[str, GreyImage]) -> Figure:
+    """Images side by side, each with the histogram of its grey levels below.
+
+    Parameters
+    ----------
+    images
+        Title and image, uint8, all of one shape.
+    """
+    height, width = next(iter(images.values())).shape
+    side = 9.4 / len(images) - 0.4
+    figure = Figure(figsize=(9.4, side * height / width + 2.4))
+    axes = figure.subplots(
+        2, len(images), squeeze=False, height_ratios=(side * height / width, 1.6)
+    )
+    for number, (title, image) in enumerate(images.items()):
+        axes[0, number].imshow(image, **_GREY)
+        axes[0, number].set_title(title)
+        axes[0, number].set_axis_off()
         share = 100 * np.bincount(image.ravel(), minlength=256) / image.size
-        axes[1, column].stairs(share, np.arange(257) - 0.5, fill=True, color=_REPRODUCED)
-        axes[1, column].set(xlabel="grey level", xlim=(-1, 256))
-        axes[1, column].set_xticks([0, 64, 128, 192, 255])
+        axes[1, number].stairs(share, np.arange(257) - 0.5, fill=True, color=_REPRODUCED)
+        axes[1, number].set(xlabel="grey level", xlim=(-5, 260))
+        axes[1, number].yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes[1, number].set_xticks([0, 64, 128, 192, 255])
     axes[1, 0].set_ylabel("share of pixels (%)")
+    return figure
+
+
+def titled_figure(images: Mapping[str, GreyImage]) -> Figure:
+    """Images in rows of up to three, each under its title.
+
+    Parameters
+    ----------
+    images
+        Title and image, uint8, all of about one aspect ratio.
+    """
+    columns = min(len(images), 3)
+    rows = -(-len(images) // columns)
+    height, width = next(iter(images.values())).shape
+    figure = Figure(figsize=(8.5, rows * (8.5 / columns * height / width + 0.4)))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    for axes, (title, image) in zip(grid.ravel(), images.items(), strict=False):
+        axes.imshow(image, **_GREY)
+        axes.set_anchor("N")
+        axes.set_title(title, fontsize=11)
+    return figure
+
+
+def crop_figure(whole: GreyImage, rows: int) -> Figure:
+    """A micrograph as it was recorded, and a line above what is cut off.
+
+    Parameters
+    ----------
+    whole
+        With all its rows, uint8, shape (H, W).
+    rows
+        How many of them are kept, from the top.
+    """
+    height, width = whole.shape
+    figure = Figure(figsize=(6.4, 6.4 * height / width))
+    axes = figure.subplots()
+    axes.imshow(whole, **_GREY)
+    axes.axhspan(rows - 0.5, height - 0.5, facecolor=_HELD_OUT, alpha=0.25)
+    axes.axhline(rows - 0.5, color=_HELD_OUT, linewidth=1.5)
+    axes.text(
+        width / 2,
+        rows - 0.02 * height,
+        f"kept: {rows} of {height} rows",
+        color="white",
+        ha="center",
+        va="bottom",
+        bbox={"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 3},
+    )
+    axes.set_axis_off()
+    return figure
+
+
+def grey_level_figure(k_m: npt.NDArray[np.float64], tested: Mapping[str, GreyLevelTest]) -> Figure:
+    """Predictions from two numbers of an image, step by step of the processing.
+
+    Parameters
+    ----------
+    k_m
+        True values, m² s⁻¹, shape (n,).
+    tested
+        Of `baselines.grey_level_test`.
+    """
+    figure = Figure(figsize=(8.5, 2.8))
+    panels = figure.subplots(1, len(tested), sharex=True, sharey=True, squeeze=False)[0]
+    ends = [1e3 * k_m.min(), 1e3 * k_m.max()]
+    for axes, (step, test) in zip(panels, tested.items(), strict=True):
+        axes.plot(ends, ends, color="#999999", linewidth=1)
+        axes.plot(1e3 * k_m, 1e3 * test.predicted, "o", color=_REPRODUCED, markersize=4, alpha=0.8)
+        value = f"{test.determination:.2f}".replace("-", "−")
+        axes.set_title(f"{step}\nR² = {value}", fontsize=10)
+        axes.set_box_aspect(1)
+    figure.supxlabel("true " + _K_M_LABEL, fontsize=10)
+    panels[0].set_ylabel("predicted k$_m$", fontsize=10)
     return figure
 
 
@@ -427,6 +529,8 @@ def _draw_errors(
         error = 100 * (published["high_km"] / published["true_km"] - 1).reindex(list(names))
         axes.plot(error, rows, "d", markerfacecolor="white", color=_INK, label="published")
     axes.set_xscale("log")
+    if np.ptp(np.log10(axes.get_xlim())) < 1.5:  # a decade or less would have no label
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(rows, list(names))
@@ -468,3 +572,46 @@ def _scale_bar(axes: Axes, pixel_size_um: float, width: int, height: int) -> Non
 def _arrow(start: tuple[float, float], end: tuple[float, float]) -> FancyArrowPatch:
     style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 11, "color": _INK}
     return FancyArrowPatch(start, end, **style)
+
+
+def stand_in_figure(
+    cell_um: npt.NDArray[np.float64],
+    length_um: npt.NDArray[np.float64],
+    k_m: npt.NDArray[np.float64],
+    predicted: npt.NDArray[np.float64],
+) -> Figure:
+    """What stand-ins show of their cells, and what their brightness gives away of k_m.
+
+    Parameters
+    ----------
+    cell_um, length_um
+        Requested cell diameter and measured correlation length, µm, shape (n,).
+    k_m, predicted
+        True values and predictions from mean and standard deviation, m² s⁻¹, shape (n,).
+    """
+    figure = Figure(figsize=(9.4, 4.3))
+    sizes, brightness = figure.subplots(1, 2)
+    share = float(np.exp(np.mean(np.log(length_um / cell_um))))
+    ends = np.array([cell_um.min(), cell_um.max()])
+    sizes.plot(
+        ends, share * ends, color="#999999", linewidth=1, label=f"{share:.2g} times the cell"
+    )
+    sizes.plot(cell_um, length_um, "o", color=_REPRODUCED, markersize=5)
+    sizes.set(xscale="log", yscale="log")
+    for axis in (sizes.xaxis, sizes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(NullFormatter())
+    sizes.set_xticks([10, 20, 40, 80])
+    sizes.set_yticks([2, 5, 10])
+    sizes.set_xlabel("cell diameter asked for (µm)", fontsize=10)
+    sizes.set_ylabel("correlation length measured (µm)", fontsize=10)
+    sizes.set_title("(a) structure", fontsize=11)
+    sizes.legend(loc="upper left", fontsize=9)
+    ends = 1e3 * np.array([k_m.min(), k_m.max()])
+    brightness.plot(ends, ends, color="#999999", linewidth=1, label="perfect")
+    brightness.plot(1e3 * k_m, 1e3 * predicted, "o", color=_REPRODUCED, markersize=5)
+    brightness.set_xlabel(f"true {_K_M_LABEL}", fontsize=10)
+    brightness.set_ylabel("predicted k$_m$ (10$^{-3}$ m² s$^{-1}$)", fontsize=10)
+    brightness.set_title("(b) brightness", fontsize=11)
+    brightness.legend(loc="upper left", fontsize=9)
+    return figure

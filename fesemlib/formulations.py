@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fesemlib.params import quoted
+from fesemlib.pixel_sizes import GREATEST_PIXEL_SIZE_UM, LEAST_PIXEL_SIZE_UM
 
 __all__ = ["SOLUTES", "ManifestError", "parse_composition", "read_manifest", "table1"]
 
@@ -30,6 +31,7 @@ _TABLE_1 = (
 )
 
 _REQUIRED_COLUMNS = ("formulation", "image", "k_m")
+_OPTIONAL_COLUMNS = ("composition", "std_percent", "page", "pixel_size_um")
 _FEWEST_FORMULATIONS = 3
 
 # What a k_m may be, m² s⁻¹: beyond it, it is in another unit or something else.
@@ -102,22 +104,24 @@ def read_manifest(path: Path) -> pd.DataFrame:
     path
         A CSV file with the columns ``formulation``, ``image`` (path relative to the CSV) and
         ``k_m`` (m² s⁻¹, from 1e-6 to 1e-1; freeze-dried cakes have about 1e-4 to 1e-2), and
-        optionally ``composition`` (in words) and ``std_percent`` (%). A formulation may have
-        several rows, one for each of its micrographs, with the same k_m and its name written in
-        the same way. ``mean`` is no name for a formulation.
+        optionally ``composition`` (in words), ``std_percent`` (%), ``page`` (of a TIFF file with
+        several, counted from 1) and ``pixel_size_um`` (µm). A formulation may have several rows,
+        one for each of its micrographs, with the same k_m and its name written in the same way.
+        ``mean`` is no name for a formulation.
 
     Returns
     -------
     DataFrame
         One row for each micrograph, with the columns above; what the manifest leaves out is
-        missing (NaN).
+        missing (NaN), but for ``page``, which is then 1.
 
     Raises
     ------
     ManifestError
         When the file cannot be read, a column is missing or repeated, a row is repeated, a k_m
-        is not a positive number or not plausible, a formulation's name is not written in one way
-        or taken, or fewer than three formulations are listed.
+        or a pixel size is not a positive number or not plausible, a page is no whole number from
+        1, a formulation's name is not written in one way or taken, or fewer than three
+        formulations are listed.
 
     Notes
     -----
@@ -128,6 +132,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
     _check_columns(table, path)
     _check_filled(table, path)
     table["k_m"] = _coefficients(table["k_m"], path)
+    table = _with_optional_columns(table, path)
     _check_names(table["formulation"], path)
     _check_repetitions(table, path)
     if table["formulation"].nunique() < _FEWEST_FORMULATIONS:
@@ -135,7 +140,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
             f"{path}: {table['formulation'].nunique()} formulation(s); leaving one out needs at "
             f"least {_FEWEST_FORMULATIONS}: add micrographs of other formulations"
         )
-    return _with_optional_columns(table, path)
+    return table
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -259,10 +264,12 @@ def _check_names(formulations: pd.Series[str], path: Path) -> None:
 
 def _check_repetitions(table: pd.DataFrame, path: Path) -> None:
     files = table["image"].map(lambda image: str((path.parent / image).resolve()))
-    repeated = table.index[files.duplicated()]
+    repeated = table.index[pd.DataFrame({"file": files, "page": table["page"]}).duplicated()]
     if not repeated.empty:
+        page = table["page"][repeated[0]]
         raise ManifestError(
-            f"{path}: row {_row(repeated[0])} lists {quoted(table['image'][repeated[0]])} again; "
+            f"{path}: row {_row(repeated[0])} lists {quoted(table['image'][repeated[0]])} again"
+            f"{f', page {page}' if page > 1 else ''}; "
             "a micrograph must stand there once, or it would be trained and tested on"
         )
     for formulation, values in table.groupby("formulation")["k_m"]:
@@ -275,16 +282,45 @@ def _check_repetitions(table: pd.DataFrame, path: Path) -> None:
 
 
 def _with_optional_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    table = table.reindex(columns=[*_REQUIRED_COLUMNS, "composition", "std_percent"])
-    given = table["std_percent"].notna()
-    spread = pd.to_numeric(table["std_percent"], errors="coerce")
-    bad = spread.index[given & ~(np.isfinite(spread) & (spread >= 0))]
+    table = table.reindex(columns=[*_REQUIRED_COLUMNS, *_OPTIONAL_COLUMNS])
+    spread = _numbers(table["std_percent"])
+    _check_values(
+        table["std_percent"],
+        spread >= 0,
+        "not a number of percent; correct it or leave it empty",
+        path,
+    )
+    pages = _numbers(table["page"])
+    _check_values(
+        table["page"],
+        (pages >= 1) & (pages % 1 == 0) & (pages < 2**31),
+        "not a whole number from 1; correct it, or leave it empty for the first page",
+        path,
+    )
+    sizes = _numbers(table["pixel_size_um"])
+    _check_values(
+        table["pixel_size_um"],
+        sizes.between(LEAST_PIXEL_SIZE_UM, GREATEST_PIXEL_SIZE_UM),
+        f"not a number from {LEAST_PIXEL_SIZE_UM:g} to {GREATEST_PIXEL_SIZE_UM:g}; give the edge "
+        "of a pixel in µm, or leave it empty",
+        path,
+    )
+    return table.assign(std_percent=spread, page=pages.fillna(1).astype(int), pixel_size_um=sizes)
+
+
+def _numbers(values: pd.Series[str]) -> pd.Series[float]:
+    """Values as finite numbers, and missing where they are none."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    return numbers.where(np.isfinite(numbers)).astype(float)
+
+
+def _check_values(values: pd.Series[str], good: pd.Series[bool], why: str, path: Path) -> None:
+    """Refuse the first value that stands there and is not good."""
+    bad = values.index[values.notna() & (values != "") & ~good]
     if not bad.empty:
         raise ManifestError(
-            f"{path}: row {_row(bad[0])}: std_percent = {quoted(table['std_percent'][bad[0]])} is "
-            "not a number of percent; correct it or leave it empty"
+            f"{path}: row {_row(bad[0])}: {values.name} = {quoted(values[bad[0]])} is {why}"
         )
-    return table.assign(std_percent=spread)
 
 
 def _row(index: int) -> int:

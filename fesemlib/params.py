@@ -56,12 +56,21 @@ class Parameters(BaseModel):
     crop: Literal["auto", "none"] | Annotated[int, Field(ge=1)] = _knob(
         "auto",
         "rows kept of each micrograph: `auto` cuts the instrument's data bar off, `none` keeps "
-        "every row, a number keeps that many rows from the top",
+        "every row and refuses a data bar, a number keeps that many rows from the top",
         "this book",
         unit="px",
     )
     check_pixel_size: bool = _knob(
-        True, "refuse micrographs whose known pixel sizes differ by more than 1 %", "Section 2"
+        True,
+        "refuse micrographs whose known pixel sizes differ by more than 1 %, be it from each other "
+        "or from what the manifest says of them",
+        "Section 2",
+    )
+    rescale: bool = _knob(
+        False,
+        "resample all micrographs to the coarsest pixel size, and crop them about their centre to "
+        "the field that all of them cover",
+        "this book",
     )
     example_formulation: str = _knob(
         "C",
@@ -88,10 +97,11 @@ class Parameters(BaseModel):
     smooth_background: bool = _knob(
         True, "average 3 × 3 px before the ball rolls (ImageJ's preset)", "not stated"
     )
-    equalization: Literal["classic", "imagej", "none"] = _knob(
+    equalization: Literal["classic", "imagej", "clahe", "none"] = _knob(
         "classic",
         "histogram equalisation: `classic` linearises the cumulative distribution, `imagej` "
-        "weights counts by their square root, `none` leaves it out",
+        "weights counts by their square root, `clahe` equalises each tile by itself with limited "
+        "contrast (scikit-image), `none` leaves it out",
         "Section 3",
     )
     input_width: int = _knob(
@@ -145,10 +155,17 @@ class Parameters(BaseModel):
 
     parallel_jobs: int = _knob(
         0,
-        "folds trained side by side, 0 for one on each core; no influence on the numbers",
+        "folds trained, or micrographs processed, side by side, 0 for one on each core; no "
+        "influence on the numbers",
         "this book",
         ge=0,
         le=1024,
+    )
+    scheduler: str = _knob(
+        "",
+        "address of a Dask scheduler whose workers train the folds, such as `tcp://host:8786`; "
+        "empty for this machine; no influence on the numbers",
+        "this book",
     )
     results: str = _knob(
         "",

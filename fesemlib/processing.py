@@ -12,27 +12,25 @@ References
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from skimage.exposure import equalize_adapthist
 
-from fesemlib.dataset import Dataset
 from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
-from fesemlib.storage import build_folder, code_digest, digest, writable, write_atomically
 
 __all__ = [
     "ProcessedImage",
+    "central_detail",
     "equalize_histogram",
     "input_shape",
-    "keep_network_inputs",
-    "network_inputs",
     "process",
     "process_with",
+    "resample_by_area",
     "resize_by_area",
     "subtract_background",
 ]
@@ -42,6 +40,14 @@ FloatImage = npt.NDArray[np.float32]
 # ImageJ's choice for a ball of up to this radius (px): shrink factor, and the share of the ball
 # that is trimmed from its rim (%).
 _SHRINK_AND_TRIM = ((10.0, 1, 24), (30.0, 2, 24), (100.0, 4, 32), (np.inf, 8, 40))
+
+# The ball rolls over so many elements of a surface at a time: the buffers fit in a core's cache.
+_BAND_ELEMENTS = 1 << 16
+
+# The tiles of the adaptive equalisation, in each direction, and its clip limit: the share of a
+# tile's pixels that one of the 256 bins may hold.
+_CLAHE_TILES = 8
+_CLAHE_CLIP_LIMIT = 0.01
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def process(
     radius, light_background, smooth
         See `subtract_background`.
     equalization
-        ``"classic"``, ``"imagej"`` (see `equalize_histogram`) or ``"none"``.
+        The `method` of `equalize_histogram`.
 
     Returns
     -------
@@ -92,9 +98,7 @@ def process(
     subtracted, background = subtract_background(
         image, radius, light_background, smooth, return_background=True
     )
-    equalized = (
-        subtracted if equalization == "none" else equalize_histogram(subtracted, equalization)
-    )
+    equalized = equalize_histogram(subtracted, equalization)
     return ProcessedImage(image, background, subtracted, equalized)
 
 
@@ -160,12 +164,16 @@ def subtract_background(
     Raises
     ------
     TypeError, ValueError
-        When the image is not uint8 with two dimensions, or the radius is not positive.
+        When the image is not uint8 with two dimensions, or the radius not finite and positive.
 
     Notes
     -----
-    An image with a side shorter than two shrunk pixels has no room for the linear
-    extrapolation at its borders; the background is then constant along that side.
+    The result equals that of ImageJ 1.52i on every pixel. An image with a side no longer than the
+    shrink factor (2 px for a radius above 10 px, 4 above 30, 8 above 100) has a single shrunk pixel
+    there and no slope to continue: the background is then constant along that side. ImageJ stops
+    with an error if it is the width, and darkens the image toward one edge if it is the height.
+
+    Time grows with the square of the radius over the shrink factor.
 
     References
     ----------
@@ -174,28 +182,30 @@ def subtract_background(
     .. [2] Schneider, Rasband & Eliceiri, Nature Methods 9 (2012) 671–675.
     """
     _check_grey(image)
-    if not radius > 0:
-        raise ValueError(f"radius = {radius} px: the rolling ball needs a positive radius")
+    if not (radius > 0 and math.isfinite(radius)):
+        raise ValueError(f"radius = {radius} px: the rolling ball needs a finite, positive radius")
     surface = image.astype(np.float32)
     if light_background:
-        surface = -surface
+        np.negative(surface, out=surface)
     if smooth:
-        surface = ndimage.uniform_filter(surface, size=3, mode="nearest")
+        for axis in (1, 0):
+            surface = _average_of_three(surface, axis)
     shrink, trim = next((s, t) for limit, s, t in _SHRINK_AND_TRIM if radius <= limit)
-    rolled = _open_with_ball(_shrink_by_minimum(surface, shrink), max(radius / shrink, 1.0), trim)
+    rolled = _open_with_ball(_shrink_by_minimum(surface, shrink), _ball(radius / shrink, trim))
     background = _enlarge(rolled, shrink, (image.shape[0], image.shape[1]))
     if light_background:
-        background = -background
-    offset = np.float32(255.5 if light_background else 0.5)
-    difference = np.floor(image - background + offset)
-    subtracted: GreyImage = np.clip(difference, 0, 255).astype(np.uint8)
+        np.negative(background, out=background)
+    difference = image - background
+    difference += np.float32(255.5 if light_background else 0.5)
+    subtracted = _grey(difference)
     if return_background:
-        return subtracted, np.clip(np.floor(background + 0.5), 0, 255).astype(np.uint8)
+        background += np.float32(0.5)
+        return subtracted, _grey(background)
     return subtracted
 
 
 def equalize_histogram(image: GreyImage, method: str = "classic") -> GreyImage:
-    """Equalise the histogram with ImageJ's look-up table.
+    """Equalise the histogram, with ImageJ's look-up table or adaptively.
 
     Parameters
     ----------
@@ -203,7 +213,11 @@ def equalize_histogram(image: GreyImage, method: str = "classic") -> GreyImage:
         Grey levels, uint8, shape (H, W).
     method
         ``"classic"`` linearises the cumulative distribution function of the grey levels;
-        ``"imagej"`` weights the counts by their square root, ImageJ's preset, which is gentler.
+        ``"imagej"`` weights the counts by their square root, ImageJ's preset, which is gentler;
+        ``"clahe"`` equalises each pixel with the histograms of the tiles around it, an eighth of
+        the image high and wide, their counts clipped at 1 % of the tile, and stretches the result
+        to the full range (an image of one grey level stays as it is); ``"none"`` returns the image
+        as it is.
 
     Returns
     -------
@@ -215,23 +229,27 @@ def equalize_histogram(image: GreyImage, method: str = "classic") -> GreyImage:
     TypeError, ValueError
         When the image is not uint8 with two dimensions, or the method is unknown.
 
+    Notes
+    -----
+    ImageJ's tables keep the order of grey levels in the whole image. ``"clahe"`` keeps it only
+    among pixels with the same place in their tile: of two distant pixels, the darker one may
+    become the lighter, so that large structures lose contrast against small ones.
+
     References
     ----------
-    Section 3; Pizer et al., Computer Vision, Graphics, and Image Processing 39 (1987) 355–368;
-    ImageJ's "Enhance Contrast… › Equalize histogram".
+    Section 3; ImageJ's "Enhance Contrast… › Equalize histogram"; for ``"clahe"``, Pizer et al.,
+    Computer Vision, Graphics, and Image Processing 39 (1987) 355–368, as scikit-image's
+    `equalize_adapthist` computes it.
     """
     _check_grey(image)
-    counts = np.bincount(image.ravel(), minlength=256).astype(np.float64)
+    if method == "none":
+        return image
+    if method == "clahe":
+        return _equalize_adaptively(image)
     if method not in ("classic", "imagej"):
-        raise ValueError(f"method = {method!r}: choose 'classic' or 'imagej'")
-    weights = counts if method == "classic" else np.sqrt(counts)
-    # The trapezoidal integral of the weights, added up in ImageJ's order: each level's weight
-    # counts half at the level and half after it.
-    cumulative = np.cumsum(np.repeat(weights, 2)[1:-1])[1::2]
-    table = np.zeros(256, dtype=np.uint8)
-    table[1:] = np.floor(255.0 / cumulative[-1] * cumulative + 0.5)
-    table[255] = 255
-    return table[image]
+        raise ValueError(f"method = {method!r}: choose 'classic', 'imagej', 'clahe' or 'none'")
+    counts = np.bincount(image.ravel(), minlength=256).astype(np.float64)
+    return _imagej_table(counts if method == "classic" else np.sqrt(counts))[image]
 
 
 def resize_by_area(image: npt.NDArray[np.generic], width: int) -> FloatImage:
@@ -260,6 +278,48 @@ def resize_by_area(image: npt.NDArray[np.generic], width: int) -> FloatImage:
     return np.ascontiguousarray(averages, dtype=np.float32)
 
 
+def resample_by_area(
+    image: npt.NDArray[np.generic], pitch: float, shape: tuple[int, int]
+) -> FloatImage:
+    """Resample the middle of an image to larger pixels, each the average over what it covers.
+
+    Parameters
+    ----------
+    image
+        Shape (H, W), any numeric type.
+    pitch
+        Edge of a new pixel, in old pixels; at least 1.
+    shape
+        Shape (h, w) of the result, which has to lie within the image.
+
+    Returns
+    -------
+    ndarray
+        float32, shape (h, w), in the units of `image`.
+
+    Raises
+    ------
+    ValueError
+        When the new pixels are smaller than the old ones, or the result would reach beyond the
+        image.
+    """
+    margins = [old - new * pitch for old, new in zip(image.shape, shape, strict=True)]
+    if pitch < 1 or min(margins) < -1e-6:
+        raise ValueError(f"pitch = {pitch} px: {shape} new pixels lie not within {image.shape}")
+    rows, columns = (
+        np.minimum(np.floor(max(margin, 0) / 2 + 1e-6) + pitch * np.arange(new + 1), old)
+        for margin, new, old in zip(margins, shape, image.shape, strict=True)
+    )
+    averages = _average_between(_average_between(image.astype(np.float64), rows).T, columns).T
+    return np.ascontiguousarray(averages, dtype=np.float32)
+
+
+def central_detail(image: GreyImage, shape: tuple[int, int]) -> GreyImage:
+    """The middle of an image, at most of this shape (h, w) in px."""
+    top, left = (max(have - want, 0) // 2 for have, want in zip(image.shape, shape, strict=True))
+    return image[top : top + shape[0], left : left + shape[1]]
+
+
 def input_shape(shape: tuple[int, int], width: int) -> tuple[int, int]:
     """The shape (h, w) of the network's input for micrographs of this shape (H, W), in px.
 
@@ -276,51 +336,6 @@ def input_shape(shape: tuple[int, int], width: int) -> tuple[int, int]:
     return max(round(shape[0] * width / shape[1]), 1), width
 
 
-def network_inputs(dataset: Dataset, parameters: Parameters) -> FloatImage:
-    """Process all micrographs of a data set and bring them to the network's input size.
-
-    Parameters
-    ----------
-    dataset
-        The micrographs, all of one shape.
-    parameters
-        `background_radius_px`, `light_background`, `smooth_background`, `equalization` and
-        `input_width` are used.
-
-    Returns
-    -------
-    ndarray
-        float32, shape (n, h, w), grey levels divided by 255: in [0, 1].
-    """
-    inputs: FloatImage = np.load(keep_network_inputs(dataset, parameters))
-    return inputs
-
-
-def keep_network_inputs(dataset: Dataset, parameters: Parameters) -> Path:
-    """The file in the cache that holds `network_inputs`; made now if it is not there yet.
-
-    Its name is a digest of all that determines its content.
-    """
-    chosen = parameters.model_dump(
-        include={
-            "background_radius_px",
-            "light_background",
-            "smooth_background",
-            "equalization",
-            "input_width",
-        }
-    )
-    images = [micrograph.image for micrograph in dataset.micrographs]
-    name = digest(code_digest(__name__), chosen, *images)
-    path = writable(build_folder() / "cache" / "inputs") / f"{name}.npy"
-    if not path.is_file():
-        processed = [process_with(parameters, image).equalized for image in images]
-        small = [resize_by_area(image, parameters.input_width) for image in processed]
-        inputs = np.stack(small) / np.float32(255)
-        write_atomically(path, lambda temporary: np.save(temporary, inputs))
-    return path
-
-
 def _check_grey(image: GreyImage) -> None:
     if image.dtype != np.uint8:
         raise TypeError(f"the image is {image.dtype}; convert it to uint8, as read_micrograph does")
@@ -330,6 +345,22 @@ def _check_grey(image: GreyImage) -> None:
         )
 
 
+def _grey(levels: FloatImage) -> GreyImage:
+    """Grey levels without their fraction, cut off at black and white; `levels` is overwritten."""
+    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
+
+
+def _average_of_three(surface: FloatImage, axis: int) -> FloatImage:
+    """The mean of each pixel and its neighbours along an axis, added up in ImageJ's order."""
+    edges = [(0, 0), (0, 0)]
+    edges[axis] = (1, 1)
+    padded = np.pad(surface, edges, mode="edge").swapaxes(0, axis)
+    total = padded[:-2] + padded[1:-1]
+    total += padded[2:]
+    total *= np.float32(1 / 3)
+    return np.ascontiguousarray(total.swapaxes(0, axis))
+
+
 def _shrink_by_minimum(surface: FloatImage, shrink: int) -> FloatImage:
     """The minimum of each block of shrink × shrink px; the last, partial block counts."""
     rows = np.minimum.reduceat(surface, np.arange(0, surface.shape[0], shrink), axis=0)
@@ -337,33 +368,65 @@ def _shrink_by_minimum(surface: FloatImage, shrink: int) -> FloatImage:
 
 
 def _ball(radius: float, trim_percent: int) -> FloatImage:
-    """Heights of the upper half of a ball above its equator, its rim trimmed."""
+    """Heights of a ball's upper half above its equator, its rim trimmed, over one quadrant.
+
+    The offsets from the axis are 0, 1, … px in both directions; a ball of less than 1 px counts
+    as one of 1 px.
+    """
+    radius = max(radius, 1.0)
     half_width = int(radius - int(trim_percent * radius) // 100 + 0.5)
-    offsets = np.arange(-half_width, half_width + 1)
-    squared = radius**2 - offsets[:, np.newaxis] ** 2 - offsets**2
+    offsets = np.arange(half_width + 1)
+    squared = radius**2 - offsets**2 - offsets[:, np.newaxis] ** 2
     heights: FloatImage = np.sqrt(np.maximum(squared, 0)).astype(np.float32)
     return heights
 
 
-def _open_with_ball(surface: FloatImage, radius: float, trim_percent: int) -> FloatImage:
-    """The grey-scale opening: the highest surface that a ball rolling below can touch."""
-    ball = _ball(radius, trim_percent)
-    padded = np.pad(surface, ball.shape[0] - 1, constant_values=np.inf)
-    eroded = -_dilate(-padded, ball)  # the ball is symmetric: an erosion is a dilation upside down
-    eroded[~np.isfinite(eroded)] = -np.inf
-    return _dilate(eroded, ball)
+def _open_with_ball(surface: FloatImage, ball: FloatImage) -> FloatImage:
+    """The grey-scale opening: the highest surface that a ball rolling below can touch.
+
+    The ball may stand outside the image as long as it touches a pixel of it.
+    """
+    padded = np.pad(surface, 2 * (len(ball) - 1), constant_values=np.inf)
+    eroded = _roll(padded, ball, np.subtract, np.minimum)
+    return _roll(eroded, ball, np.add, np.maximum)
 
 
-def _dilate(surface: FloatImage, ball: FloatImage) -> FloatImage:
-    """Grey-scale dilation where the ball lies inside the array: each side loses half a ball."""
-    height = surface.shape[0] - ball.shape[0] + 1
-    width = surface.shape[1] - ball.shape[1] + 1
-    result = np.full((height, width), -np.inf, dtype=np.float32)
-    lifted = np.empty_like(result)
-    for (row, column), lift in np.ndenumerate(ball):
-        np.add(surface[row : row + height, column : column + width], lift, out=lifted)
-        np.maximum(result, lifted, out=result)
+def _roll(surface: FloatImage, ball: FloatImage, lift: np.ufunc, choose: np.ufunc) -> FloatImage:
+    """Erosion (`np.subtract`, `np.minimum`) or dilation (`np.add`, `np.maximum`) by a ball.
+
+    Only where the ball lies inside the array: each side loses half a ball. As the ball is
+    symmetric, the four pixels at the offsets ±y, ±x are compared before they are lifted.
+    """
+    reach = len(ball) - 1
+    height, width = surface.shape[0] - 2 * reach, surface.shape[1] - 2 * reach
+    result = np.empty((height, width), dtype=np.float32)
+    rows = max(_BAND_ELEMENTS // surface.shape[1], 1)
+    for top in range(0, height, rows):
+        band = result[top : top + rows]
+        middle = top + reach
+        lifted = np.empty_like(band)
+        folded = np.empty((len(band), surface.shape[1]), dtype=np.float32)
+        for y, heights in enumerate(ball):
+            above = surface[middle - y : middle - y + len(band)]
+            below = surface[middle + y : middle + y + len(band)]
+            choose(above, below, out=folded)
+            for x, level in enumerate(heights):
+                left = folded[:, reach - x : reach - x + width]
+                right = folded[:, reach + x : reach + x + width]
+                choose(left, right, out=lifted)
+                if x == y == 0:
+                    lift(lifted, level, out=band)
+                    continue
+                lift(lifted, level, out=lifted)
+                choose(band, lifted, out=band)
     return result
+
+
+def _enlarge(surface: FloatImage, shrink: int, shape: tuple[int, int]) -> FloatImage:
+    """Enlarge by linear interpolation between the blocks' centres, extrapolating beyond them."""
+    if shrink == 1:
+        return surface
+    return _enlarge_along(_enlarge_along(surface, shrink, shape[1], 1), shrink, shape[0], 0)
 
 
 def _enlarge_along(surface: FloatImage, shrink: int, length: int, axis: int) -> FloatImage:
@@ -376,25 +439,46 @@ def _enlarge_along(surface: FloatImage, shrink: int, length: int, axis: int) -> 
     if axis == 0:
         weight = weight[:, np.newaxis]
     low, high = np.take(surface, first, axis=axis), np.take(surface, first + 1, axis=axis)
-    enlarged: FloatImage = low * weight + high * (1 - weight)
+    low *= weight
+    high *= 1 - weight
+    enlarged: FloatImage = low + high
     return enlarged
 
 
-def _enlarge(surface: FloatImage, shrink: int, shape: tuple[int, int]) -> FloatImage:
-    """Enlarge by linear interpolation between the blocks' centres, extrapolating beyond them."""
-    if shrink == 1:
-        return surface
-    for axis, length in enumerate(shape):
-        surface = _enlarge_along(surface, shrink, length, axis)
-    return surface
+def _imagej_table(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+    """The trapezoidal integral of the weights of the 256 levels, added up in ImageJ's order.
+
+    Each level's weight counts half at the level and half after it.
+    """
+    total = np.cumsum(weights * np.r_[1, np.full(254, 2), 1])[-1]
+    cumulative = np.cumsum(np.repeat(weights, 2)[1:-1])[1::2]
+    table = np.zeros(256, dtype=np.uint8)
+    table[1:] = np.floor(255.0 / total * cumulative + 0.5)
+    table[255] = 255
+    return table
+
+
+def _equalize_adaptively(image: GreyImage) -> GreyImage:
+    if image.min() == image.max():  # scikit-image would stretch the error of rounding
+        return image
+    tile = [max(side // _CLAHE_TILES, 1) for side in image.shape]
+    equalized = equalize_adapthist(image, kernel_size=tile, clip_limit=_CLAHE_CLIP_LIMIT, nbins=256)
+    levels: GreyImage = np.floor(255 * equalized + 0.5).astype(np.uint8)
+    return levels
 
 
 def _average_along_rows(image: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
     """Average over `length` equal intervals of axis 0, fractions of pixels included."""
+    return _average_between(image, np.linspace(0, image.shape[0], length + 1))
+
+
+def _average_between(
+    image: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Average along axis 0 between edges in pixels, fractions of pixels included."""
     integral = np.concatenate([np.zeros((1, image.shape[1])), np.cumsum(image, axis=0)])
-    edges = np.linspace(0, image.shape[0], length + 1)
     below = np.minimum(edges.astype(int), image.shape[0] - 1)
     part = (edges - below)[:, np.newaxis]
     at_edges = integral[below] * (1 - part) + integral[below + 1] * part
-    averages: npt.NDArray[np.float64] = np.diff(at_edges, axis=0) * (length / image.shape[0])
+    averages: npt.NDArray[np.float64] = np.diff(at_edges, axis=0) / np.diff(edges)[:, np.newaxis]
     return averages

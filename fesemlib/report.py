@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from fesemlib import published
+from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
 from fesemlib.formulations import SOLUTES, table1
+from fesemlib.micrographs import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.processing import input_shape
 from fesemlib.storage import build_folder, digest, writable, write_atomically
@@ -24,8 +26,10 @@ __all__ = [
     "Banner",
     "comparison",
     "data_banner",
+    "data_bar",
     "glue",
     "glue_failures",
+    "grey_levels",
     "published_statement",
     "resolution",
     "results_folder",
@@ -34,6 +38,8 @@ __all__ = [
     "selection_banner",
     "show_comparison",
     "show_formulations",
+    "show_grey_levels",
+    "show_reading",
     "show_table",
     "verdict",
     "yardsticks",
@@ -41,6 +47,12 @@ __all__ = [
 
 # A feature narrower than two pixels cannot be told from its neighbours (sampling theorem).
 _PIXELS_TO_RESOLVE = 2
+
+# From this R² on, predictions are called telling.
+_TELLING = 0.2
+
+# With fewer images, chance reaches that R² about once in a hundred tests, or more often.
+_FEW = 20
 
 
 class Banner:
@@ -79,11 +91,12 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
             "images says anything about a real product.",
             "warning",
         )
+    rescaled = " and rescaling" if parameters.rescale else ""
     return Banner(
         "Your data",
         f"The numbers on this page come from the {len(dataset.micrographs)} micrographs of "
         f"{len(dataset.formulations)} formulations in {Path(parameters.dataset).name} "
-        f"({width}×{height} px after cropping).",
+        f"({width}×{height} px after cropping{rescaled}).",
         "note",
     )
 
@@ -107,6 +120,123 @@ def resolution(dataset: Dataset, parameters: Parameters) -> Banner:
     if dataset.synthetic:
         text += _lost_cells(limit)
     return Banner("Resolution", text, "note")
+
+
+def show_reading(dataset: Dataset) -> Styler:
+    """What was read of the micrographs: rows kept and cut off, and the pixel size.
+
+    Parameters
+    ----------
+    dataset
+        The data set. Micrographs of which the same is to be told share a row.
+    """
+    source = "rendered" if dataset.synthetic else ""
+    told = pd.DataFrame(
+        {
+            "kept (px)": [f"{w} × {h}" for h, w in (m.image.shape for m in dataset.micrographs)],
+            "rows cut off": [m.cut_rows for m in dataset.micrographs],
+            "data bar": [
+                "none found" if m.data_bar_row is None else f"from row {m.data_bar_row}"
+                for m in dataset.micrographs
+            ],
+            "pixel (µm)": [_pixel_size(micrograph) for micrograph in dataset.micrographs],
+            "known from": [m.pixel_size_source or source for m in dataset.micrographs],
+        }
+    )
+    files = dataset.images["formulation" if dataset.synthetic else "image"]
+    names = files.groupby([told[column] for column in told], sort=False)
+    shown = names.agg(", ".join).rename("micrographs").reset_index()
+    table = show_table(shown[["micrographs", *told]], "What was read of the micrographs")
+    table = _to_the_left(table.hide(axis="index"), "micrographs")
+    return table.set_properties(
+        subset=["micrographs"], **{"white-space": "normal", "min-width": "10em"}
+    )
+
+
+def show_grey_levels(tested: Sequence[Mapping[str, GreyLevelTest]]) -> Styler:
+    """Brightness and contrast of the images at each step, and what they tell of k_m.
+
+    Parameters
+    ----------
+    tested
+        Of `baselines.grey_level_test`, for each set of images.
+    """
+    rows = {}
+    for step in tested[0]:
+        statistics = np.concatenate([tests[step].statistics for tests in tested])
+        mean, deviation = (
+            f"{value:.1f} ± {spread:.2f}"
+            for value, spread in zip(statistics.mean(axis=0), statistics.std(axis=0), strict=True)
+        )
+        rows[step] = {
+            "mean": mean,
+            "standard deviation": deviation,
+            "R²": _range_of([tests[step].determination for tests in tested]),
+        }
+    return show_table(
+        pd.DataFrame.from_dict(rows, orient="index"),
+        "Mean and standard deviation of the grey levels, each as mean ± standard deviation over "
+        "the images, and R² of the linear model on both"
+        + (", lowest and highest of the sets" if len(tested) > 1 else ""),
+    )
+
+
+def _pixel_size(micrograph: Micrograph) -> str:
+    if micrograph.pixel_size_um is None:
+        return "not known"
+    size = f"{micrograph.pixel_size_um:.4g}"
+    before = micrograph.rescaled_from_um
+    return size if before is None else f"{size}, rescaled from {before:.4g}"
+
+
+def data_bar(dataset: Dataset) -> str:
+    """Whose data bar `fesemlib.dataset.with_data_bar` shows, in a sentence."""
+    if any(micrograph.data_bar_row is not None for micrograph in dataset.micrographs):
+        return "The bar is the micrograph's own."
+    if dataset.synthetic:
+        return "The stand-ins have no bar; one was drawn into this copy."
+    return "None of these micrographs has a bar, so that a stand-in with one is shown."
+
+
+def grey_levels(tested: Sequence[Mapping[str, GreyLevelTest]], synthetic: bool) -> str:
+    """What brightness and contrast alone tell of k_m, step by step, in a few sentences.
+
+    Parameters
+    ----------
+    tested
+        Of `baselines.grey_level_test`, for each set of images; the first step is that of the
+        micrographs as they are. A step counts as telling when R² reaches 0.2 in every set.
+    synthetic
+        Whether the images are stand-ins.
+    """
+    number = len(next(iter(tested[0].values())).predicted)
+    of_what = f"{number} {'stand-ins drawn for this test' if synthetic else 'micrographs'}"
+    sets = f"{len(tested)} sets of {of_what}" if len(tested) > 1 else of_what
+    first, *_ = tested[0]
+    telling = [
+        step for step in tested[0] if min(tests[step].determination for tests in tested) >= _TELLING
+    ]
+    if first in telling:
+        verdict = "brightness and contrast predict k_m already in the micrographs as they are."
+    elif telling:
+        verdict = (
+            "brightness and contrast do not predict k_m in the micrographs as they are, but they "
+            f"do later: {', '.join(telling)}."
+        )
+    else:
+        verdict = (
+            "no step shows that brightness and contrast predict k_m, which is no proof that they "
+            "do not."
+        )
+    if number < _FEW:
+        verdict += f" With {number} images, an R² of {_TELLING} may be chance."
+    return f"In {sets}, {verdict}"
+
+
+def _range_of(values: Sequence[float]) -> str:
+    """The least and the greatest of some numbers, as text; one number, if they are one."""
+    ends = dict.fromkeys(_minus(f"{value:.2f}") for value in (min(values), max(values)))
+    return " to ".join(ends)
 
 
 def selection_banner(parameters: Parameters) -> Banner:
@@ -306,10 +436,10 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
     shown = {}
     for name in table.columns:
         training_set, statistic = name.split(" ")
-        if statistic == "greatest":
-            continue
+        greatest = table[f"{training_set} greatest"]
+        if statistic == "greatest" or (statistic == "least" and table[name].equals(greatest)):
+            continue  # of a single seed there is no range
         if statistic == "least":
-            greatest = table[f"{training_set} greatest"]
             shown[training_set, "range"] = [
                 f"{_percent(low)} – {_percent(high)}"
                 for low, high in zip(table[name], greatest, strict=True)
@@ -351,7 +481,7 @@ def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
         index=list(formulations.index),
     )
     table = show_table(shown, f"{_number_in_paper(1, papers_own)}: {caption}")
-    return table.set_properties(subset=["composition"], **{"text-align": "left"})
+    return _to_the_left(table, "composition")
 
 
 def show_table(table: pd.DataFrame, caption: str) -> Styler:
@@ -373,6 +503,14 @@ def show_table(table: pd.DataFrame, caption: str) -> Styler:
     )
 
 
+def _to_the_left(table: Styler, column: str) -> Styler:
+    """A column of text, which is the first, with its heading."""
+    table = table.set_properties(subset=[column], **{"text-align": "left"})
+    return table.set_table_styles(
+        [{"selector": "th.col_heading.col0", "props": "text-align: left;"}], overwrite=False
+    )
+
+
 def _columns(published_too: bool) -> str:
     """What the columns and the last row of `show_comparison` are, to end its caption."""
     what = "median and range over the seeds"
@@ -385,10 +523,14 @@ def _number_in_paper(number: int, papers_own: bool) -> str:
     return f"{'Table' if papers_own else 'In the form of Table'} {number} of the paper"
 
 
+def _minus(number: str) -> str:
+    return number.replace("-", "−")
+
+
 def _percent(fraction: float, sign: bool = False) -> str:
     """A fraction in percent with three significant digits, never in scientific notation."""
     if not np.isfinite(fraction):  # of a training that diverged
         return "—"
     percent = 100 * fraction
     decimals = 2 if percent == 0 else max(0, 2 - int(np.floor(np.log10(abs(percent)))))
-    return f"{percent:{'+' if sign else ''}.{decimals}f}"
+    return _minus(f"{percent:{'+' if sign else ''}.{decimals}f}")

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
 import importlib.util
 import os
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from fesemlib.remarks import remark
+
 __all__ = [
     "BUILD_FOLDER",
+    "DiskFullError",
     "build_folder",
     "checkout",
     "code_digest",
     "digest",
+    "disk_is_full",
+    "read_sealed",
+    "remove_unfinished",
     "writable",
     "write_atomically",
+    "write_sealed",
 ]
 
 BUILD_FOLDER = "FESEM_BUILD"
 """The environment variable that names another folder for everything generated."""
+
+_UNFINISHED = ".unfinished-"
+_SEAL_BYTES = hashlib.sha256().digest_size
+
+
+class DiskFullError(OSError):
+    """A file could not be written because there was no room for it."""
 
 
 @cache
@@ -116,21 +134,116 @@ def code_digest(*modules: str) -> str:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     """Write a file so that it is either whole or not there, whatever interrupts.
 
+    Several processes may write the same file at the same time: each writes a temporary one of its
+    own, and the last to finish wins.
+
     Parameters
     ----------
     path
         The file; missing folders are made.
     write
         Called with a temporary path (same folder, same suffix), which is then renamed.
+
+    Raises
+    ------
+    DiskFullError
+        When the disk, or what the user may write to it, is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
     try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED, suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            _bring_to_disk(temporary)
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if disk_is_full(error):
+            raise DiskFullError(
+                f"{path.parent}: the disk is full, {path.name} could not be written; what was "
+                "finished before is kept and will be reused. Make room and start again, or set "
+                f"the variable {BUILD_FOLDER} to a folder on another disk"
+            ) from error
+        raise
     return path
+
+
+def disk_is_full(error: OSError) -> bool:
+    """Whether an error says, be it of one file or of a whole tree, that there is no room."""
+    reasons = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
+    return isinstance(error, DiskFullError) or any(reason in str(error) for reason in reasons)
+
+
+def remove_unfinished(folder: Path, older_than_s: float = 3600.0) -> None:
+    """Remove the temporary files of writers that were killed.
+
+    Parameters
+    ----------
+    folder
+        Where `write_atomically` wrote.
+    older_than_s
+        Age in seconds from which on no writer is believed to be at work on a file.
+    """
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        with suppress(FileNotFoundError):  # another run may remove it, too
+            if time.time() - path.stat().st_mtime > older_than_s:
+                path.unlink()
+
+
+def write_sealed(path: Path, write: Callable[[BytesIO], object]) -> Path:
+    """Write a file atomically, and behind its content a checksum of name and content.
+
+    NumPy reads its formats as if the checksum were not there.
+
+    Parameters
+    ----------
+    path
+        The file; missing folders are made.
+    write
+        Called with a stream that takes the content.
+
+    Raises
+    ------
+    DiskFullError
+        As `write_atomically`.
+    """
+    stream = BytesIO()
+    write(stream)
+    with stream.getbuffer() as content:  # released here, even where a profiler keeps the frame
+        seal = _seal(path, content)
+    stream.write(seal)
+    return write_atomically(path, lambda unfinished: unfinished.write_bytes(stream.getbuffer()))
+
+
+def read_sealed(path: Path) -> BytesIO | None:
+    """The content of a file from `write_sealed`, or None when there is none to trust.
+
+    A file that is truncated, changed or stood under another name is remarked upon and removed.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    body = memoryview(content)[:-_SEAL_BYTES]
+    if content[-_SEAL_BYTES:] == _seal(path, body):
+        return BytesIO(body)
+    remark(f"{path}: damaged, or not written under this name; it is computed anew")
+    with suppress(OSError):
+        path.unlink()
+    return None
+
+
+def _seal(path: Path, content: memoryview) -> bytes:
+    sha = hashlib.sha256(f"{path.name}\0".encode())
+    sha.update(content)
+    return sha.digest()
+
+
+def _bring_to_disk(path: Path) -> None:
+    """Wait until the content is on the disk: a rename may reach it earlier, before a power cut."""
+    with path.open("r+b") as stream:
+        os.fsync(stream.fileno())

@@ -1,25 +1,47 @@
 """Train a network on one fold.
 
-The code here, in `network` and in `augmentation` determines a prediction: finished folds are kept
-under a digest of it.
+The code here, in `network`, `fast_network`, `checkpoints` and `augmentation` determines a
+prediction: finished folds are kept under a digest of it.
 """
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fesemlib.augmentation import TRANSFORMATIONS, augment
+from fesemlib.checkpoints import Checkpoint
+from fesemlib.fast_network import executable_form
 from fesemlib.network import build_network, load_tensorflow
 from fesemlib.params import Parameters
 
-__all__ = ["Outcome", "Settings", "TargetScale", "train_fold"]
+__all__ = [
+    "AbandonedError",
+    "Engine",
+    "Outcome",
+    "Settings",
+    "TargetScale",
+    "engine_for",
+    "train_fold",
+    "use_one_thread",
+]
 
 Values = npt.NDArray[np.float64]
 Images = npt.NDArray[np.float32]
+
+# Keras' defaults for Adam.
+_ADAM_MEAN, _ADAM_SQUARE, _ADAM_EPSILON = 0.9, 0.999, 1e-7
+
+
+class AbandonedError(Exception):
+    """A training ended early because nobody waits for it any more."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +133,8 @@ def train_fold(
     settings: Settings,
     augmented: bool,
     seed: np.random.SeedSequence,
+    checkpoint: Checkpoint | None = None,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> Outcome:
     """Train a network from scratch on one part of the images and predict the other.
 
@@ -131,12 +155,23 @@ def train_fold(
         Whether the training set is augmented (Section 5.1).
     seed
         Of the initial weights, the dropout and the order of the images.
+    checkpoint
+        Where the state of the training is saved between epochs, and where a training with the same
+        arguments that was killed is taken up again; the predictions are the same. It is left for
+        the caller to remove.
+    is_wanted
+        Asked after every epoch.
+
+    Raises
+    ------
+    AbandonedError
+        When the training is not wanted any more.
     """
     train_images, train_k_m = images[~test], k_m[~test]
     if augmented:
         train_images = augment(train_images)
         train_k_m = np.tile(train_k_m, len(TRANSFORMATIONS))
-    return _train(train_images, train_k_m, images[test], settings, seed)
+    return _train(train_images, train_k_m, images[test], settings, seed, checkpoint, is_wanted)
 
 
 def _train(
@@ -145,53 +180,187 @@ def _train(
     test_images: Images,
     settings: Settings,
     seed: np.random.SeedSequence,
+    checkpoint: Checkpoint | None,
+    is_wanted: Callable[[], bool],
 ) -> Outcome:
     """Train a network from scratch and predict the test images after every epoch."""
-    tensorflow = _tensorflow_with_one_thread()
-    keras = tensorflow.keras
-    weights_seed, order_seed = seed.generate_state(2)
-    network = build_network(
-        (train_images.shape[1], train_images.shape[2]),
-        settings.padding,
-        settings.dropout_rate,
-        settings.dropout_position,
-        settings.initializer,
-        seed=int(weights_seed),
-    )
-    optimizer = keras.optimizers.Adam(settings.learning_rate)
-    optimizer.build(network.trainable_variables)
+    use_one_thread()
+    weights_seed, order_seed, dropout_seed = (int(word) for word in seed.generate_state(3))
     scale = TargetScale.fit(train_k_m, settings.target)
-    images = tensorflow.constant(train_images[..., np.newaxis])
-    targets = tensorflow.constant(scale.to_target(train_k_m)[:, np.newaxis], "float32")
-    test = tensorflow.constant(test_images[..., np.newaxis])
-
-    def step(batch: Any) -> None:
-        with tensorflow.GradientTape() as tape:
-            predicted = network(tensorflow.gather(images, batch), training=True)
-            error = tensorflow.reduce_mean((predicted - tensorflow.gather(targets, batch)) ** 2)
-        gradients = tape.gradient(error, network.trainable_variables)
-        optimizer.apply(gradients, network.trainable_variables)
-
-    compiled_step = tensorflow.function(step)
-    predict = tensorflow.function(lambda batch: network(batch, training=False))
-    order = np.random.default_rng(order_seed)
-    predictions = []
-    for _ in range(settings.epochs):
-        shuffled = order.permutation(len(train_images)).astype(np.int32)
-        for start in range(0, len(shuffled), settings.batch_size):
-            compiled_step(tensorflow.constant(shuffled[start : start + settings.batch_size]))
-        predictions.append(predict(test).numpy()[:, 0])
-    trained = np.concatenate([predict(image[np.newaxis]).numpy()[:, 0] for image in images])
-    keras.utils.clear_session()
+    engine = engine_for((train_images.shape[1], train_images.shape[2]), settings)
+    engine.start(weights_seed)
+    train, test = engine.form.prepare(train_images), engine.form.prepare(test_images)
+    targets = scale.to_target(train_k_m)[:, np.newaxis].astype(np.float32)
+    predictions = checkpoint.restore(engine.variables) if checkpoint else []
+    saved = time.monotonic()
+    for epoch in range(len(predictions), settings.epochs):
+        order = np.random.default_rng([order_seed, epoch]).permutation(len(train_images))
+        engine.run_epoch(train, targets, order, epoch, dropout_seed)
+        predictions.append(engine.predict(test))
+        if checkpoint and time.monotonic() - saved >= checkpoint.seconds:
+            checkpoint.save(engine.variables, predictions)
+            saved = time.monotonic()
+        if not is_wanted():
+            raise AbandonedError
     return Outcome(
-        test=scale.to_k_m(np.array(predictions, dtype=np.float64)),
-        train=scale.to_k_m(trained.astype(np.float64)),
+        test=scale.to_k_m(np.array(predictions)),
+        train=scale.to_k_m(engine.predict(train)),
     )
 
 
-def _tensorflow_with_one_thread() -> Any:
-    """TensorFlow with one thread: then a training is repeatable to the last bit."""
-    tensorflow = load_tensorflow()
-    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
-    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-    return tensorflow
+class Engine:
+    """A network, its optimiser's state and the compiled functions that train it and predict.
+
+    All that training changes is in `variables`. Nothing else is remembered between two epochs: the
+    order of the images follows from seed and epoch, the dropped units from seed and step. An
+    epoch that starts from the same variables therefore ends with the same variables.
+
+    Attributes
+    ----------
+    form
+        The network, in the form that is fast on this machine.
+    variables
+        The network's weights and, for each of them, Adam's two moments.
+    """
+
+    def __init__(self, shape: tuple[int, int], settings: Settings) -> None:
+        tensorflow = load_tensorflow()
+        self._shape, self._settings = shape, settings
+        self.form = executable_form(self._network(seed=0))
+        self._weights = [weight.value for weight in self.form.network.trainable_variables]
+        self._means, self._squares = (
+            [tensorflow.Variable(tensorflow.zeros_like(weight)) for weight in self._weights]
+            for _ in range(2)
+        )
+        self.variables = [*self._weights, *self._means, *self._squares]
+        self._run_epoch = tensorflow.function(self._steps)
+        self._predict = tensorflow.function(self.form, autograph=False)
+
+    def _network(self, seed: int) -> Any:
+        chosen = self._settings
+        return build_network(
+            self._shape,
+            chosen.padding,
+            chosen.dropout_rate,
+            chosen.dropout_position,
+            chosen.initializer,
+            seed,
+        )
+
+    def start(self, seed: int) -> None:
+        """Set the weights that the seed gives, and the optimiser to its beginning."""
+        for weight, value in zip(self._weights, self._network(seed).get_weights(), strict=True):
+            weight.assign(value)
+        for moment in (*self._means, *self._squares):
+            moment.assign(np.zeros(moment.shape, np.float32))
+
+    def run_epoch(
+        self,
+        images: Any,
+        targets: Images,
+        order: npt.NDArray[np.integer],
+        epoch: int,
+        dropout_seed: int,
+    ) -> Values:
+        """Train on all images in the given order; the mean squared error of every batch.
+
+        Parameters
+        ----------
+        images
+            From `form.prepare`.
+        targets
+            What the network should give, shape (n, 1).
+        order
+            A permutation of the n images; the batches are its consecutive parts.
+        epoch
+            The number of epochs before this one.
+        dropout_seed
+            Decides, with the number of the step, which units are dropped.
+        """
+        steps = math.ceil(len(order) / self._settings.batch_size)
+        errors = self._run_epoch(
+            images,
+            load_tensorflow().constant(targets),
+            load_tensorflow().constant(order.astype(np.int32)),
+            np.int64(epoch * steps),
+            np.int64(dropout_seed),
+        )
+        losses: Values = errors.numpy().astype(np.float64)
+        return losses
+
+    def predict(self, images: Any) -> Values:
+        """The network's outputs for images from `form.prepare`, shape (n,)."""
+        size = self._settings.batch_size
+        outputs = [
+            self._predict(images[start : start + size]).numpy()
+            for start in range(0, len(images), size)
+        ]
+        predicted: Values = np.concatenate(outputs)[:, 0].astype(np.float64)
+        return predicted
+
+    def _steps(self, images: Any, targets: Any, order: Any, step: Any, dropout_seed: Any) -> Any:
+        """One epoch as one graph, so that no step waits for Python."""
+        tensorflow = load_tensorflow()
+        batch_size = self._settings.batch_size
+        number = math.ceil(order.shape[0] / batch_size)
+        errors = tensorflow.TensorArray("float32", size=number)
+        for index in tensorflow.range(number):
+            batch = order[index * batch_size : (index + 1) * batch_size]
+            error = self._step(
+                tensorflow.gather(images, batch),
+                tensorflow.gather(targets, batch),
+                step + tensorflow.cast(index, "int64"),
+                dropout_seed,
+            )
+            errors = errors.write(index, error)
+        return errors.stack()
+
+    def _step(self, images: Any, targets: Any, step: Any, dropout_seed: Any) -> Any:
+        tensorflow = load_tensorflow()
+        with tensorflow.GradientTape() as tape:
+            predicted = self.form(images, tensorflow.stack([dropout_seed, step]))
+            error = tensorflow.reduce_mean((predicted - targets) ** 2)
+        gradients = tape.gradient(error, self._weights)
+        self._adam(gradients, tensorflow.cast(step + 1, "float32"))
+        return error
+
+    def _adam(self, gradients: list[Any], step: Any) -> None:
+        """Adam's step as TensorFlow's own operation, which reads and writes every number once.
+
+        Keras' Adam computes the same from a dozen operations, each a pass over memory.
+        """
+        tensorflow = load_tensorflow()
+        for weight, mean, square, gradient in zip(
+            self._weights, self._means, self._squares, gradients, strict=True
+        ):
+            tensorflow.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=mean.handle,
+                v=square.handle,
+                beta1_power=tensorflow.pow(_ADAM_MEAN, step),
+                beta2_power=tensorflow.pow(_ADAM_SQUARE, step),
+                lr=self._settings.learning_rate,
+                beta1=_ADAM_MEAN,
+                beta2=_ADAM_SQUARE,
+                epsilon=_ADAM_EPSILON,
+                grad=gradient,
+            )
+
+
+@lru_cache(maxsize=1)
+def engine_for(shape: tuple[int, int], settings: Settings) -> Engine:
+    """The engine for images of this shape; folds of one kind share what is compiled."""
+    return Engine(shape, settings)
+
+
+def use_one_thread() -> None:
+    """Let TensorFlow use one thread: then a training is repeatable to the last bit.
+
+    Raises
+    ------
+    RuntimeError
+        When this process has already used TensorFlow with another number.
+    """
+    threading = load_tensorflow().config.threading
+    threading.set_intra_op_parallelism_threads(1)
+    threading.set_inter_op_parallelism_threads(1)

@@ -7,23 +7,23 @@ its micrographs and all their copies leave the training set together.
 from __future__ import annotations
 
 import math
-from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from loky import cpu_count, get_reusable_executor
 
 from fesemlib.augmentation import TRANSFORMATIONS
 from fesemlib.dataset import Dataset
+from fesemlib.folds import FoldJob, kept_outcome, software
+from fesemlib.inputs import keep_network_inputs
 from fesemlib.params import Parameters
-from fesemlib.processing import keep_network_inputs
 from fesemlib.progress import progress
-from fesemlib.storage import build_folder, code_digest, digest, writable, write_atomically
-from fesemlib.training import Outcome, Settings, train_fold
+from fesemlib.scheduling import trained
+from fesemlib.storage import build_folder, digest, remove_unfinished, writable
+from fesemlib.training import Outcome, Settings
 
 __all__ = [
     "TRAINING_SETS",
@@ -88,12 +88,15 @@ def leave_one_formulation_out(
     ------
     ValueError
         When the training set is unknown.
+    TrainingError, SchedulerError, DiskFullError
+        When the training has to stop; see `fesemlib.scheduling.trained`.
 
     Notes
     -----
     A finished fold is kept in the cache under a digest of all that determines it, so that
     nothing is trained twice. Folds are trained side by side in processes of one thread each: the
-    numbers depend neither on how many there are nor on what was trained before.
+    numbers depend neither on how many there are, nor on where they run, nor on what was trained
+    before or interrupted.
     """
     if training_set not in TRAINING_SETS:
         raise ValueError(f"training_set = {training_set!r}: choose one of {TRAINING_SETS}")
@@ -257,30 +260,39 @@ class _Fold:
 
 def _train_all(folds: list[_Fold], dataset: Dataset, parameters: Parameters) -> list[Outcome]:
     """The outcome of every fold: from the cache where it is there, else trained now."""
-    folder = writable(build_folder() / "cache" / "folds")
-    settings = Settings.of(parameters)
+    folder = writable(build_folder() / "cache" / "folds").resolve()  # for workers elsewhere
+    remove_unfinished(folder)
     inputs = keep_network_inputs(dataset, parameters)
-    common = (inputs.stem, settings, _versions())
+    common = (inputs.stem, Settings.of(parameters), software())
     paths = [
         folder / f"{digest(fold, _training_data(dataset, fold), *common)}.npz" for fold in folds
     ]
-    missing = [(fold, path) for fold, path in zip(folds, paths, strict=True) if not path.is_file()]
+    jobs = [_job(*each, dataset, parameters) for each in zip(folds, paths, strict=True)]
+    outcomes = [kept_outcome(job.path) for job in jobs]
+    missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    for number in set(range(len(jobs))) - set(missing):  # a kill may have come before
+        jobs[number].checkpoint().remove()
     with progress(len(folds), "folds", done=len(folds) - len(missing)) as advance:
         if missing:
-            workers = min(parameters.parallel_jobs or cpu_count(), len(missing))
-            executor = get_reusable_executor(max_workers=workers, timeout=30)
-            jobs = [
-                executor.submit(_train_and_keep, path, fold, dataset.images, inputs, settings)
-                for fold, path in missing
-            ]
-            try:
-                for job in as_completed(jobs):
-                    job.result()
+            untrained = [jobs[number] for number in missing]
+            where = (parameters.parallel_jobs, parameters.scheduler)
+            with closing(trained(untrained, inputs, *where)) as finished:
+                for number, outcome in finished:
+                    outcomes[missing[number]] = outcome
                     advance()
-            except BaseException:  # an interrupt too: no worker may go on training unseen
-                executor.shutdown(kill_workers=True)
-                raise
-    return [_read_outcome(path) for path in paths]
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _job(fold: _Fold, path: Path, dataset: Dataset, parameters: Parameters) -> FoldJob:
+    return FoldJob(
+        label=f"{fold.held_out} held out, seed {fold.seed}, {fold.training_set} training set",
+        path=path,
+        k_m=dataset.images["k_m"].to_numpy(dtype=np.float64),
+        test=(dataset.images["formulation"] == fold.held_out).to_numpy(),
+        settings=Settings.of(parameters),
+        augmented=fold.training_set == "augmented",
+        seed=(fold.seed, fold.number),
+    )
 
 
 def _training_data(dataset: Dataset, fold: _Fold) -> list[float | None]:
@@ -290,34 +302,6 @@ def _training_data(dataset: Dataset, fold: _Fold) -> list[float | None]:
         None if hidden else float(k_m)
         for k_m, hidden in zip(dataset.images["k_m"], held_out, strict=True)
     ]
-
-
-def _versions() -> tuple[str, ...]:
-    """What of the software determines a training."""
-    modules = ("augmentation", "network", "training")
-    code = code_digest(*(f"fesemlib.{module}" for module in modules))
-    return code, *(version(name) for name in ("keras", "numpy", "tensorflow"))
-
-
-def _train_and_keep(
-    path: Path, fold: _Fold, table: pd.DataFrame, inputs: Path, settings: Settings
-) -> None:
-    """Train a fold and write its outcome; runs in a process of its own."""
-    test = (table["formulation"] == fold.held_out).to_numpy()
-    outcome = train_fold(
-        np.load(inputs),
-        table["k_m"].to_numpy(dtype=np.float64),
-        test,
-        settings,
-        augmented=fold.training_set == "augmented",
-        seed=np.random.SeedSequence([fold.seed, fold.number]),
-    )
-    write_atomically(path, lambda temporary: np.savez(temporary, **asdict(outcome)))
-
-
-def _read_outcome(path: Path) -> Outcome:
-    with np.load(path) as arrays:
-        return Outcome(test=arrays["test"], train=arrays["train"])
 
 
 def _predictions_of(fold: _Fold, dataset: Dataset, outcome: Outcome) -> pd.DataFrame:

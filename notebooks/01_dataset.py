@@ -17,14 +17,15 @@
 # faster, and colder, the product dries.
 #
 # The paper {cite}`marcato2025` pairs nine micrographs of dried cakes, one for each formulation, with
-# nine values of $k_m$ measured by {cite:t}`grassini2016`. This page shows both: where the $k_m$ come
-# from, and what the micrographs look like.
+# nine values of $k_m$ measured by {cite:t}`grassini2016`. This page shows where the $k_m$ come
+# from, and what the micrographs used here look like.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
 crop: str = "auto"
 check_pixel_size: bool = True
+rescale: bool = False
 example_formulation: str = "C"
 background_radius_px: float = 50.0
 light_background: bool = True

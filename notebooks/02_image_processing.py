@@ -14,13 +14,16 @@
 # The network should learn from the pores, not from a dark patch of charge or from the contrast that
 # an operator happened to choose. Two classical operations reduce these differences: a background
 # subtraction, then a histogram equalisation. A third step, which the paper does not need, shrinks the
-# images so that the book can be computed on a laptop.
+# images so that the book can be computed on a laptop. This page shows what each step does, which of
+# several things called *rolling ball* the paper means, what the network would see otherwise, and what the
+# steps add to the images that was not there before.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
 crop: str = "auto"
 check_pixel_size: bool = True
+rescale: bool = False
 example_formulation: str = "C"
 background_radius_px: float = 50.0
 light_background: bool = True
@@ -30,10 +33,26 @@ input_width: int = 128
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import figures, report
-from fesemlib.dataset import load_dataset
+import numpy as np
+from scipy.ndimage import uniform_filter
+from skimage.restoration import rolling_ball
+
+from fesemlib import baselines, figures, report, texture
+from fesemlib.dataset import draw_stand_ins, load_dataset, with_data_bar
+from fesemlib.inputs import (
+    images_by_step,
+    network_inputs,
+    processed_micrographs,
+)
+from fesemlib.micrographs import crop_micrograph
 from fesemlib.params import Parameters
-from fesemlib.processing import network_inputs, process_with
+from fesemlib.processing import (
+    central_detail,
+    equalize_histogram,
+    process_with,
+    resize_by_area,
+    subtract_background,
+)
 
 figures.use_style()
 parameters = Parameters.from_namespace(globals())
@@ -41,32 +60,108 @@ data = load_dataset(parameters)
 report.data_banner(data, parameters)
 
 # %% [markdown]
+# ## What is cut off
+#
+# Instruments burn a data bar with the magnification and a scale into the lower edge of the image. It is
+# found as a band of one ground with writing on it, and cut off; no pixel of it may reach the network. A
+# scale bar or a text drawn inside the image cannot be told from the sample: there,
+# [the parameter `crop`](../book/your_micrographs) says how many rows to keep.
+
+# %%
+example = data.first_image(parameters.example_formulation)
+micrograph = data.micrographs[example]
+recorded = with_data_bar(data, example)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-crop", "caption": "A micrograph with a data bar; the coloured rows are cut off."}, "image": {"alt": "A micrograph with a data bar at its lower edge, and a line above the rows that are cut off"}}
+cut = figures.crop_figure(recorded.image, recorded.data_bar_row)
+report.save_figure(cut, "crop", parameters)
+
+# %% tags=["remove-cell"]
+report.glue("data_bar", report.data_bar(data))
+
+# %% [markdown]
+# {glue:text}`data_bar` This is what was read:
+
+# %% tags=["hide-input"]
+report.show_reading(data)
+
+# %% [markdown]
 # ## Background subtraction
 #
-# Think of the image as a landscape whose height is the grey level. A ball rolls below it, wide enough
+# Think of the image as a landscape whose height is the grey level. A ball is rolled along below it, wide enough
 # to pass under the narrow walls of the pores and to follow only the slow changes of brightness; the
 # surface that its top can reach is the background {cite}`sternberg1983`. Subtracting it leaves the
-# fine structure on a nearly even ground: nearly, because a charge weakens the signal in proportion, so
-# that its patch keeps less contrast than its surroundings and comes out paler. The paper uses the rolling ball of ImageJ {cite}`schneider2012`
-# with a radius of 50 px, which should be about the size of the largest feature.
+# fine structure on a nearly even ground: nearly, because where a charge weakens the signal in proportion, as it
+# does in the stand-ins, its patch keeps less contrast than its surroundings and comes out paler. The paper
+# uses the rolling ball of ImageJ {cite}`schneider2012` with a radius of 50 px, which should be about the size
+# of the largest feature.
 #
-# ImageJ's ball is not that of every textbook: it shrinks the image before the ball rolls, trims the
-# ball, and performs a grey-scale *opening*. This book follows ImageJ step by step, and its tests
-# compare the results with images that ImageJ itself has processed. ImageJ's preset is a **light
-# background**, for which the landscape is turned upside down first, and the ball rolls over it;
-# the result is bright. The paper does not name the variant, but describes a histogram that is compressed
-# and skewed to lighter values, and only the light variant gives that.
+# Three operations go by this name:
+#
+# - **ImageJ, dark background.** The ball rolls below the landscape, as just said: what is darker than its
+#   surroundings counts as ground.
+# - **ImageJ, light background.** The ball rolls on top of the landscape: what is lighter counts as ground. This is
+#   the preset of ImageJ's dialog.
+# - **scikit-image.** A function of the same name, and another algorithm.
+#
+# ImageJ averages over 3 × 3 px, shrinks the image and the ball with it, trims the ball's rim, lifts the ball
+# under every pixel until it touches, and takes the highest surface that any of the lifted balls reaches:
+# an *opening*. scikit-image neither averages nor shrinks, and takes at each pixel the height of the top of
+# the one ball that is lifted there: an *erosion*. And since ImageJ's ball is shrunk in its height too, it is flat,
+# 12.5 grey levels high for a radius of 50 px, where scikit-image's is 50.
+#
+# Which one made the paper's images? It cites ImageJ, does not name the variant, and describes the
+# histogram of the result as compressed and skewed towards lighter values. All three are computed here
+# on the same detail.
+
+# %%
+detail = central_detail(micrograph.image, (480, 640))
+radius = parameters.background_radius_px
+negative = 255 - detail
+variants = {
+    "ImageJ, light": subtract_background(detail, radius),
+    "ImageJ, dark": subtract_background(detail, radius, False),
+    "scikit-image": detail + rolling_ball(negative, radius=radius),
+}
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-variants", "caption": "A detail of the micrograph, and what three algorithms called rolling ball make of it, each with its histogram. scikit-image's is applied to a light background as well."}, "image": {"alt": "A detail of a micrograph and three versions of it without background, with the histogram of the grey levels below each"}}
+side_by_side = figures.histograms_figure({"original": detail, **variants})
+report.save_figure(side_by_side, "rolling_balls", parameters)
+
+# %% tags=["remove-cell"]
+light, dark, other = (image.astype(float) for image in variants.values())
+report.glue("detail_mean", detail.mean())
+report.glue("light_mean", light.mean())
+report.glue("dark_mean", dark.mean())
+report.glue(
+    "skimage_correlation", np.corrcoef(light.ravel(), other.ravel())[0, 1]
+)
+report.glue("skimage_difference", np.abs(light - other).mean())
+averaged = uniform_filter(negative.astype(float), size=3, mode="nearest")
+smoothed = detail + rolling_ball(averaged, radius=radius)
+smoothed_difference = np.abs(light - smoothed.clip(0, 255)).mean()
+report.glue("smoothed_difference", smoothed_difference)
+
+# %% [markdown]
+# The mean grey level of the detail is {glue:text}`detail_mean:.0f`. It becomes {glue:text}`light_mean:.0f`
+# with a light background and {glue:text}`dark_mean:.0f` with a dark one. The shift to lighter values that the
+# paper describes is that of the light variant, which is this book's default. scikit-image's result differs
+# from it by {glue:text}`skimage_difference:.0f` grey levels on average, at a correlation of
+# {glue:text}`skimage_correlation:.2f`. Averaged over 3 × 3 px before, it still differs by
+# {glue:text}`smoothed_difference:.0f`: the averaging is one reason, the ball's height and the opening are the
+# others. Whoever takes one for the other trains the network on other images.
+# This book follows ImageJ step by step, and its tests compare the result, pixel by pixel, with images that
+# ImageJ itself has processed.
 #
 # ## Histogram equalisation
 #
-# What is left is bright and of low contrast. Equalisation maps the grey levels, in their order, so
+# What is left is bright. Equalisation maps the grey levels, in their order, so
 # that each range of levels is used by about the same share of pixels: the cumulative distribution
 # becomes a straight line {cite}`pizer1987`. After it, all micrographs have about the same histogram,
 # whatever the operator had set.
 
 # %%
-example = data.first_image(parameters.example_formulation)
-processed = process_with(parameters, data.micrographs[example].image)
+processed = process_with(parameters, micrograph.image)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processing", "caption": "As Figure 2 of the paper: (a) the original micrograph, (b) after background subtraction, (c) after histogram equalisation, each with its histogram."}, "image": {"alt": "One micrograph in three processing steps with the histogram of its grey levels below each"}}
 steps = figures.processing_figure(processed)
@@ -84,7 +179,9 @@ report.glue("spread_equalized", processed.equalized.std())
 # {glue:text}`mean_before:.0f` to {glue:text}`mean_subtracted:.0f` and its standard deviation from
 # {glue:text}`spread_before:.0f` to {glue:text}`spread_subtracted:.0f`; equalisation spreads it to
 # {glue:text}`spread_equalized:.0f`. A perfectly even histogram has
-# $255/\sqrt{12} \approx 74$. The equalised histogram is a comb rather than flat, because grey levels are
+# $255/\sqrt{12} \approx 74$. The paper finds its histogram compressed after the first step. Whether it is
+# depends on how much of the contrast is broad, which the ball takes, and how much is fine, which it leaves; the
+# stand-ins have much of the latter. The equalised histogram is a comb rather than flat, because grey levels are
 # whole numbers: pixels of one level move together, and leave gaps where contrast is stretched. Each
 # histogram has a scale of its own.
 
@@ -95,12 +192,9 @@ report.glue("spread_equalized", processed.equalized.std())
 # here, so that no information passes from one to another.
 
 # %%
-processed_set = [
-    process_with(parameters, micrograph.image).equalized
-    for micrograph in data.micrographs
-]
+processed_set = processed_micrographs(data, parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after processing, at full size."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after processing, whole frames."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
 grid = figures.micrographs_figure(
     processed_set, list(data.images["formulation"]), data.pixel_size_um
 )
@@ -110,8 +204,7 @@ report.save_figure(grid, "figure_3", parameters)
 # ## What the network sees
 #
 # The paper feeds the network with the full 2048 × 1536 pixels. Here each pixel of the network's input
-# is the average over the area that it covers. That costs detail, and the detail that goes first is
-# the finest: the pores of the densest cake.
+# is the average over the area that it covers. That costs detail, the finest first.
 
 # %%
 inputs = network_inputs(data, parameters)
@@ -123,14 +216,124 @@ as_seen = figures.micrographs_figure(small, list(data.images["formulation"]))
 report.save_figure(as_seen, "network_inputs", parameters)
 
 # %% tags=["nbval-check-output"]
-print(
-    f"shape {inputs.shape}, {inputs.dtype}, from {inputs.min():.2f} to {inputs.max():.2f}"
+print(inputs.shape, inputs.dtype)
+print(f"from {inputs.min():.2f} to {inputs.max():.2f}")
+
+# %% [markdown]
+# ## What it would see otherwise
+#
+# Two mistakes are easily made. The data bar stays in; or the background, with its charging, does. This is
+# the input that the network would get from the micrograph with the bar above.
+
+# %%
+width = parameters.input_width
+cropped = crop_micrograph(recorded, "auto").image
+as_input = {
+    "as it should be": process_with(parameters, cropped).equalized,
+    "with the data bar": process_with(parameters, recorded.image).equalized,
+    "with the charging": equalize_histogram(cropped),
+}
+seen = {
+    title: resize_by_area(image, width) for title, image in as_input.items()
+}
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-otherwise", "caption": "The network's input from one micrograph: as it is used; with the data bar left in; without background subtraction, so that the charging stays in."}, "image": {"alt": "Three versions of a small image: clean, with a data bar at its lower edge, and with broad dark and light areas"}}
+otherwise = figures.titled_figure(
+    {title: image.round().astype("uint8") for title, image in seen.items()}
 )
+report.save_figure(otherwise, "what_else_it_could_see", parameters)
+
+# %% tags=["remove-cell"]
+clean, barred, _ = seen.values()
+above = len(clean) - 1  # rows that the bar does not touch
+bar_share = 1 - recorded.data_bar_row / len(recorded.image)
+report.glue("bar_share", 100 * bar_share)
+report.glue("bar_change", np.abs(barred[:above] - clean[:above]).mean())
+steps_of_example = {
+    "raw": processed.original,
+    "subtracted": processed.subtracted,
+    "equalized": processed.equalized,
+    "without": equalize_histogram(processed.original),
+}
+for name, image in steps_of_example.items():
+    report.glue(f"shade_{name}", 100 * texture.charging_amplitude(image))
+less_shade = [
+    texture.charging_amplitude(image)
+    < texture.charging_amplitude(equalize_histogram(each.image))
+    for image, each in zip(processed_set, data.micrographs, strict=True)
+]
+report.glue("less_shade", sum(less_shade))
+report.glue("number_of_images", len(less_shade))
+
+# %% [markdown]
+# The bar takes {glue:text}`bar_share:.0f` % of the rows, is the strongest contrast of the image, is alike
+# in all micrographs but for its text, and its text gives the sample away. Nor does it stay where it is:
+# equalisation looks at the histogram of the whole image, so that the bar moves the grey levels of all
+# other pixels too, here by {glue:text}`bar_change:.1f` on average.
+#
+# Charging shows as broad shading. Relative to the mean grey level, that of the micrograph in {numref}`figure-processing` has an amplitude of {glue:text}`shade_raw:.0f` %; subtraction makes it
+# {glue:text}`shade_subtracted:.0f` %, in part because it makes the image brighter; equalisation, which brings out every
+# difference, {glue:text}`shade_equalized:.0f` %. Equalised without subtraction, it would be
+# {glue:text}`shade_without:.0f` %. With subtraction the shading is the weaker one in {glue:text}`less_shade` of
+# {glue:text}`number_of_images` images. The ball levels the ground of a dark patch, but not its weakened
+# contrast, and equalisation brings that out: the stand-ins' charge, which weakens the signal in proportion,
+# becomes a paler patch rather than none. A network of this kind can learn a shade as well as a pore, and with so
+# few images to learn from, some shade will go along with $k_m$ by accident.
+
+# %% [markdown]
+# ## What the processing adds
+#
+# Processing can also put into the grey levels what was not in them. Take the two plainest numbers of an
+# image, the mean and the standard deviation of its grey levels, and fit $k_m$ to them by a linear model.
+# In the original images the operator's hand decides both, and the model should fail. Every
+# formulation is predicted from a model that is fitted to the others. Nine would be too few to tell anything from
+# chance: unless the set has ten formulations of its own, stand-ins of random $k_m$ are drawn for this.
+
+# %%
+enough = len(data.formulations) >= 10 and not data.synthetic
+drawn = [0, 1, 2] if not enough else []
+controls = [draw_stand_ins(30, synthetic_seed + n) for n in drawn] or [data]
+width = round(parameters.input_width * controls[0].shape[1] / data.shape[1])
+
+# %%
+tested = [
+    baselines.grey_level_test(
+        images_by_step(control, parameters, width), control.images
+    )
+    for control in controls
+]
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-grey-levels", "caption": "k_m predicted from the mean and the standard deviation of an image's grey levels alone, at each step of the processing; every formulation by a linear model that is fitted to the others. Above each panel the coefficient of determination of these predictions. With stand-ins, the first of the sets is shown."}, "image": {"alt": "Four scatter plots of predicted against true mass transfer coefficients, one for each step of the processing"}}
+panels = figures.grey_level_figure(controls[0].k_m, tested[0])
+report.save_figure(panels, "grey_levels", parameters)
+
+# %% tags=["hide-input"]
+report.show_grey_levels(tested)
+
+# %% tags=["remove-cell"]
+report.glue(
+    "grey_level_statement", report.grey_levels(tested, controls[0].synthetic)
+)
+
+# %% [markdown]
+# {glue:text}`grey_level_statement`
+#
+# Where brightness and contrast come to tell of $k_m$, the reason is geometry. Averaging over the pixels of
+# the network's input evens out narrow pores more than wide ones, so that the contrast of the input
+# measures their size. And the ball touches the ground more seldom where the pores are wide, so that what remains
+# depends on their size, too. The classic equalisation itself leaves no room for that: after it, mean and standard
+# deviation of all images agree to a fraction of a grey level, as the table shows, and what a linear
+# model still finds there is how whole grey levels were rounded. A network that predicts $k_m$ from such
+# images thus needs no more than one contrast for an image. That is a measure of structure, but
+# a control that knows only these two numbers belongs beside the network.
 
 # %% [markdown]
 # ## In short
 #
-# - A rolling ball takes the dark shade of the charging away, though not all of its trace; equalisation
-#   takes away most of the operator's brightness and contrast.
-# - Averaging to the network's input size decides which pores can still be told apart.
+# - *Rolling ball* is the name of several algorithms; the one that the paper describes is ImageJ's on a light
+#   background.
+# - It levels the dark shade of a charge, but may leave a paler patch in its place; equalisation takes away most of
+#   the operator's brightness and contrast.
+# - Averaging to the network's input size decides which pores can still be told apart, and turns their size into
+#   contrast.
 # - Next: [the network](03_network) that reads these images.

@@ -24,6 +24,7 @@ dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
 crop: str = "auto"
 check_pixel_size: bool = True
+rescale: bool = False
 input_width: int = 128
 padding: str = "same"
 dropout_rate: float = 0.5
@@ -32,11 +33,14 @@ initializer: str = "glorot_uniform"
 results: str = ""
 
 # %% tags=["hide-input"]
+import numpy as np
+
 from fesemlib import figures, report
 from fesemlib.dataset import load_dataset
+from fesemlib.fast_network import FastForm, StandardForm
 from fesemlib.network import build_network, layer_table
 from fesemlib.params import Parameters
-from fesemlib.processing import input_shape
+from fesemlib.processing import input_shape, resize_by_area
 
 figures.use_style()
 parameters = Parameters.from_namespace(globals())
@@ -108,4 +112,29 @@ report.resolution(data, parameters)
 # - The first weights, the dropout and the order of the images are random. A training can therefore be
 #   repeated from several *seeds*, and all are reported.
 #
+# ## The form that trains
+#
+# Keras computes the network layer by layer. On a processor most of the time goes into memory, not into
+# arithmetic, and the largest lists of numbers are those between a convolution and its pooling. ReLU and
+# the addition of a constant do not change which of four numbers is the largest, so that
+#
+# $$\max_{2 \times 2}\,\mathrm{ReLU}(c + b) = \mathrm{ReLU}\bigl(\max_{2 \times 2}\,c + b\bigr)$$
+#
+# for a convolution $c$ and its bias $b$: the right-hand side applies both to a quarter of the numbers.
+# Training on a processor uses this form (`fesemlib.fast_network`, which also says how the gradient is
+# had faster). It reads and changes the weights of the Keras network above, and is the same function but for
+# rounding:
+
+# %%
+images = [
+    resize_by_area(micrograph.image, parameters.input_width) / 255
+    for micrograph in data.micrographs[:3]
+]
+outputs = [
+    np.asarray(form(form.prepare(np.stack(images))))
+    for form in (StandardForm(network), FastForm(network))
+]
+print(f"largest difference: {abs(outputs[0] - outputs[1]).max():.0e}")
+
+# %% [markdown]
 # Next: [leaving one formulation out](04_loocv_baseline).

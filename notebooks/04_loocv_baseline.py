@@ -23,6 +23,7 @@ dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
 crop: str = "auto"
 check_pixel_size: bool = True
+rescale: bool = False
 held_out_example: str = "B"
 background_radius_px: float = 50.0
 light_background: bool = True
@@ -41,6 +42,7 @@ first_seed: int = 0
 number_of_seeds: int = 1
 model_selection: str = "last"
 parallel_jobs: int = 0
+scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
@@ -129,7 +131,7 @@ report.save_figure(one_fold_figure, "figure_5", parameters)
 #
 # Now all folds. Every point is a prediction for a formulation that its network has not seen.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-original", "caption": "As Figure 6 of the paper: left, held-out predictions against true values, every formulation from its own fold, with bars from the least to the greatest prediction over the seeds; right, the same as relative errors. Open diamonds: published; on the left the predictions that an unsigned error allows."}, "image": {"alt": "Parity diagram of all held-out predictions and a dot plot of their relative errors on a logarithmic scale"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-original", "caption": "As Figure 6 of the paper: left, held-out predictions against true values, every formulation from its own fold, with bars from the least to the greatest prediction over the seeds; right, the same as relative errors. Open diamonds, if any: published; on the left the predictions that an unsigned error allows."}, "image": {"alt": "Parity diagram of all held-out predictions and a dot plot of their relative errors on a logarithmic scale"}}
 parity = figures.parity_figure(predictions, candidates)
 report.save_figure(parity, "figure_6", parameters)
 

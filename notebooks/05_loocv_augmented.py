@@ -22,6 +22,7 @@ dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
 crop: str = "auto"
 check_pixel_size: bool = True
+rescale: bool = False
 example_formulation: str = "C"
 background_radius_px: float = 50.0
 light_background: bool = True
@@ -40,6 +41,7 @@ first_seed: int = 0
 number_of_seeds: int = 1
 model_selection: str = "last"
 parallel_jobs: int = 0
+scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
@@ -111,7 +113,7 @@ parity = figures.parity_figure(predictions["augmented"], candidates)
 report.save_figure(parity, "figure_8", parameters)
 
 # %% [markdown]
-# ## Published and reproduced
+# ## The errors side by side
 
 # %% tags=["hide-input"]
 table_2 = report.comparison(predictions, data.formulations)
@@ -158,9 +160,8 @@ report.glue("papers_hours", published.TRAINING_TIME_HOURS)
 # seeds, of which there are {glue:text}`number_of_seeds`), the error changes from
 # {glue:text}`mean_original:.1f` % to {glue:text}`mean_augmented:.1f` %, and the median error falls for
 # {glue:text}`formulations_improved` of {glue:text}`number_of_formulations` formulations. Two things keep
-# this from being a measurement of what augmentation is worth. With the same number of epochs the
-# augmented set also takes more training steps, {glue:text}`steps_augmented` against
-# {glue:text}`steps_original`. And the mean error is not settled: over the last fifth of the epochs alone
+# this from being a measurement of what augmentation is worth. With the same number of epochs, the augmented set
+# takes {glue:text}`steps_augmented` training steps, the original one {glue:text}`steps_original`. And the mean error is not settled: over the last fifth of the epochs alone
 # it wanders between {glue:text}`lowest_original:.1f` and {glue:text}`highest_original:.1f` % (original)
 # and between {glue:text}`lowest_augmented:.1f` and {glue:text}`highest_augmented:.1f` % (augmented). A
 # difference smaller than that means nothing.

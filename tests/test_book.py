@@ -1,5 +1,6 @@
 """Executing, staging and rendering, with notebooks of a few lines in a checkout of their own."""
 
+import errno
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,7 +32,8 @@ QUIET = Console(file=Path(os.devnull).open("w"))  # noqa: SIM115
 FIRST = [
     new_markdown_cell("# First\n\n$$k_m = \\frac{\\epsilon}{\\tau}\\boldsymbol{d}$$"),
     new_code_cell(
-        'dataset: str = "synthetic"\nparallel_jobs: int = 0\nresults: str = ""',
+        'dataset: str = "synthetic"\nparallel_jobs: int = 0\n'
+        'scheduler: str = ""\nresults: str = ""',
         metadata={"tags": ["parameters"]},
     ),
     new_code_cell(
@@ -117,7 +120,7 @@ class TestExecution:
     def test_executes_what_changed_and_nothing_else(self, profile: Profile) -> None:
         assert execute(profile) == ["01_first", "02_second"]
         assert execute(profile) == []
-        assert execute(profile, parallel_jobs=1) == []
+        assert execute(profile, parallel_jobs=1, scheduler="tcp://host:8786") == []
         assert execute(profile, epochs=8) == ["02_second"]
         assert execute(profile, data="other data", epochs=8) == ["01_first", "02_second"]
         (profile.results / "table.csv").unlink()
@@ -127,7 +130,7 @@ class TestExecution:
         assert execute(profile, data="other data", epochs=8) == ["02_second"]
 
     def test_stamp_says_how_the_page_was_made(self, profile: Profile) -> None:
-        execute(profile, dataset="/somewhere/manifest.csv")
+        execute(profile, dataset="/somewhere/manifest.csv", scheduler="tcp://host:8786")
         stamp = Stamp.read(profile.stamp(profile.notebooks[0]))
         assert stamp is not None
         assert stamp.parameters == {"dataset": "manifest.csv", "parallel_jobs": 0}
@@ -157,6 +160,49 @@ class TestExecution:
         assert not profile.stamp(profile.notebooks[1]).exists()
         assert execute(profile) == ["02_second"]
         assert not partial.exists()
+
+    def test_clear_errors_come_without_the_code_around_them(self, profile: Profile) -> None:
+        code = (
+            "from fesemlib.storage import DiskFullError\n"
+            "raise DiskFullError('cache: the disk is full; what was finished is kept')"
+        )
+        write_notebook(profile.notebooks[0], [new_code_cell(code)])
+        with pytest.raises(BookError) as caught:
+            execute(profile)
+        first, *others = str(caught.value).splitlines()
+        assert first == "01_first.ipynb: cache: the disk is full; what was finished is kept"
+        assert "import" not in str(caught.value)
+        assert str(profile.folder / "executed" / "01_first.partial.ipynb") in "\n".join(others)
+
+    def test_remarks_are_for_the_terminal_and_not_for_the_page(self, profile: Profile) -> None:
+        code = "from fesemlib.remarks import remark\nremark('fold.npz: damaged')"
+        write_notebook(profile.notebooks[0], [FIRST[1], new_code_cell(code)])
+        terminal = Console(file=StringIO(), width=200)
+        execute_notebooks(profile, Parameters(), "the data", terminal)
+        assert isinstance(terminal.file, StringIO)
+        said = [line for line in terminal.file.getvalue().splitlines() if "damaged" in line]
+        assert said == ["notebook 1 of 2: 01_first · fold.npz: damaged"]
+        page = nbformat.read(profile.executed(profile.notebooks[0]), as_version=4)
+        assert all(not cell.get("outputs") for cell in page.cells)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "page.ipynb"),
+            shutil.Error([("one", "other", f"[Errno 28] {os.strerror(errno.ENOSPC)}")]),
+        ],
+    )
+    def test_full_disk(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+    ) -> None:
+        def fail(_: Profile) -> None:
+            raise error
+
+        monkeypatch.setattr(fesemlib.book, "execute_notebooks", lambda *_: None)
+        monkeypatch.setattr(fesemlib.book, "stage_book", fail)
+        with pytest.raises(BookError, match=r"build/test: the disk is full.*is kept") as caught:
+            build_book(checkout / "params" / "test.yml", console=QUIET)
+        assert caught.value.exit_code == 1
 
     def test_dead_kernel(self, profile: Profile) -> None:
         write_notebook(profile.notebooks[0], [new_code_cell("import os\nos._exit(9)")])
@@ -415,6 +461,7 @@ class TestBadInput:
         assert error.startswith(f"fesem: error: {path}: ")
         assert message in error
         assert ("raise input_width" in error) == (shape == (40, 128))
+        assert not (checkout / "build").exists()
 
     def test_results_in_the_file_may_be_the_default(
         self, checkout: Path, capsys: pytest.CaptureFixture[str]
@@ -433,6 +480,15 @@ class TestBadInput:
         (checkout / "build").write_text("a file in the way")
         assert main(["book", str(checkout / "params" / "test.yml")]) == 2
         assert "cannot write here" in capsys.readouterr().err
+
+    def test_unwritable_profile_folder(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.delattr(fesemlib.dataset, "load_dataset")  # it is not even read
+        (checkout / "build").mkdir()
+        (checkout / "build" / "test").write_text("a file in the way")
+        assert main(["book", str(checkout / "params" / "test.yml")]) == 2
+        assert "build/test: cannot write here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,25 @@ def test_workflow_shows_the_images_it_is_given():
     for ours, given in zip(shown, expected, strict=True):
         assert np.array_equal(ours, given)
     assert "1.4·10" in " ".join(texts(figure))
+
+
+def test_stand_in_figure_shows_every_point_and_the_mean_ratio():
+    cell = np.array([10.0, 20.0, 40.0])
+    k_m = np.array([2e-4, 5e-4, 1e-3])
+    figure = figures.stand_in_figure(cell, cell * [0.1, 0.2, 0.4], k_m, k_m[::-1])
+    sizes, brightness = figure.axes
+    line, points = sizes.lines
+    np.testing.assert_allclose(points.get_xydata(), np.c_[cell, cell * [0.1, 0.2, 0.4]])
+    np.testing.assert_allclose(line.get_ydata(), [2, 8])  # the geometric mean of the ratios is 0.2
+    assert line.get_label() == "0.2 times the cell"
+    line, points = brightness.lines
+    np.testing.assert_allclose(points.get_xydata(), 1e3 * np.c_[k_m, k_m[::-1]])
+    np.testing.assert_allclose(line.get_xdata(), line.get_ydata())
+
+
+def test_errors_within_a_decade_have_labelled_ticks():
+    table = predictions("ABC").assign(relative_error=[0.25, 0.4, 0.6] * 2)
+    errors = figures.parity_figure(table, None).axes[1]
+    low, high = errors.get_xlim()
+    ticks = [tick for tick in errors.xaxis.get_majorticklocs() if low <= tick <= high]
+    assert len(ticks) >= 1

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fesemlib.drying import product_resistance
 from fesemlib.formulations import SOLUTES, ManifestError, parse_composition, read_manifest, table1
 
+PAGES = "formulation,image,k_m,page,pixel_size_um"
 FULL = "formulation,image,k_m,composition,std_percent"
 
 
@@ -70,7 +71,15 @@ def test_manifest_is_read_as_written(manifest):
 
 def test_optional_columns_are_missing_when_left_out(manifest):
     table = read_manifest(manifest())
-    assert table[["composition", "std_percent"]].isna().all(axis=None)
+    assert table[["composition", "std_percent", "pixel_size_um"]].isna().all(axis=None)
+    assert list(table["page"]) == [1, 1, 1]
+
+
+def test_pages_and_pixel_sizes_are_read(manifest):
+    rows = ("A,s.tif,1e-3,2,0.977", "A,s.tif,1e-3,,", "B,b.png,2e-3,1.0,5E-1", "C,c.png,3e-3,1,1")
+    table = read_manifest(manifest(*rows, header=PAGES))
+    assert list(table["page"]) == [2, 1, 1, 1]
+    assert list(table["pixel_size_um"].fillna(-1)) == [0.977, -1, 0.5, 1]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +218,32 @@ REFUSED = {
         ["A,a.png,1e-3,,abc"] + [f"{r},," for r in ROWS[1:]],
         FULL,
         "row 2: std_percent = 'abc'",
+    ),
+    **{
+        f"page {page}": (
+            [f"{ROWS[0]},{page},", f"{ROWS[1]},,", f"{ROWS[2]},,"],
+            PAGES,
+            f"row 2: page = '{page}' is not a whole number from 1; correct it",
+        )
+        for page in ("0", "-1", "1.5", "two", "nan", "inf", "1e30")
+    },
+    **{
+        f"pixel size {size}": (
+            [f"{ROWS[0]},,", f"{ROWS[1]},,{size}", f"{ROWS[2]},,"],
+            PAGES,
+            f"row 3: pixel_size_um = '{size}' is not a number from 0.0001 to 50; give .* in µm",
+        )
+        for size in ("0", "-1", "976.6", "9.8e-7", "1 µm", "nan", "inf")
+    },
+    "repeated page": (
+        ["A,s.tif,1e-3,2,", "B,s.tif,1e-3,1,", "C,./s.tif,1e-3,2,"],
+        PAGES,
+        r"row 4 lists '\./s\.tif' again, page 2; a micrograph must stand there once",
+    ),
+    "repeated first page": (
+        ["A,s.tif,1e-3,1,", "B,b.png,1e-3,1,", "C,s.tif,1e-3,,"],
+        PAGES,
+        r"row 4 lists 's\.tif' again; ",
     ),
     "negative std": (
         [f"{r},," for r in ROWS[:2]] + ["C,c.png,1e-3,,-2"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ from conftest import texture
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
 from fesemlib.formulations import table1
 from fesemlib.micrographs import Micrograph
@@ -23,6 +25,8 @@ from fesemlib.report import (
     Banner,
     comparison,
     data_banner,
+    data_bar,
+    grey_levels,
     resolution,
     results_folder,
     save_figure,
@@ -30,6 +34,8 @@ from fesemlib.report import (
     selection_banner,
     show_comparison,
     show_formulations,
+    show_grey_levels,
+    show_reading,
     show_table,
     verdict,
 )
@@ -184,8 +190,10 @@ def test_comparison_is_shown_in_percent_with_three_digits():
         low, high = (float(value) for value in row["range"].split(" – "))
         assert low == pytest.approx(exact["augmented least"], rel=5.1e-3)
         assert high == pytest.approx(exact["augmented greatest"], rel=5.1e-3)
-        assert row["difference"][0] in "+-"
-        assert float(row["difference"]) == pytest.approx(exact["augmented difference"], rel=5.1e-3)
+        assert row["difference"][0] in "+−"
+        assert float(row["difference"].replace("−", "-")) == pytest.approx(
+            exact["augmented difference"], rel=5.1e-3
+        )
     assert not any("e" in text for text in shown.to_numpy().ravel())
 
 
@@ -232,6 +240,55 @@ def test_formulations_are_shown_with_gaps_left_empty():
     ]
 
 
+def test_what_was_read_is_told_once_for_micrographs_that_share_it():
+    whole = dataset(synthetic=False)
+    odd = Micrograph(texture(0, (3, 2048)), None, 3, None, cut_rows=1)
+    mixed = replace(whole, micrographs=(*whole.micrographs[:8], odd))
+    mixed.images["image"] = [f"{name}.tif" for name in "ABCDEFGHI"]
+    shown = show_reading(mixed).data.set_index("micrographs")
+    assert list(shown.index) == [", ".join(f"{name}.tif" for name in "ABCDEFGH"), "I.tif"]
+    assert list(shown.loc["I.tif"]) == ["2048 × 3", 1, "from row 3", "not known", ""]
+    assert list(shown.iloc[0]) == ["2048 × 4", 0, "none found", "0.9766", ""]
+
+
+def grey_level_tests(*sets: tuple[float, float], number: int = 30) -> list:
+    rows = np.column_stack([np.arange(number), np.arange(number)]).astype(float)
+    return [
+        {
+            step: GreyLevelTest(rows, rows[:, 0], value)
+            for step, value in zip(("first", "last"), values, strict=True)
+        }
+        for values in sets
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        ([(0.5, 0.6)], "already in the micrographs as they are"),
+        ([(-0.18, 0.4), (0.1, 0.3)], "but they do later: last."),
+        ([(-0.18, 0.4), (0.1, 0.1)], "no step shows"),
+    ],
+)
+def test_grey_levels_are_judged_by_what_they_tell_in_every_set(sets, words):
+    statement = grey_levels(grey_level_tests(*sets), synthetic=True)
+    assert words in statement
+    assert "30 stand-ins" in statement
+    assert "chance" not in statement
+
+
+def test_few_micrographs_are_called_few():
+    statement = grey_levels(grey_level_tests((0.0, 0.3), number=9), synthetic=False)
+    assert statement.startswith("In 9 micrographs, ")
+    assert statement.endswith("With 9 images, an R² of 0.2 may be chance.")
+
+
+def test_grey_levels_are_shown_with_their_spread_and_the_range_over_the_sets():
+    shown = show_grey_levels(grey_level_tests((-0.2, 0.4), (-0.1, 0.404), number=3)).data
+    assert list(shown.loc["first"]) == ["1.0 ± 0.82", "1.0 ± 0.82", "−0.20 to −0.10"]
+    assert shown.loc["last", "R²"] == "0.40"
+
+
 def test_table_looks_the_same_whenever_it_is_made():
     first, again, other = (
         show_table(pd.DataFrame({"x": [1]}), caption).to_html() for caption in ("a", "a", "b")
@@ -274,3 +331,27 @@ def test_figure_is_kept_as_svg_and_handed_back(tmp_path):
     content = (tmp_path / "figure_2.svg").read_text()
     assert "<svg" in content
     assert content.rstrip().endswith("</svg>")
+
+
+def test_whose_data_bar_is_shown_is_said():
+    stand_ins, own = dataset(True), dataset(False)
+    assert "drawn into this copy" in data_bar(stand_ins)
+    assert "a stand-in" in data_bar(own)
+    barred = replace(own.micrographs[0], data_bar_row=2)
+    assert "own" in data_bar(replace(own, micrographs=(barred, *own.micrographs[1:])))
+
+
+def test_a_rescaled_micrograph_tells_its_first_pixel_size():
+    own = dataset(False)
+    rescaled = replace(own.micrographs[0], rescaled_from_um=0.5)
+    shown = show_reading(replace(own, micrographs=(rescaled, *own.micrographs[1:]))).data
+    assert list(shown["pixel (µm)"]) == ["0.9766, rescaled from 0.5", "0.9766"]
+
+
+def test_of_one_seed_no_range_is_shown():
+    table = comparison(both(table1()), table1())
+    single = table.assign(
+        **{f"{name} greatest": table[f"{name} least"] for name in ("original", "augmented")}
+    )
+    assert "range" in show_comparison(table, "errors").data["original"].columns
+    assert "range" not in show_comparison(single, "errors").data["original"].columns

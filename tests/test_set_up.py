@@ -11,14 +11,18 @@ import yaml
 from fesemlib.params import read_parameters
 
 ROOT = Path(__file__).parent.parent
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCKS = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("requirements.lock", "tests/requirements.lock")
+}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with what `make` reads, and no virtual environment."""
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "tests").mkdir()
+    for name in ("Makefile", "pyproject.toml", *LOCKS):
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -26,18 +30,25 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
 
 
-def test_lock_has_hashes_and_no_index() -> None:
-    blocks = re.split(r"\n(?=\S)", LOCK.split("\n", 2)[2])
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_has_hashes_and_no_index(name: str) -> None:
+    blocks = re.split(r"\n(?=\S)", LOCKS[name].split("\n", 2)[2])
     requirements = [block for block in blocks if "==" in block]
     assert len(requirements) > 100
     assert all("--hash=sha256:" in block for block in requirements)
-    assert "://" not in LOCK
-    assert "--index" not in LOCK
+    assert "://" not in LOCKS[name]
+    assert "--index" not in LOCKS[name]
 
 
 @pytest.mark.parametrize("package", ["setuptools", "wheel", "jupyter-book", "tensorflow"])
 def test_lock_names(package: str) -> None:
-    assert re.search(rf"^{package}==", LOCK, re.MULTILINE)
+    assert re.search(rf"^{package}==", LOCKS["requirements.lock"], re.MULTILINE)
+
+
+def test_tests_run_with_the_versions_of_the_book() -> None:
+    book, tests = (set(re.findall(r"^\S+==\S+", lock, re.MULTILINE)) for lock in LOCKS.values())
+    assert book <= tests
+    assert any(requirement.startswith("porespy==") for requirement in tests - book)
 
 
 def test_conda_installs_the_lock() -> None:
@@ -77,8 +88,14 @@ def test_interrupted_installation_leaves_no_stamp(folder: Path) -> None:
     assert not (folder / ".venv" / ".installed").exists()
 
 
-def test_installs_once(folder: Path) -> None:
-    assert "pip install" in make(folder, "--dry-run", "book").stdout
+@pytest.mark.parametrize("target", ["book", "test"])
+def test_installs_once(folder: Path, target: str) -> None:
+    assert "pip install" in make(folder, "--dry-run", target).stdout
     (folder / ".venv").mkdir()
     (folder / ".venv" / ".installed").touch()
-    assert "pip install" not in make(folder, "--dry-run", "book").stdout
+    (folder / ".venv" / ".tests-installed").touch()
+    assert "pip install" not in make(folder, "--dry-run", target).stdout
+
+
+def test_book_needs_nothing_of_what_only_tests_do(folder: Path) -> None:
+    assert "tests/requirements.lock" not in make(folder, "--dry-run", "book").stdout

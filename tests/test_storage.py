@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fesemlib.remarks import REMARKS_FILE, read_remarks, remark
 from fesemlib.storage import (
+    DiskFullError,
     build_folder,
     checkout,
     code_digest,
     digest,
+    read_sealed,
+    remove_unfinished,
     writable,
     write_atomically,
+    write_sealed,
 )
 
 # ---------------------------------------------------------------------------------------- folders
@@ -114,6 +121,119 @@ def test_killed_writer_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old"
     (left_over,) = set(tmp_path.iterdir()) - {path}
     assert left_over.name.startswith(".")  # hidden, and no name that anyone reads
+
+
+def test_a_full_disk_is_named_with_what_is_kept(tmp_path):
+    """The device /dev/full answers every write as a full disk does."""
+    path = tmp_path / "new" / "file.txt"
+    with pytest.raises(DiskFullError, match=r"file\.txt could not be written.*is kept") as caught:
+        write_atomically(path, lambda _: Path("/dev/full").write_bytes(b"more"))
+    assert str(caught.value).startswith(f"{path.parent}: the disk is full")
+    assert list(path.parent.iterdir()) == []
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "file.txt", lambda _: Path("/nowhere/at/all").write_text("a"))
+
+
+def test_writers_of_the_same_file_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "file.txt"
+    at_work = threading.Barrier(4)
+
+    def write(number: int) -> None:
+        def in_two_steps(unfinished: Path) -> None:
+            unfinished.write_text(str(number))
+            at_work.wait()
+            unfinished.write_text(str(number) * 1000)
+
+        write_atomically(path, in_two_steps)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert path.read_text() in {str(number) * 1000 for number in range(4)}
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_what_killed_writers_left_is_removed_once_it_is_old(tmp_path):
+    def killed(_: Path) -> None:
+        os._exit(9)
+
+    for _ in range(2):
+        if (child := os.fork()) == 0:
+            write_atomically(tmp_path / "file.npz", killed)
+        os.waitpid(child, 0)
+    (tmp_path / "file.npz").touch()
+    old, young = (path for path in tmp_path.iterdir() if path.name != "file.npz")
+    for path in (old, tmp_path / "file.npz"):
+        os.utime(path, (0, 0))
+    remove_unfinished(tmp_path)
+    assert set(tmp_path.iterdir()) == {young, tmp_path / "file.npz"}
+
+
+# ------------------------------------------------------------------------------------------ seals
+
+
+@pytest.fixture
+def remarks(tmp_path, monkeypatch):
+    monkeypatch.setenv(REMARKS_FILE, str(tmp_path / "remarks"))
+    return lambda: read_remarks(tmp_path / "remarks")
+
+
+def test_sealed_file_is_read_by_numpy_and_by_us(tmp_path, remarks):
+    array = np.arange(6.0).reshape(2, 3)
+    single = write_sealed(tmp_path / "array.npy", lambda stream: np.save(stream, array))
+    several = write_sealed(tmp_path / "arrays.npz", lambda stream: np.savez(stream, a=array))
+    assert np.array_equal(np.load(single), array)
+    assert np.array_equal(np.load(several)["a"], array)
+    assert np.array_equal(np.load(read_sealed(single)), array)
+    assert np.array_equal(np.load(read_sealed(several))["a"], array)
+    assert read_sealed(tmp_path / "missing.npy") is None
+    assert remarks() == []
+
+
+def test_every_truncation_and_every_flipped_byte_is_found(tmp_path, remarks):
+    path = tmp_path / "some.file"
+    write_sealed(path, lambda stream: stream.write(b"content"))
+    whole = path.read_bytes()
+    damaged = [whole[:length] for length in range(len(whole))]
+    damaged += [whole + b"\0"]
+    for position in range(len(whole)):
+        content = bytearray(whole)
+        content[position] ^= 1 << position % 8
+        damaged.append(bytes(content))
+    for number, content in enumerate(damaged, start=1):
+        path.write_bytes(content)
+        assert read_sealed(path) is None
+        assert not path.exists()
+        assert len(remarks()) == number
+    assert all(line.startswith(f"{path}: damaged") for line in remarks())
+    path.write_bytes(whole)
+    assert read_sealed(path).read() == b"content"
+
+
+def test_writing_beside_a_profiler_that_keeps_frames(tmp_path):
+    """As Dask's workers do: they look at every thread's frames a hundred times a second."""
+    kept = []
+    sys.setprofile(lambda frame, *_: kept.append(frame))
+    try:
+        path = write_sealed(tmp_path / "kept.bin", lambda stream: stream.write(b"content"))
+    finally:
+        sys.setprofile(None)
+    assert read_sealed(path).read() == b"content"
+    path.rename(tmp_path / "other.file")
+    assert read_sealed(tmp_path / "other.file") is None
+
+
+def test_remarks_go_to_the_terminal_unless_somebody_collects_them(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv(REMARKS_FILE, str(tmp_path / "remarks"))
+    remark("one")
+    remark("two")
+    assert read_remarks(tmp_path / "remarks") == ["one", "two"]
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.delenv(REMARKS_FILE)
+    remark("three")
+    assert capfd.readouterr() == ("", "fesem: three\n")
 
 
 # ---------------------------------------------------------------------------------------- digests

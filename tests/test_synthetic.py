@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -115,11 +116,36 @@ def test_pores_have_the_same_size_in_um_whatever_the_pixel():
     assert length_um(2.0) == pytest.approx(length_um(1.0), rel=0.3)
 
 
-def test_a_field_shows_the_same_scene_at_any_pixel_size():
-    fine = synthesize_micrograph(1.9e-3, 3, (400, 400), 1.0).image.astype(float)
-    coarse = synthesize_micrograph(1.9e-3, 3, (200, 200), 2.0).image.astype(float)
-    averaged = fine.reshape(200, 2, 200, 2).mean(axis=(1, 3))
-    assert np.corrcoef(averaged.ravel(), coarse.ravel())[0, 1] > 0.9
+@pytest.mark.parametrize(
+    ("fine", "factor", "least"),
+    [(0.5, 2, 0.9), (1.0, 2, 0.9), (1.0, 5, 0.9), (1.0, 16, 0.7)],
+)
+def test_a_field_shows_the_same_scene_at_any_pixel_size(fine, factor, least):
+    side = 800 - 800 % factor
+    frame = synthesize_micrograph(1.9e-3, 3, (side, side), fine).image.astype(float)
+    averaged = frame.reshape(side // factor, factor, side // factor, factor).mean(axis=(1, 3))
+    direct = synthesize_micrograph(1.9e-3, 3, averaged.shape, fine * factor).image
+    other = synthesize_micrograph(1.9e-3, 4, averaged.shape, fine * factor).image
+    assert np.corrcoef(averaged.ravel(), direct.ravel())[0, 1] > least
+    assert np.corrcoef(averaged.ravel(), other.ravel())[0, 1] < 0.5
+
+
+def test_dark_spots_grow_in_proportion_to_the_cells():
+    def spot(image: np.ndarray, cell: float) -> float:
+        """Mean run, in cells, of what is darker than a cell's surroundings."""
+        sharp = ndimage.gaussian_filter(image.astype(float), 0.06 * cell)
+        dark = sharp < ndimage.gaussian_filter(sharp, cell)
+        return float(dark.sum() / (np.diff(dark.astype(int), axis=1) == 1).sum() / cell)
+
+    spots, of_noise = [], []
+    for k_m in (4.7e-4, 9.3e-4, 1.9e-3):
+        cell = 1e6 * cell_diameter(throat_diameter(k_m, porosity(5)))
+        images = [synthesize_micrograph(k_m, seed, (512, 512), 1.0).image for seed in range(4)]
+        spots.append(np.mean([spot(image, cell) for image in images]))
+        shuffled = np.random.default_rng(0).permutation(images[0].ravel())
+        of_noise.append(spot(shuffled.reshape(images[0].shape), cell))
+    np.testing.assert_allclose(spots, np.mean(spots), rtol=0.1)
+    assert max(of_noise) < 0.6 * min(spots)  # the filters alone make smaller ones
 
 
 def test_histograms_do_not_give_k_m_away():
@@ -130,6 +156,39 @@ def test_histograms_do_not_give_k_m_away():
         # 100 independent pairs exceed 0.33 once in a thousand times.
         assert abs(stats.spearmanr(k_ms, values).statistic) < 0.33
         assert np.std(values) > 2  # the operator's choice does vary
+
+
+def left_out_r2(measures: np.ndarray, k_m: np.ndarray) -> float:
+    """Leave-one-out R² of a linear model; the mean that it is compared with is left-out too."""
+    others = ~np.eye(len(k_m), dtype=bool)
+    model = np.column_stack([np.ones(len(k_m)), measures])
+    errors, spreads = [], []
+    for row, rest in enumerate(others):
+        weights, *_ = np.linalg.lstsq(model[rest], k_m[rest])
+        errors.append(k_m[row] - model[row] @ weights)
+        spreads.append(k_m[row] - k_m[rest].mean())
+    return float(1 - np.square(errors).sum() / np.square(spreads).sum())
+
+
+def test_mean_and_deviation_of_the_grey_levels_do_not_predict_k_m():
+    k_m = np.random.default_rng(1).permutation(np.linspace(2.8e-4, 1.9e-3, 30))
+    images = [
+        synthesize_micrograph(value, seed, (288, 384), 2000 / 384).image
+        for seed, value in enumerate(k_m)
+    ]
+    raw = np.array([(image.mean(), image.std()) for image in images])
+    assert left_out_r2(raw, k_m) < 0.2
+    # A gain that followed k_m would be found.
+    assert left_out_r2(raw * (0.5 + 0.5 * k_m / k_m.max())[:, None], k_m) > 0.5
+
+
+def test_the_charging_patch_is_streaked_along_the_scan():
+    ratios = []
+    for seed in range(8):
+        image = synthesize_micrograph(3e-4, seed, (300, 1200), 2.0).image.astype(float)
+        rows, columns = (np.diff(image.mean(axis=axis)).std() for axis in (1, 0))
+        ratios.append(rows / columns * np.sqrt(1200 / 300))  # 1 for the cells alone
+    assert np.median(ratios) > 1.3
 
 
 @pytest.mark.parametrize(("k_m", "solids_percent"), [(1.9e-3, 5), (2.8e-4, 10)])
@@ -163,14 +222,19 @@ def test_borders_are_less_sharp_than_the_centre():
         ({"k_m": 0.0}, r"k_m 0\.0: .*m² s⁻¹"),
         ({"k_m": -1e-3}, r"k_m -0\.001"),
         ({"k_m": float("nan")}, "k_m nan"),
-        ({"k_m": 1.9}, r"k_m 1\.9: gives cells .* about 1e-3"),
+        ({"k_m": 1.9}, r"k_m 1\.9: gives cells .* with solids_percent 5\.0 give k_m from 9"),
+        ({"k_m": 1e308}, r"k_m 1e\+308: gives cells"),
         ({"k_m": 1e-6}, r"k_m 1e-06: gives cells"),
         ({"seed": -1}, "seed -1"),
         ({"shape": (0, 10)}, r"shape \(0, 10\)"),
         ({"shape": (10, 10, 3)}, r"shape \(10, 10, 3\)"),
         ({"shape": (100_000, 100)}, r"shape \(100000, 100\)"),
         ({"pixel_size_um": 0.0}, r"pixel_size_um 0\.0"),
-        ({"pixel_size_um": 50.0, "shape": (1536, 2048)}, "field too large"),
+        ({"pixel_size_um": 2.0, "shape": (1800, 1800)}, r"rays are too many .* 3150000 px"),
+        ({"pixel_size_um": 50.0, "shape": (1536, 2048)}, "at most 200000 .* smaller field"),
+        ({"pixel_size_um": 1e300}, "smaller field"),
+        ({"pixel_size_um": 0.22}, r"side is 42\.2 µm, less than one cell of 42\.8 µm"),
+        ({"shape": (8, 400)}, "larger field"),
         ({"k_m": 1e-4, "shape": (3000, 3500), "pixel_size_um": 1.0}, "smaller field"),
         ({"solids_percent": 0.0}, r"solids_percent 0\.0"),
         ({"solids_percent": 51.0}, r"solids_percent 51\.0"),
@@ -179,6 +243,20 @@ def test_borders_are_less_sharp_than_the_centre():
 def test_what_cannot_be_rendered_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         synthesize_micrograph(**{"k_m": 1e-3, "seed": 0, "shape": SMALL, **arguments})
+
+
+@pytest.mark.parametrize("solids_percent", [0.5, 5.0, 10.0, 37.0])
+@pytest.mark.parametrize(("end", "beyond", "pixel_size_um"), [(0, 0.99, 1.0), (1, 1.01, 32.0)])
+def test_k_m_can_be_rendered_up_to_the_ends_named(solids_percent, end, beyond, pixel_size_um):
+    def render(k_m: float) -> None:
+        synthesize_micrograph(k_m, 0, (64, 64), pixel_size_um, solids_percent)
+
+    with pytest.raises(ValueError, match="give k_m from") as caught:
+        render(1.0)
+    named = float(re.findall(r"from (\S+) to (\S+) m²", str(caught.value))[0][end])
+    render(named)
+    with pytest.raises(ValueError, match="give k_m from"):
+        render(beyond * named)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +290,13 @@ def test_bad_lengths_and_fractions_are_named(function, arguments, message):
 
 @pytest.mark.parametrize(
     ("k_m", "shape", "pixel_size_um"),
-    [(4e-2, (8, 8), 1.0), (1e-3, (8, 400), 0.01), (1.2e-4, (64, 64), 3.0), (1e-3, (64, 64), 20.0)],
+    [
+        (4e-2, (8, 8), 215.0),
+        (1e-3, (8, 400), 5.5),
+        (1e-3, (192, 256), 0.224),
+        (1.2e-4, (64, 64), 3.0),
+        (1e-3, (64, 64), 20.0),
+    ],
 )
 def test_the_extremes_still_render(k_m, shape, pixel_size_um):
     image = synthesize_micrograph(k_m, 0, shape, pixel_size_um).image

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from fesemlib.augmentation import TRANSFORMATIONS, augment
 from fesemlib.dataset import Dataset
+from fesemlib.inputs import network_inputs
 from fesemlib.micrographs import Micrograph
 from fesemlib.network import build_network, load_tensorflow
 from fesemlib.params import Parameters
-from fesemlib.processing import network_inputs
 from fesemlib.storage import BUILD_FOLDER, digest
 from fesemlib.training import TargetScale
 from fesemlib.validation import (

@@ -1,0 +1,77 @@
+"""Keep what a training has come to, so that one that is killed goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fesemlib.storage import read_sealed, write_sealed
+
+__all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoint"]
+
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+"""How much training a kill may cost; an epoch that takes longer is not interrupted."""
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that holds all that training changes.
+
+    Attributes
+    ----------
+    path
+        The file. Its name has to tell apart whatever determines a training, and is part of the
+        file's checksum: a state of another training is not taken for one's own.
+    seconds
+        How often the state is saved.
+    """
+
+    path: Path
+    seconds: float = SECONDS_BETWEEN_CHECKPOINTS
+
+    def save(self, variables: Sequence[Any], predictions: Sequence[Values]) -> None:
+        """Replace the file.
+
+        Parameters
+        ----------
+        variables
+            TensorFlow's variables: weights and the optimiser's moments.
+        predictions
+            Those of the held-out images after every epoch so far.
+        """
+        state = [np.array(predictions), *(variable.numpy() for variable in variables)]
+        write_sealed(self.path, lambda stream: np.savez(stream, *state))
+
+    def restore(self, variables: Sequence[Any]) -> list[Values]:
+        """Set the variables to the saved state and return the predictions saved with it.
+
+        Parameters
+        ----------
+        variables
+            As in `save`, in the same order.
+
+        Returns
+        -------
+        list of ndarray
+            One for every epoch that need not be trained again; empty, and the variables as they
+            were, where there is no file or a damaged one.
+        """
+        kept = read_sealed(self.path)
+        if kept is None:
+            return []
+        with np.load(kept) as state:
+            predictions, *values = state.values()
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return list(predictions)
+
+    def remove(self) -> None:
+        """Remove the file, once what the training leads to is kept."""
+        self.path.unlink(missing_ok=True)

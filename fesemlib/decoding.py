@@ -1,0 +1,432 @@
+"""One grey channel of the numbers that an image file holds, decoded within bounds.
+
+Whatever a file claims, it is checked before memory is asked for: directories of a TIFF file are
+walked once without loops, and sizes are known before anything is unpacked.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from fesemlib.pixel_sizes import PixelSize, pixel_size
+
+__all__ = ["MOST_PIXELS", "DecodedImage", "DecodingError", "decode", "in_bands"]
+
+Pixels = npt.NDArray[Any]
+
+MOST_PIXELS = 100_000_000
+"""The largest image that is decoded."""
+
+_MOST_BYTES = 4 * MOST_PIXELS  # decoded, all channels
+_PIXELS_IN_A_BAND = 1 << 22
+
+# What microscopes and the programs after them write.
+_COMPRESSIONS = {
+    1: "none",
+    5: "LZW",
+    7: "JPEG",
+    8: "Deflate",
+    32946: "Deflate",
+    32773: "PackBits",
+    34925: "LZMA",
+    50000: "Zstandard",
+}
+_JPEG = 7
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+_ENCODED_PER_PIXEL = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
+_SEPARATE_PLANES = 2
+
+# What an orientation asks for: exchange rows and columns, then reverse rows, reverse columns.
+_ORIENTATION = 274
+_TURNS = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+_COLOUR_TOLERANCE = {"uint8": 2, "uint16": 2 * 257}
+
+# Tags of which tifffile reads all values, and how large these may be.
+_TAGS_READ = {
+    *(
+        258,
+        270,
+        273,
+        274,
+        277,
+        279,
+        282,
+        283,
+        305,
+        320,
+        324,
+        325,
+        330,
+        338,
+        339,
+        347,
+        513,
+        514,
+        530,
+    ),
+    *(33628, 34118, 34680, 34682, 42113, 50838, 50839),
+}
+_MOST_TAG_BYTES = 1 << 24
+_BYTES_OF_TYPE = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
+_MOST_TAGS = 4096
+
+# A progressive JPEG has about ten scans; each costs a pass over the whole image.
+_MOST_JPEG_SCANS = 100
+
+
+class DecodingError(ValueError):
+    """An image that is whole, perhaps, but cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """What a file holds.
+
+    Attributes
+    ----------
+    pixels
+        Shape (H, W), in the file's own numbers; less than 8 bit are spread to 8 bit.
+    pixel_size
+        The pixel size, where the file tells it.
+    """
+
+    pixels: Pixels
+    pixel_size: PixelSize | None
+
+
+def decode(path: Path, page: int = 1) -> DecodedImage:
+    """Decode a TIFF, PNG or JPEG file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    page
+        Of a TIFF file with several pages, which one; the first is 1.
+
+    Returns
+    -------
+    DecodedImage
+        One grey channel: an alpha channel is left out, a palette looked up, and of three channels
+        the second is taken if the others differ from it by 2 grey levels of 8 bit at most, as
+        colour management and JPEG leave them. The image is turned and flipped as the orientation
+        in TIFF (tag 274) or EXIF says; one that the standard does not know is ignored.
+
+    Raises
+    ------
+    DecodingError
+        When the image is in colour, too large, lacks the page, or is compressed or laid out in a
+        way that is not read.
+    Exception
+        Whatever a decoder stumbles over in a damaged file.
+    """
+    with _silenced():
+        if path.suffix.lower().startswith(".tif"):
+            return _decode_tiff(path, page)
+        if page != 1:
+            raise _no_such_page(page, 1)
+        return DecodedImage(_decode_with_pillow(path), None)
+
+
+def in_bands(pixels: Pixels) -> Iterator[slice]:
+    """Slices of rows that together are the image, each small enough to be copied freely."""
+    rows = max(_PIXELS_IN_A_BAND // max(pixels[:1].size, 1), 1)
+    return (slice(row, row + rows) for row in range(0, pixels.shape[0], rows))
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep what decoders say about a file to themselves: an error tells what matters."""
+    log = logging.getLogger("tifffile")
+    before = log.disabled
+    log.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = before
+
+
+def _check_size(width: int, height: int, decoded_bytes: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise DecodingError(
+            f"{width}×{height} px are more than the {MOST_PIXELS // 10**6} megapixels that are "
+            "read; cut out a field, or save the image at a smaller size"
+        )
+    if decoded_bytes > _MOST_BYTES:
+        raise DecodingError(
+            f"{width}×{height} px take {decoded_bytes / 1e6:.0f} MB unpacked, and at most "
+            f"{_MOST_BYTES / 1e6:.0f} MB are read; save it as 8-bit grey"
+        )
+
+
+def _no_such_page(page: int, pages: int) -> DecodingError:
+    there_are = "1 page; set page to 1" if pages == 1 else f"{pages} pages; set page to 1–{pages}"
+    return DecodingError(f"page = {page}, but the file has {there_are}")
+
+
+# PNG and JPEG
+
+
+def _decode_with_pillow(path: Path) -> Pixels:
+    # Pillow's own guard against large images sits in Image.open and would only warn.
+    with path.open("rb") as file:
+        picture_class = JpegImageFile if file.read(2) == b"\xff\xd8" else PngImageFile
+    with picture_class(path) as picture:
+        _check_size(*picture.size, 0)
+        if isinstance(picture, JpegImageFile):
+            _check_scans(path.read_bytes())
+        pixels = np.asarray(_as_grey_or_rgb(picture))
+        return _upright(_grey_channel(pixels), picture.getexif().get(_ORIENTATION))
+
+
+def _as_grey_or_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "1":
+        return picture.convert("L")
+    deep = picture.mode.startswith("I")
+    return picture if deep or picture.mode in ("L", "LA", "RGB", "RGBA") else picture.convert("RGB")
+
+
+def _check_scans(jpeg: bytes) -> None:
+    if jpeg.count(b"\xff\xda") > _MOST_JPEG_SCANS:
+        raise DecodingError(
+            f"a JPEG of more than {_MOST_JPEG_SCANS} scans is not read; save it as PNG or TIFF"
+        )
+
+
+# TIFF
+
+
+def _decode_tiff(path: Path, page_number: int) -> DecodedImage:
+    pages = _count_pages(path, page_number)
+    if not 1 <= page_number <= pages:
+        raise _no_such_page(page_number, pages)
+    with tifffile.TiffFile(path, is_lsm=False, is_scanimage=False, is_ndpi=False) as file:
+        page = file.pages[page_number - 1]
+        assert isinstance(page, tifffile.TiffPage)
+        _check_layout(page)
+        _check_segments(page)
+        pixels = page.asarray(maxworkers=1)
+        if pixels.ndim == 3 and page.planarconfig == _SEPARATE_PLANES:
+            pixels = np.moveaxis(pixels, 0, -1)
+        grey = _upright(_grey_of_page(pixels, page), page.tags.valueof(_ORIENTATION))
+        return DecodedImage(grey, pixel_size(file, page))
+
+
+def _count_pages(path: Path, wanted: int) -> int:
+    """How many pages a TIFF file has, counted up to the wanted one if it is there.
+
+    The directories of the first and the wanted page, which tifffile will read, are checked.
+    """
+    pages = 0
+    with path.open("rb") as file:
+        order = {b"II": "<", b"MM": ">"}[file.read(2)]
+        big = struct.unpack(f"{order}H", file.read(2)) == (43,)
+        count, entry, offset = ("Q", "HHQQ", "Q") if big else ("H", "HHII", "I")
+        file.seek(8 if big else 4)
+        seen = {0}
+        while (position := _unpack(file, order + offset)[0]) not in seen:
+            seen.add(position)
+            file.seek(position)
+            try:
+                tags = _unpack(file, order + count)[0]
+                table = (
+                    file.read(tags * struct.calcsize("<" + entry)) if tags <= _MOST_TAGS else b""
+                )
+                directory = list(struct.iter_unpack(order + entry, table))
+            except struct.error:  # the chain ends beyond the end of the file
+                break
+            if len(directory) != tags:
+                break
+            pages += 1
+            if pages in (1, wanted):
+                _check_directory(directory)
+            if pages == wanted:
+                break
+    return pages
+
+
+def _unpack(file: io.BufferedReader, form: str) -> tuple[int, ...]:
+    return struct.unpack(form, file.read(struct.calcsize(form)))
+
+
+def _check_directory(directory: list[tuple[int, ...]]) -> None:
+    for code, kind, values, _ in directory:
+        size = _BYTES_OF_TYPE[kind] if kind < len(_BYTES_OF_TYPE) else 0
+        if code in _TAGS_READ and values * size > _MOST_TAG_BYTES:
+            raise ValueError(f"tag {code} claims {values} values")
+
+
+def _check_layout(page: tifffile.TiffPage) -> None:
+    """Refuse what would need too much memory, or is of a kind that is not read."""
+    width, height, samples = page.imagewidth, page.imagelength, page.samplesperpixel
+    if width < 1 or height < 1:
+        raise ValueError("the page holds no image")
+    if page.compression not in _COMPRESSIONS:
+        name = getattr(page.compression, "name", f"number {page.compression}")
+        known = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
+        raise DecodingError(
+            f"TIFF compression {name} is not read, only {known}; save it uncompressed"
+        )
+    encoded = _ENCODED_PER_PIXEL.get(page.photometric)
+    if page.photometric == _YCBCR and page.compression == _JPEG:
+        encoded = 3
+    if (
+        page.dtype is None
+        or encoded is None
+        or page.imagedepth != 1
+        or not (
+            samples in (encoded, encoded + 1)
+            or (page.photometric == _BLACK_IS_ZERO and samples <= 4)
+        )
+    ):
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise DecodingError(
+            f"{samples} channel(s) of {page.bitspersample} bit, {kind}, are not read; a single "
+            "grey image is needed: export it as one"
+        )
+    size = page.dtype.itemsize * samples
+    _check_size(width, height, width * height * size)
+    if page.is_tiled:
+        _check_size(page.tilewidth, page.tilelength, page.tilewidth * page.tilelength * size)
+        if page.tiledepth != 1:
+            raise ValueError("tiles in three dimensions")
+
+
+def _check_segments(page: tifffile.TiffPage) -> None:
+    """Refuse strips or tiles that are missing; tifffile would leave them black."""
+    if page.is_contiguous:
+        return
+    length = page.parent.filehandle.size
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    if len(segments) != np.prod(page.chunked):
+        raise ValueError(f"{len(segments)} strips or tiles where {np.prod(page.chunked)} belong")
+    if any(offset < 1 or size < 1 or offset + size > length for offset, size in segments):
+        raise ValueError("a strip or tile lies outside the file")
+    if page.compression == _JPEG:
+        for offset, size in segments:
+            page.parent.filehandle.seek(offset)
+            _check_jpeg_segment(page.parent.filehandle.read(size), page)
+
+
+def _check_jpeg_segment(jpeg: bytes, page: tifffile.TiffPage) -> None:
+    """Refuse a strip or tile that would unpack to more than its place."""
+    with JpegImageFile(io.BytesIO(jpeg)) as picture:
+        width, height = picture.size
+    place = (page.tilewidth, page.tilelength) if page.is_tiled else page.shape[1::-1]
+    if width > place[0] or height > place[1]:
+        raise ValueError(f"a strip or tile of {width}×{height} px where {place} belong")
+    _check_scans(jpeg)
+
+
+def _grey_of_page(pixels: Pixels, page: tifffile.TiffPage) -> Pixels:
+    if page.photometric == _PALETTE:
+        return _look_up(pixels if pixels.ndim == 2 else pixels[..., 0], page.colormap)
+    if page.photometric == _CMYK:
+        return _grey_of_cmyk(pixels)
+    grey = _grey_channel(pixels)
+    if grey.dtype.kind == "c":
+        raise DecodingError(
+            "the numbers are complex; a single grey image is needed: export the magnitude"
+        )
+    if page.bitspersample < 8:
+        grey = _spread(grey, 2**page.bitspersample - 1)
+    if page.photometric == _WHITE_IS_ZERO:
+        np.negative(grey, out=grey) if grey.dtype.kind == "f" else np.invert(grey, out=grey)
+    return grey
+
+
+def _grey_channel(pixels: Pixels) -> Pixels:
+    """The one channel of a grey image, which may be stored as three and with alpha."""
+    if pixels.ndim == 2:
+        return pixels
+    channels = pixels.shape[2] - (pixels.shape[2] in (2, 4))  # an alpha channel says nothing
+    grey = np.ascontiguousarray(pixels[..., channels // 2])
+    most = _COLOUR_TOLERANCE.get(grey.dtype.name, 0)
+    for other in range(channels):
+        if not all(_are_near(pixels[b, :, other], grey[b], most) for b in in_bands(grey)):
+            raise _in_colour()
+    return grey
+
+
+def _are_near(values: Pixels, others: Pixels, most: int) -> bool:
+    if most == 0:
+        return np.array_equal(values, others)
+    return bool(np.all(np.maximum(values, others) - np.minimum(values, others) <= most))
+
+
+def _upright(pixels: Pixels, orientation: object) -> Pixels:
+    """Turn and flip an image as its orientation says, from 1 to 8 as in TIFF."""
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    if turn is None:
+        return pixels
+    exchange, reverse_rows, reverse_columns = turn
+    turned = pixels.T if exchange else pixels
+    return np.ascontiguousarray(
+        turned[:: -1 if reverse_rows else 1, :: -1 if reverse_columns else 1]
+    )
+
+
+def _in_colour() -> DecodingError:
+    return DecodingError("the image is in colour; a micrograph is grey: save it as greyscale")
+
+
+def _grey_of_cmyk(pixels: Pixels) -> Pixels:
+    grey = np.empty(pixels.shape[:2], np.uint8)
+    for band in in_bands(pixels):
+        inks = Image.fromarray(np.ascontiguousarray(pixels[band, :, :4]), "CMYK")
+        grey[band] = _grey_channel(np.asarray(inks.convert("RGB")))
+    return grey
+
+
+def _spread(pixels: Pixels, greatest: int) -> Pixels:
+    """Grey levels from 0 to fewer than 255, brought to the scale of 8 bit."""
+    table = np.round(np.arange(greatest + 1) * (255 / greatest)).astype(np.uint8)
+    spread: Pixels = table[pixels.astype(np.uint8)]
+    return spread
+
+
+def _look_up(pixels: Pixels, palette: Pixels | None) -> Pixels:
+    """Look pixels up in a palette that is grey where it is used.
+
+    Zeiss writes grey images with the identity as palette, but for a few entries that only its
+    writing and marks use; there the index itself is the grey level.
+    """
+    if palette is None:
+        raise ValueError("a palette is missing")
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8)
+    levels = palette >> 8 if palette.max() > 255 else palette  # some writers fill 8 of 16 bits
+    if np.all(levels == np.arange(levels.shape[1]), axis=0).mean() > 0.5:
+        return pixels
+    used = np.zeros(levels.shape[1], bool)
+    for band in in_bands(pixels):
+        used[np.unique(pixels[band])] = True
+    if np.any(abs(levels[:, used].astype(int) - levels[1, used]) > _COLOUR_TOLERANCE["uint8"]):
+        raise _in_colour()
+    grey: Pixels = levels[1].astype(np.uint8)[pixels]
+    return grey

@@ -1,0 +1,170 @@
+"""The network's inputs: the micrographs of a data set, processed and shrunk, kept in the cache.
+
+Every processed micrograph has a file of its own in the cache, named by all that determines it: a
+set that grows by one micrograph, or a run that is taken up again, computes only what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from loky import cpu_count
+
+from fesemlib.dataset import Dataset
+from fesemlib.micrographs import GreyImage
+from fesemlib.params import Parameters
+from fesemlib.processing import FloatImage, input_shape, process_with, resize_by_area
+from fesemlib.progress import progress
+from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
+
+__all__ = ["images_by_step", "keep_network_inputs", "network_inputs", "processed_micrographs"]
+
+_PROCESSING = {"background_radius_px", "light_background", "smooth_background", "equalization"}
+
+_Result = TypeVar("_Result")
+
+
+def processed_micrographs(dataset: Dataset, parameters: Parameters) -> list[GreyImage]:
+    """Process all micrographs of a data set, side by side, at full size.
+
+    Parameters
+    ----------
+    dataset
+        The micrographs.
+    parameters
+        `background_radius_px`, `light_background`, `smooth_background` and `equalization` are used;
+        `parallel_jobs` says how many are processed at the same time.
+
+    Returns
+    -------
+    list of ndarray
+        uint8, shape (H, W) each, in the order of the data set: the background subtracted and the
+        histogram equalised.
+
+    Notes
+    -----
+    Each processed micrograph is kept in the cache; a file that cannot be read is made anew.
+    """
+    return _of_each_processed(dataset, parameters, lambda image: image)
+
+
+def network_inputs(dataset: Dataset, parameters: Parameters) -> FloatImage:
+    """Process all micrographs of a data set and bring them to the network's input size.
+
+    Parameters
+    ----------
+    dataset
+        The micrographs, all of one shape.
+    parameters
+        Those of `processed_micrographs`, and `input_width`.
+
+    Returns
+    -------
+    ndarray
+        float32, shape (n, h, w), grey levels divided by 255: in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        When the micrographs are narrower than `input_width`.
+    """
+    inputs: FloatImage = np.load(keep_network_inputs(dataset, parameters))
+    return inputs
+
+
+def images_by_step(
+    dataset: Dataset, parameters: Parameters, width: int
+) -> dict[str, list[npt.NDArray[np.generic]]]:
+    """All micrographs of a data set at every step on their way into the network.
+
+    Parameters
+    ----------
+    dataset, parameters
+        As in `processed_micrographs`.
+    width
+        Of the network's input, px; `input_width` is not used.
+
+    Returns
+    -------
+    dict
+        Name of the step and images in grey levels from 0 to 255.
+    """
+    with ThreadPoolExecutor(parameters.parallel_jobs or cpu_count()) as pool:
+        images = [micrograph.image for micrograph in dataset.micrographs]
+        processed = list(pool.map(partial(process_with, parameters), images))
+    return {
+        "original": list(images),
+        "background subtracted": [each.subtracted for each in processed],
+        "histogram equalised": [each.equalized for each in processed],
+        "network's input": [resize_by_area(each.equalized, width) for each in processed],
+    }
+
+
+def keep_network_inputs(dataset: Dataset, parameters: Parameters) -> Path:
+    """The file in the cache that holds `network_inputs`; made now if it is not there yet.
+
+    Its name is a digest of all that determines its content.
+    """
+    width = parameters.input_width
+    input_shape(dataset.shape, width)  # refuses to enlarge, before anything is processed
+    names = [_name(micrograph.image, parameters) for micrograph in dataset.micrographs]
+    name = digest(code_digest(__name__), names, width)
+    path = writable(build_folder() / "cache" / "inputs") / f"{name}.npy"
+    if read_sealed(path) is None:
+        shrink = partial(resize_by_area, width=width)
+        inputs = np.stack(_of_each_processed(dataset, parameters, shrink)) / np.float32(255)
+        write_sealed(path, lambda stream: np.save(stream, inputs))
+    return path
+
+
+def _of_each_processed(
+    dataset: Dataset, parameters: Parameters, use: Callable[[GreyImage], _Result]
+) -> list[_Result]:
+    """What `use` makes of each processed micrograph, in the order of the data set.
+
+    In threads: NumPy runs side by side in them, and the micrographs need not be copied.
+    """
+    folder = writable(build_folder() / "cache" / "processed")
+    images = [micrograph.image for micrograph in dataset.micrographs]
+    paths = [folder / f"{_name(image, parameters)}.npy" for image in images]
+    missing = {path for path in paths if not path.is_file()}
+    done = sum(path not in missing for path in paths)
+    workers = min(parameters.parallel_jobs or cpu_count(), len(images))
+    with progress(len(images), "micrographs", done) as advance, ThreadPoolExecutor(workers) as pool:
+        jobs = {
+            pool.submit(_use_processed, path, image, parameters, use): path
+            for path, image in zip(paths, images, strict=True)
+        }
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                if jobs[job] in missing:
+                    advance()
+        except BaseException:  # an interrupt too: what has begun is finished and kept, no more
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [job.result() for job in jobs]
+
+
+def _use_processed(
+    path: Path, image: GreyImage, parameters: Parameters, use: Callable[[GreyImage], _Result]
+) -> _Result:
+    kept = read_sealed(path)
+    if kept is not None:
+        return use(np.load(kept))
+    processed = process_with(parameters, image).equalized
+    write_sealed(path, lambda stream: np.save(stream, processed))
+    return use(processed)
+
+
+def _name(image: GreyImage, parameters: Parameters) -> str:
+    """A digest of all that determines a processed micrograph."""
+    code = code_digest("fesemlib.processing"), version("numpy"), version("scikit-image")
+    return digest(code, parameters.model_dump(include=_PROCESSING), image)

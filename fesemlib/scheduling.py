@@ -1,0 +1,310 @@
+"""Where folds are trained: in processes of this machine, or by the workers of a Dask scheduler.
+
+Neither has an influence on the numbers. Wherever a fold is trained, it is in a process that trains
+nothing else at the same time, with one thread, on the same inputs and from the same seed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from loky import cpu_count, get_reusable_executor
+from loky.process_executor import BrokenProcessPool
+
+from fesemlib import checkpoints
+from fesemlib.folds import FoldJob, keep_outcome, kept_outcome, software
+from fesemlib.progress import duration
+from fesemlib.remarks import remark
+from fesemlib.training import AbandonedError, Images, Outcome
+
+__all__ = ["SchedulerError", "TrainingError", "trained"]
+
+SECONDS_TO_CONNECT = 5.0
+"""How long a scheduler may take to answer."""
+
+SECONDS_WITHOUT_WORKERS = 3600.0
+"""How long a scheduler may have no worker at all, be they in a queue or lost."""
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+_KEPT = "finished folds are kept: start again to go on from there"
+
+
+class TrainingError(RuntimeError):
+    """A fold could not be trained on this machine."""
+
+
+class SchedulerError(RuntimeError):
+    """A Dask scheduler cannot be used, or did not bring the folds to an end."""
+
+
+def trained(
+    jobs: Sequence[FoldJob], inputs: Path, parallel_jobs: int = 0, scheduler: str = ""
+) -> Generator[tuple[int, Outcome]]:
+    """Train folds and keep their outcomes in their files.
+
+    Another run may train the same folds at the same time: it comes to the same bits, and the file
+    that is written last stays.
+
+    Parameters
+    ----------
+    jobs
+        The folds.
+    inputs
+        The file with the network's inputs, from `keep_network_inputs`.
+    parallel_jobs
+        How many folds are trained at the same time on this machine, 0 for one on each core.
+    scheduler
+        Address of a Dask scheduler; empty for this machine.
+
+    Yields
+    ------
+    tuple
+        Number of the fold and its outcome, in the order in which they are finished.
+
+    Raises
+    ------
+    TrainingError
+        When a process of this machine is killed.
+    SchedulerError
+        When the scheduler cannot be reached or is lost, has workers that would give other numbers
+        or train several folds in one process, or has had no worker for an hour.
+    DiskFullError
+        When there is no room for an outcome.
+    """
+    return _by_dask(jobs, inputs, scheduler) if scheduler else _here(jobs, inputs, parallel_jobs)
+
+
+# This machine
+
+
+def _here(
+    jobs: Sequence[FoldJob], inputs: Path, parallel_jobs: int
+) -> Generator[tuple[int, Outcome]]:
+    workers = min(parallel_jobs or cpu_count(), len(jobs))
+    executor = get_reusable_executor(max_workers=workers, timeout=30)
+    seconds = checkpoints.SECONDS_BETWEEN_CHECKPOINTS
+    numbers = {
+        executor.submit(_train_here, job, inputs, seconds, os.getpid()): number
+        for number, job in enumerate(jobs)
+    }
+    try:
+        for future in as_completed(numbers):
+            yield numbers[future], future.result()
+    except BrokenProcessPool as error:
+        raise TrainingError(
+            "a process that trained a fold was killed, perhaps because memory ran out (a smaller "
+            f"`parallel_jobs` or `input_width` needs less); {_KEPT}"
+        ) from error
+    except BaseException:  # an interrupt too: no worker may go on training unseen
+        executor.shutdown(kill_workers=True)
+        raise
+
+
+def _train_here(job: FoldJob, inputs: Path, seconds: float, parent: int) -> Outcome:
+    """Train a fold and keep its outcome; runs in a process of its own, a child of `parent`."""
+    outcome = kept_outcome(job.path)  # of another run that was faster
+    checkpoint = job.checkpoint(seconds)
+    if outcome is None:
+        images = np.load(inputs)
+        outcome = job.train(images, checkpoint, lambda: os.getppid() == parent)
+        keep_outcome(job.path, outcome)
+    checkpoint.remove()
+    return outcome
+
+
+# A Dask scheduler
+
+
+def _by_dask(jobs: Sequence[FoldJob], inputs: Path, address: str) -> Generator[tuple[int, Outcome]]:
+    with _client(address) as client:
+        _check_workers(client)
+        images = _images_at_workers(client, inputs)
+        seconds = checkpoints.SECONDS_BETWEEN_CHECKPOINTS
+        numbers = {
+            client.submit(
+                _train_there, job, images, software(), seconds, key=f"fesem-fold-{job.path.stem}"
+            ): number
+            for number, job in enumerate(jobs)
+        }
+        for future in _as_they_finish(client, address, set(numbers)):
+            number = numbers[future]
+            outcome = _result(future, address, jobs[number].label)
+            keep_outcome(jobs[number].path, outcome)
+            jobs[number].checkpoint(seconds).remove()
+            yield number, outcome
+
+
+@contextmanager
+def _client(address: str) -> Iterator[Any]:
+    """A connection to a scheduler; when it is closed, what has not been finished is cancelled."""
+    try:
+        distributed = import_module("distributed")
+    except ImportError as error:
+        raise SchedulerError(
+            f"scheduler = {address!r} needs Dask, which is not installed; add it with "
+            "`python -m pip install -e '.[cluster]'` in the checkout, or leave `scheduler` empty"
+        ) from error
+    # What it says of lost connections would end up in the executed page; we raise an error.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    try:
+        client = distributed.Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SchedulerError(
+            f"{address}: no Dask scheduler answers there within {SECONDS_TO_CONNECT:.0f} s; start "
+            "one with `dask scheduler`, correct the address, or leave `scheduler` empty to "
+            "train on this machine"
+        ) from error
+    with client:
+        yield client
+
+
+def _check_workers(client: Any) -> None:
+    """Refuse workers that would give other numbers; those that join later are checked there."""
+    versions = client.run(software, on_error="return")
+    threads = client.nthreads()
+    for address, found in versions.items():
+        if isinstance(found, BaseException):
+            raise SchedulerError(_missing(f"the worker {address}", found))
+        _check_worker(address, threads.get(address, 1), found, software())
+
+
+def _images_at_workers(client: Any, inputs: Path) -> Any:
+    """The images as a task that returns its argument.
+
+    Every worker gets them once, from the scheduler or from another worker: also one that joins
+    later, or after all others were lost.
+    """
+    from dask import config
+
+    with config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
+        return client.submit(_themselves, np.load(inputs), key=f"fesem-inputs-{inputs.stem}")
+
+
+def _as_they_finish(client: Any, address: str, pending: set[Any]) -> Iterator[Any]:
+    """Futures in the order in which they end, as long as there are workers to hope for."""
+    seen_workers = time.monotonic()
+    said = False
+    while pending:
+        ended = _ended_by_now(client, address, pending)
+        pending = pending - ended
+        yield from ended
+        if ended or _has_workers(client, address):
+            seen_workers, said = time.monotonic(), False
+        elif not said:
+            patience = duration(SECONDS_WITHOUT_WORKERS)
+            remark(f"{address}: there is no worker; waiting up to {patience} for one")
+            said = True
+        elif time.monotonic() - seen_workers > SECONDS_WITHOUT_WORKERS:
+            raise SchedulerError(
+                f"{address}: there has been no worker for {duration(SECONDS_WITHOUT_WORKERS)}; "
+                f"start some with `dask worker {address} --nthreads 1`; {_KEPT}"
+            )
+
+
+def _ended_by_now(client: Any, address: str, pending: set[Any]) -> set[Any]:
+    """Those futures that have ended; waits some seconds for the first one."""
+    from distributed import wait
+    from distributed.client import FuturesCancelledError
+
+    try:
+        with client.as_current():
+            ended: set[Any] = wait(  # type: ignore[no-untyped-call]
+                pending, timeout=_SECONDS_BETWEEN_LOOKS, return_when="FIRST_COMPLETED"
+            ).done
+    except TimeoutError:
+        return set()
+    except FuturesCancelledError as error:
+        raise SchedulerError(_lost(address)) from error
+    return ended
+
+
+def _has_workers(client: Any, address: str) -> bool:
+    try:
+        return bool(client.nthreads())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SchedulerError(_lost(address)) from error
+
+
+def _lost(address: str) -> str:
+    return f"{address}: the connection to the scheduler is lost; {_KEPT}"
+
+
+def _result(future: Any, address: str, label: str) -> Outcome:
+    """What a task has returned, or what it failed of in words that name the address."""
+    from distributed import KilledWorker
+
+    try:
+        outcome: Outcome = future.result()
+    except KilledWorker as error:
+        raise SchedulerError(
+            f"{address}: the fold with {label} has lost {error.allowed_failures + 1} workers one "
+            f"after another, perhaps because their memory ran out; {_KEPT}"
+        ) from error
+    except (ImportError, AttributeError) as error:
+        raise SchedulerError(_missing(address, error)) from error
+    except RuntimeError as error:
+        if "deserializ" in str(error).lower():  # the scheduler's or a worker's own words
+            raise SchedulerError(_missing(address, error)) from error
+        raise
+    return outcome
+
+
+def _missing(address: str, error: BaseException) -> str:
+    reason = " ".join(str(error).split()).split(". ")[0]
+    return (
+        f"{address}: cannot load fesemlib as it is here ({reason}); install the same versions "
+        "there as here"
+    )
+
+
+def _train_there(job: FoldJob, images: Images, expected: dict[str, str], seconds: float) -> Outcome:
+    """Train a fold; runs in a Dask worker."""
+    from distributed import Reschedule, get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    _check_worker(worker.address, worker.state.nthreads, software(), expected)
+    shared = os.access(job.path.parent, os.W_OK)  # the client's cache, where we see it, too
+    try:
+        return job.train(
+            images,
+            job.checkpoint(seconds) if shared else None,
+            lambda: worker.state.tasks[key].state != "cancelled",
+        )
+    except AbandonedError:  # begin again, should somebody have asked for it in the meantime
+        raise Reschedule from None
+
+
+def _check_worker(
+    address: str, threads: int, found: Mapping[str, str], expected: Mapping[str, str]
+) -> None:
+    """Refuse to train where the numbers would differ."""
+    differing = [
+        f"{name} {found[name]} instead of {expected[name]}"
+        for name in expected
+        if found[name] != expected[name]
+    ]
+    if differing:
+        raise SchedulerError(
+            f"the worker {address} has {', '.join(differing)}, and would give other numbers; "
+            "install the same versions there as here"
+        )
+    if threads != 1:
+        raise SchedulerError(
+            f"the worker {address} has {threads} threads, and would train as many folds in one "
+            "process; start workers with `--nthreads 1`, and as many as there are cores with "
+            "`--nworkers`"
+        )
+
+
+def _themselves(images: Images) -> Images:
+    return images

@@ -1,0 +1,311 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The stand-ins
+#
+# The paper's micrographs are not public, so this book makes its own: images computed from a random
+# foam. This page shows them, says which of their features follow from physics and which
+# were chosen because they look right, and sets them beside real frames and published
+# measurements.
+
+# %% tags=["parameters"]
+synthetic_seed: int = 0
+results: str = ""
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+
+from fesemlib import baselines, figures, report, texture
+from fesemlib.dataset import load_dataset
+from fesemlib.formulations import table1
+from fesemlib.params import Parameters
+from fesemlib.synthetic import (
+    EDGE_GLOW_UM,
+    THROAT_TO_CELL,
+    cell_diameter,
+    porosity,
+    synthesize_micrograph,
+    throat_diameter,
+    wall_thickness,
+)
+
+figures.use_style()
+parameters = Parameters.from_namespace(globals())
+report.Banner(
+    "Synthetic images",
+    f"All images on this page are computed, not measured (seed {synthetic_seed}), whatever data "
+    "the rest of the book uses. No number computed from them says anything about a real product.",
+    "warning",
+)
+
+# %% [markdown]
+# ## From one number to an image
+#
+# One number is asked for, $k_m$, and one length follows from it: by Knudsen's law, the width of the
+# throats through which the vapour flows (see [the data set](01_dataset)). All else hangs on this length.
+
+# %%
+EPSILON = porosity(solids_percent=5)
+
+
+def sizes_um(k_m: float) -> tuple[float, float, float]:
+    """Throat, cell and wall of a stand-in with 5 % solids, in µm."""
+    throat = 1e6 * throat_diameter(k_m, EPSILON)
+    cell = cell_diameter(throat)
+    return throat, cell, wall_thickness(cell, EPSILON)
+
+
+for k_m in (2.8e-4, 1.0e-3, 1.9e-3):
+    throat, cell, wall = sizes_um(k_m)
+    print(
+        f"k_m {1e3 * k_m:.2f}·10⁻³ m² s⁻¹: throats {throat:4.1f} µm, "
+        f"cells {cell:4.1f} µm, walls {wall:.2f} µm"
+    )
+
+# %% tags=["remove-cell"]
+table_range = (table1()["k_m"].min(), table1()["k_m"].max())
+least, greatest = (sizes_um(k_m) for k_m in table_range)
+report.glue("porosity", EPSILON)
+report.glue("throat_to_cell", THROAT_TO_CELL)
+report.glue("edge_glow", EDGE_GLOW_UM)
+report.glue("least_cell", least[1])
+report.glue("greatest_cell", greatest[1])
+report.glue("least_wall", least[2])
+report.glue("greatest_wall", greatest[2])
+
+# %% [markdown]
+# | | what | why |
+# | --- | --- | --- |
+# | **physical** | width of the throats | Knudsen's law, from $k_m$ |
+# | | porosity | the ice of the solution leaves it: {glue:text}`porosity:.3f` at 5 % of solids |
+# | | thickness of the walls | all solids in walls of one thickness, from porosity and cells |
+# | | lengths in µm | the same whatever the pixel |
+# | **assumed** | throats {glue:text}`throat_to_cell:.1f` times as wide as the cells | the images show cells, $k_m$ knows throats |
+# | | tortuosity, temperature | usual values |
+# | | shape of the cells | a little elongated, partly merged, with holes in the walls as wide as the throats |
+# | | cut surface | rough, as a broken cake is |
+# | **cosmetic** | brightness of edges, slopes and depth | imitates the yield of secondary electrons, without their physics |
+# | | drawn thickness of the walls | {glue:text}`edge_glow:.1f` µm is added; most would otherwise vanish between the pixels |
+# | | charging, defocus, noise, histogram | drawn at random for each image, without regard to $k_m$ |
+#
+# Only the first block carries information on $k_m$ that a measurement could confirm. The second
+# decides *how* $k_m$ shows in the image, and the third must not show it at all. The geometry can be had
+# without the microscope, as a volume of solid and void (`fesemlib.synthetic.foam_volume`). There this book's
+# tests compare the chords of the pores, measured with PoreSpy {cite}`gostick2019`, the solid fraction and
+# the holes in the walls with what was asked for.
+#
+# ## A gallery
+#
+# Windows of 640 × 480 px at the paper's pixel size, 5 % of solids, one seed each. Brightness,
+# contrast, shade and focus change from one to the next as well, but without regard to $k_m$.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-gallery", "caption": "Stand-ins over the range of Table 1. The labels give k_m in 10⁻³ m² s⁻¹ and the diameter of the cells. All images are synthetic."}, "image": {"alt": "Six computed images of foams whose cells grow from one to the next"}}
+WINDOW = (480, 640)
+PIXEL_SIZE_UM = 2000 / 2048
+gallery_k_m = (2.8e-4, 5e-4, 8e-4, 1.1e-3, 1.5e-3, 1.9e-3)
+gallery = [
+    synthesize_micrograph(k_m, synthetic_seed + number, WINDOW)
+    for number, k_m in enumerate(gallery_k_m)
+]
+labels = [
+    f"{1e3 * k_m:.2g} · {sizes_um(k_m)[1]:.0f} µm" for k_m in gallery_k_m
+]
+shown = figures.micrographs_figure(
+    [micrograph.image for micrograph in gallery], labels, PIXEL_SIZE_UM
+)
+report.save_figure(shown, "stand_ins_gallery", parameters)
+
+# %% [markdown]
+# The same $k_m$ gives another image with every seed, as another cut through the cake would. These are whole frames.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-seeds", "caption": "Three stand-ins of one k_m, 1.1·10⁻³ m² s⁻¹, whole frames. All images are synthetic."}, "image": {"alt": "Three computed images of foams with cells of equal size but different shade, brightness and shape"}}
+seeds = [synthetic_seed + number for number in range(3)]
+frames = [synthesize_micrograph(1.1e-3, seed).image for seed in seeds]
+same_k_m = figures.micrographs_figure(
+    frames, [f"seed {seed}" for seed in seeds], PIXEL_SIZE_UM
+)
+report.save_figure(same_k_m, "stand_ins_seeds", parameters)
+
+# %% [markdown]
+# ## Does the structure show, and nothing else?
+#
+# A set of {glue:text}`images:d` windows, each with its own $k_m$ and seed, answers two questions. Does the structure follow
+# what was asked for? The correlation length, the distance over which the grey levels forget each
+# other, measures it without finding a single pore. And does the brightness give $k_m$ away? A
+# linear model of the mean and the standard deviation of the grey levels, fitted to all raw images but
+# one, predicts the one left out.
+
+# %%
+many_k_m = np.geomspace(*table_range, 30)
+many = [
+    synthesize_micrograph(k_m, synthetic_seed + number, WINDOW).image
+    for number, k_m in enumerate(many_k_m)
+]
+cells_um = np.array([sizes_um(k_m)[1] for k_m in many_k_m])
+lengths_um = np.array(
+    [texture.correlation_length(image) * PIXEL_SIZE_UM for image in many]
+)
+predicted = baselines.linear_on_others(
+    baselines.grey_level_statistics(many),
+    many_k_m,
+    [str(number) for number in range(len(many))],
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-stand-ins", "caption": "(a) The correlation length grows with the cells asked for. (b) Mean and standard deviation of the raw grey levels do not predict k_m."}, "image": {"alt": "Left, many points close to a straight line; right, many points that form a flat band, far from the line of perfect predictions"}}
+checks = figures.stand_in_figure(cells_um, lengths_um, many_k_m, predicted)
+report.save_figure(checks, "stand_ins_checks", parameters)
+
+# %% tags=["remove-cell"]
+report.glue("images", len(many))
+report.glue(
+    "correlation", np.corrcoef(np.log(cells_um), np.log(lengths_um))[0, 1]
+)
+grey_r2 = baselines.determination(many_k_m, predicted)
+report.glue("grey_r2", f"{grey_r2:.2f}".replace("-", "−"))
+
+# %% [markdown]
+# The logarithms of both lengths correlate to {glue:text}`correlation:.2f`. The
+# coefficient of determination of the grey levels is {glue:text}`grey_r2:s`, where zero is no
+# better than the mean of all. That holds for the raw images only: background subtraction turns the
+# size of the pores into grey level, as [image processing](02_image_processing) shows.
+#
+# ## Beside real frames
+#
+# How close do the stand-ins come to what an instrument records? Three numbers describe a texture:
+# the **slope** of the power spectrum, from long waves to short ones; the **contrast** of the
+# grey-level co-occurrence matrix {cite}`haralick1973`, between neighbouring pixels, after all images
+# were given the same histogram; and the amplitude of the broad **shade**, relative to the mean.
+#
+# No field emission micrographs of freeze-dried cakes under an open licence were found. Those below
+# are the sample images of [fibresem](https://github.com/dvtxc/fibresem) (MIT licence): two frames
+# of a Zeiss Auriga, a field emission microscope of the same maker as the paper's. **They show mats of
+# fibres**, at a hundredth to a twentieth of the pixel size. They can tell whether the stand-ins have
+# the texture of a micrograph, not whether they look like a cake. The correlation length is given too, because the
+# other numbers depend on how many pixels wide the structure is. All frames are cut to the rows
+# above the real ones' data bars.
+
+# %% tags=["hide-input"]
+stand_ins = load_dataset(Parameters(synthetic_seed=synthetic_seed))
+real = texture.real_frames()
+rows = int(real["rows"].iloc[0])
+measured = pd.DataFrame(
+    [
+        texture.statistics(micrograph.image[:rows])
+        for micrograph in stand_ins.micrographs
+    ],
+    index=[f"stand-in {name}" for name in stand_ins.images["formulation"]],
+).assign(pixel_size_um=PIXEL_SIZE_UM)
+real.index = [f"fibres, {name.split('/')[-1]}" for name in real.index]
+beside = pd.concat([measured, real[measured.columns]])
+report.save_table(
+    beside.rename_axis("frame"), "stand_ins_texture", parameters
+)
+report.show_table(
+    pd.DataFrame(
+        {
+            "pixel (µm)": [f"{v:.3g}" for v in beside["pixel_size_um"]],
+            "correlation length (px)": [
+                f"{v:.1f}" for v in beside["correlation_length_px"]
+            ],
+            "slope": [f"{v:.2f}".replace("-", "−") for v in beside["slope"]],
+            "contrast": [f"{v:.1f}" for v in beside["contrast"]],
+            "shade (%)": [f"{100 * v:.0f}" for v in beside["charging"]],
+        },
+        index=beside.index,
+    ),
+    f"Texture of the nine stand-ins and of two real frames of another kind of sample, {rows} rows "
+    "of 2048 px each.",
+)
+
+# %% tags=["remove-cell"]
+typical_length = np.exp(np.log(real["correlation_length_px"]).mean())
+distance = np.log(measured["correlation_length_px"] / typical_length).abs()
+alike = measured.loc[distance.nsmallest(3).index]
+report.glue(
+    "alike", ", ".join(name.split()[-1] for name in sorted(alike.index))
+)
+for name, table in (("alike", alike), ("real", real)):
+    slopes = [f"{v:.2f}".replace("-", "−") for v in sorted(table["slope"])]
+    report.glue(f"{name}_slope_least", slopes[0])
+    report.glue(f"{name}_slope_greatest", slopes[-1])
+    for statistic, scale in (("contrast", 1), ("charging", 100)):
+        values = scale * table[statistic]
+        report.glue(f"{name}_{statistic}_least", values.min())
+        report.glue(f"{name}_{statistic}_greatest", values.max())
+
+# %% [markdown]
+# Compare the three whose structure is most nearly as wide, in pixels, as that of the fibres:
+# {glue:text}`alike:s`. Their slopes run from {glue:text}`alike_slope_least:s` to
+# {glue:text}`alike_slope_greatest:s`, those of the real frames from {glue:text}`real_slope_least:s` to
+# {glue:text}`real_slope_greatest:s`; their contrast from {glue:text}`alike_contrast_least:.1f` to
+# {glue:text}`alike_contrast_greatest:.1f`, against {glue:text}`real_contrast_least:.1f` and
+# {glue:text}`real_contrast_greatest:.1f`; their shade from {glue:text}`alike_charging_least:.0f` to
+# {glue:text}`alike_charging_greatest:.0f` %, against {glue:text}`real_charging_least:.0f` and
+# {glue:text}`real_charging_greatest:.0f` %. A flatter slope and a mostly higher contrast mean more structure
+# and noise from one pixel to the next; the metadata of the real frames name averaging as their noise
+# reduction. The stand-ins imitate a sample that charges, as the paper describes its own, with shade and
+# noise chosen by eye. Whether by the right amount, only the paper's frames could tell.
+#
+# The numbers of the real frames were measured once. To repeat that, download the two files from the folder `sampledata` of that repository
+# and evaluate
+#
+# ```python
+# from fesemlib import micrographs, texture
+#
+# frame = micrographs.read_micrograph("sample.01_img08.tif")
+# texture.statistics(frame.image)
+# ```
+#
+# ## Beside the literature
+#
+# What others found in such cakes, taken from the abstracts of their papers, and what this book's paper says of its own:
+#
+# | source | sample | what was found |
+# | --- | --- | --- |
+# | {cite:t}`thomik2022` | maltodextrin, 5 %, X-ray tomography | pores of 23.7 ± 11.1 µm; annealed, 33.0 ± 27.0 µm at a porosity of 0.96 |
+# | | maltodextrin, 30 % | lamellar pores of 13.5 ± 4 µm, porosity 0.65 |
+# | {cite:t}`nakagawa2018` | dextrin, X-ray tomography | walls of 13.5 µm on average; annealed, 8.6 µm; they thicken as the drying piles the solids up |
+# | {cite:t}`gruber2022` | maltodextrin and sucrose, 5 and 15 %, microscope | for elongated pores the direction matters more to the drying than the size |
+# | {cite:t}`vanbillemont2020` | spin-frozen vials, X-ray tomography | the resistance to mass transfer differs within one vial |
+# | {cite:t}`marcato2025` | the paper's own cakes | less mannitol, wider pores; more dextran, better connected ones at similar width; 10 % of solids, denser and finer |
+#
+# Over the $k_m$ of Table 1, at 5 % of solids, the stand-ins have cells of {glue:text}`least_cell:.0f` to
+# {glue:text}`greatest_cell:.0f` µm.
+#
+# - **Size.** On average, the pores measured at 5 % of solids lie within that range, in its lower half; the widest
+#   stand-ins exceed them. The samples are not the paper's: no published pore sizes of
+#   cakes of mannitol, dextran and PVP at these contents could be checked for this page.
+# - **Spread.** A real cake's pores differ widely among each other, at 5 % of solids by about half of their mean or more. How
+#   much the cells of a stand-in differ was chosen by eye.
+# - **Walls.** Spread evenly, the solids give walls of {glue:text}`least_wall:.2f` to
+#   {glue:text}`greatest_wall:.2f` µm. Those seen by tomography are many times thicker: real walls are
+#   uneven, and the voxels of a tomogram may add to them.
+# - **What carries the flow.** Direction and connection of the pores matter in real cakes, beside
+#   their width. In the stand-ins $k_m$ depends on width alone. A network that does well on
+#   them has shown that it can read a width off a texture, no more.
+#
+# ## One as a file
+#
+# ```sh
+# .venv/bin/fesem synthesize --k-m 1.1e-3 --seed 3 out.tif
+# ```
+#
+# writes a stand-in as a Zeiss microscope would, with its metadata and a data bar, so that reading
+# can be tried from end to end. Both say that the image is synthetic.
+#
+# ## In short
+#
+# - In a stand-in the width of throats, cells and walls follows from $k_m$; what else there is to see is
+#   assumed or made up.
+# - The structure can be measured in the images; mean and standard deviation of the raw grey levels give nothing away.
+# - Their cells are as wide as published pores, in part wider, but they simplify real cakes: they can test
+#   the method, not its truth.

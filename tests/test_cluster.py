@@ -1,0 +1,268 @@
+"""Folds on a real Dask cluster of processes: the same bits, and clear words where it cannot be."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_validation import SMALL, small_dataset
+
+import fesemlib.checkpoints
+from fesemlib import scheduling
+from fesemlib.folds import FoldJob
+from fesemlib.inputs import keep_network_inputs
+from fesemlib.params import Parameters
+from fesemlib.progress import Progress
+from fesemlib.remarks import REMARKS_FILE, read_remarks
+from fesemlib.scheduling import SchedulerError, trained
+from fesemlib.storage import BUILD_FOLDER
+from fesemlib.training import Settings
+from fesemlib.validation import leave_one_formulation_out
+
+distributed = pytest.importorskip("distributed")
+
+pytestmark = pytest.mark.usefixtures("own_build")
+
+LONG = SMALL.model_copy(update={"epochs": 300, "number_of_seeds": 1, "batch_size": 2})
+
+
+def start_cluster(workers: int, threads: int = 1) -> Any:
+    return distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=threads, processes=True, dashboard_address=":0"
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two workers of one thread each, which a nanny starts again when they die."""
+    with start_cluster(2) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def empty_cluster() -> Iterator[Any]:
+    """A scheduler without workers."""
+    with start_cluster(0) as started:
+        yield started
+
+
+def on(cluster: Any, parameters: Parameters = SMALL) -> Parameters:
+    return parameters.model_copy(update={"scheduler": cluster.scheduler_address})
+
+
+def processes_of(cluster: Any) -> list[int]:
+    return [nanny.pid for nanny in cluster.workers.values()]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, dict[str, bytes]]:
+    """The table as this machine computes it, and the files that keep the folds."""
+    build = tmp_path_factory.mktemp("here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(BUILD_FOLDER, str(build))
+        return leave_one_formulation_out(small_dataset(), LONG), files_in(build)
+
+
+def files_in(build: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (build / "cache" / "folds").iterdir()}
+
+
+class Spy:
+    """A watcher that remembers what it is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[Progress] = []
+
+    def __enter__(self) -> Any:
+        return self.shown.append
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_same_bits_as_on_this_machine(cluster, own_build, here, monkeypatch):
+    spy = Spy()
+    monkeypatch.setattr("fesemlib.progress._watcher", lambda: spy)
+    there = leave_one_formulation_out(small_dataset(), on(cluster, LONG))
+    pd.testing.assert_frame_equal(there, here[0], check_exact=True)
+    assert files_in(own_build) == here[1]
+    assert [str(state.done) for state in spy.shown if state.what == "folds"] == list("0123")
+    again = leave_one_formulation_out(small_dataset(), LONG)  # here, from the cache
+    pd.testing.assert_frame_equal(again, there, check_exact=True)
+
+
+def when_training(folder: Path, strike: Callable[[], object]) -> threading.Thread:
+    """Strike as soon as the state of a training has been saved."""
+
+    def wait_and_strike() -> None:
+        deadline = time.monotonic() + 90
+        while not list(folder.glob("*.checkpoint")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        strike()
+
+    thread = threading.Thread(target=wait_and_strike)
+    thread.start()
+    return thread
+
+
+def test_lost_workers_cost_their_folds_only(cluster, own_build, here, monkeypatch):
+    """One is killed in the middle of a fold, then all that there are, the inputs with them."""
+    monkeypatch.setattr(fesemlib.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    killed = []
+
+    def strike() -> None:
+        first, second = processes_of(cluster)
+        os.kill(first, signal.SIGKILL)
+        time.sleep(0.3)
+        os.kill(second, signal.SIGKILL)
+        killed.extend([first, second])
+
+    assassin = when_training(own_build / "cache" / "folds", strike)
+    there = leave_one_formulation_out(small_dataset(), on(cluster, LONG))
+    assassin.join()
+    assert len(killed) == 2
+    pd.testing.assert_frame_equal(there, here[0], check_exact=True)
+    assert files_in(own_build) == here[1]  # and no checkpoint
+
+
+def test_a_worker_that_does_not_know_this_package_is_refused(cluster, monkeypatch):
+    def unknown() -> None:
+        import fesemlib.of_another_version  # noqa: F401
+
+    monkeypatch.setattr(scheduling, "software", unknown)
+    with pytest.raises(SchedulerError, match=r"worker tcp://.*cannot load.*of_another_version"):
+        leave_one_formulation_out(small_dataset(), on(cluster))
+
+
+CLIENT = """
+import sys
+import fesemlib.checkpoints
+from test_cluster import LONG
+from test_validation import small_dataset
+from fesemlib.validation import leave_one_formulation_out
+
+fesemlib.checkpoints.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+parameters = LONG.model_copy(update={"scheduler": sys.argv[1], "epochs": int(sys.argv[2])})
+leave_one_formulation_out(small_dataset(), parameters)
+"""
+
+
+def kill_client_that_trains(cluster: Any, build: Path, epochs: int) -> None:
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    client = subprocess.Popen(
+        [sys.executable, "-c", CLIENT, cluster.scheduler_address, str(epochs)],
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    when_training(build / "cache" / "folds", client.kill).join()
+    assert client.wait() == -signal.SIGKILL
+
+
+def test_nobody_trains_for_a_client_that_is_gone(cluster, own_build):
+    kill_client_that_trains(cluster, own_build, 100_000)  # minutes
+    with distributed.Client(cluster, set_as_default=False) as watcher:
+        deadline = time.monotonic() + 30
+        while any(watcher.run(lambda dask_worker: len(dask_worker.active_threads)).values()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert list((own_build / "cache" / "folds").glob("*.checkpoint"))  # unfinished, not finished
+
+
+def test_a_killed_client_is_taken_up(cluster, own_build, here):
+    kill_client_that_trains(cluster, own_build, LONG.epochs)
+    assert len(files_in(own_build)) >= 1
+    there = leave_one_formulation_out(small_dataset(), on(cluster, LONG))
+    pd.testing.assert_frame_equal(there, here[0], check_exact=True)
+
+
+def test_workers_need_not_see_the_folder_of_the_client(cluster, here, tmp_path):
+    """A fold whose folder is not there yet is one whose worker does not see it."""
+    data = small_dataset()
+    job = FoldJob(
+        label="A held out",
+        path=tmp_path / "unseen" / "fold.npz",
+        k_m=data.images["k_m"].to_numpy(),
+        test=(data.images["formulation"] == "A").to_numpy(),
+        settings=Settings.of(LONG),
+        augmented=False,
+        seed=(0, 0),
+    )
+    inputs = keep_network_inputs(data, LONG)
+    ((number, outcome),) = trained([job], inputs, scheduler=cluster.scheduler_address)
+    assert number == 0
+    table = here[0][(here[0]["held_out"] == "A") & (here[0]["role"] == "test")]
+    assert np.array_equal(outcome.test.ravel(), table["predicted_km"])
+    assert list(job.path.parent.iterdir()) == [job.path]
+
+
+def test_nobody_answers(monkeypatch):
+    monkeypatch.setattr(scheduling, "SECONDS_TO_CONNECT", 1.0)
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        parameters = SMALL.model_copy(update={"scheduler": address})
+        with pytest.raises(SchedulerError, match="no Dask scheduler answers") as caught:
+            leave_one_formulation_out(small_dataset(), parameters)
+    assert str(caught.value).startswith(address)
+
+
+@pytest.mark.parametrize("address", ["carrier-pigeon://coop:1", "tcp://", "not an address"])
+def test_what_is_no_address(address, monkeypatch):
+    monkeypatch.setattr(scheduling, "SECONDS_TO_CONNECT", 1.0)
+    parameters = SMALL.model_copy(update={"scheduler": address})
+    with pytest.raises(SchedulerError, match="correct the address"):
+        leave_one_formulation_out(small_dataset(), parameters)
+
+
+def test_without_dask(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    parameters = SMALL.model_copy(update={"scheduler": "tcp://host:8786"})
+    with pytest.raises(SchedulerError, match=r"not installed; add it with .*\[cluster\]"):
+        leave_one_formulation_out(small_dataset(), parameters)
+
+
+@pytest.mark.parametrize("when", ["at the start", "joined later"])
+def test_other_versions_are_refused(cluster, monkeypatch, when):
+    if when == "joined later":
+        monkeypatch.setattr(scheduling, "_check_workers", lambda _: None)
+    expected = {**scheduling.software(), "tensorflow": "1.0"}
+    monkeypatch.setattr(scheduling, "software", lambda: expected)
+    with pytest.raises(SchedulerError, match=r"worker tcp://.* instead of 1\.0.*same versions"):
+        leave_one_formulation_out(small_dataset(), on(cluster))
+
+
+@pytest.mark.parametrize("when", ["at the start", "joined later"])
+def test_workers_with_several_threads_are_refused(monkeypatch, when):
+    if when == "joined later":
+        monkeypatch.setattr(scheduling, "_check_workers", lambda _: None)
+    refused = pytest.raises(SchedulerError, match=r"has 2 threads.*--nthreads 1")
+    with start_cluster(1, threads=2) as wide, refused:
+        leave_one_formulation_out(small_dataset(), on(wide))
+
+
+def test_a_scheduler_that_is_lost():
+    with start_cluster(0) as lost:
+        threading.Timer(1, lost.close).start()
+        with pytest.raises(SchedulerError, match=r"connection to the scheduler is lost.*kept"):
+            leave_one_formulation_out(small_dataset(), on(lost))
+
+
+def test_no_workers(empty_cluster, monkeypatch, tmp_path):
+    monkeypatch.setattr(scheduling, "SECONDS_WITHOUT_WORKERS", 1.0)
+    monkeypatch.setattr(scheduling, "_SECONDS_BETWEEN_LOOKS", 0.2)
+    monkeypatch.setenv(REMARKS_FILE, str(tmp_path / "remarks"))
+    with pytest.raises(SchedulerError, match="there has been no worker for 1 s; start some"):
+        leave_one_formulation_out(small_dataset(), on(empty_cluster))
+    assert read_remarks(tmp_path / "remarks") == [
+        f"{empty_cluster.scheduler_address}: there is no worker; waiting up to 1 s for one"
+    ]

@@ -1,0 +1,418 @@
+"""Damaged and hostile files: each gives an image, or one error that names the file.
+
+The files are read in a process of its own with limited memory, so that a decoder that crashes,
+hangs or takes too much fails the test; the file that did it is named and kept.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import texture
+from PIL import Image
+
+from fesemlib.micrographs import MicrographError, read_micrograph
+
+NUMBER_OF_FILES = int(os.environ.get("FESEM_FUZZ_FILES", "2400"))
+FILES_AT_ONCE = 600
+SECONDS_FOR_A_FILE = 10
+SPARE_MEMORY = 2 << 30
+
+READER = """
+import faulthandler, json, resource, sys
+from pathlib import Path
+import numpy as np
+from fesemlib.micrographs import MicrographError, read_micrograph
+
+folder, spare, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+status = Path("/proc/self/status")
+taken = 1024 * int(status.read_text().split("VmSize:")[1].split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (taken + spare, taken + spare))
+outcomes = {}
+for path in sorted(folder.iterdir()):
+    (folder.parent / "current").write_text(path.name)
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        image = read_micrograph(path).image
+        good = image.dtype == np.uint8 and image.ndim == 2 and np.ptp(image) > 0
+        outcome = "image" if good else f"wrong: {image.dtype} {image.shape}"
+    except MicrographError as error:
+        text = str(error)
+        good = text.startswith(f"{path}: ") and text.isprintable() and len(text) < 1000
+        outcome = "error" if good else f"wrong: {text!r}"
+    except BaseException as error:
+        outcome = f"wrong: {error!r}"
+    faulthandler.cancel_dump_traceback_later()
+    outcomes[path.name] = outcome
+peak = 1024 * int(status.read_text().split("VmHWM:")[1].split()[0])
+print(json.dumps([outcomes, peak]))
+"""
+
+
+def read_all(folder: Path) -> dict[str, str]:
+    """What became of each file of a folder; the reader must survive and keep silent."""
+    done = subprocess.run(
+        [sys.executable, "-c", READER, str(folder), str(SPARE_MEMORY), str(SECONDS_FOR_A_FILE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = (folder.parent / "current").read_text()
+    assert done.returncode == 0, f"{folder / last}: {done.returncode}\n{done.stderr[-3000:]}"
+    assert done.stderr == ""
+    outcomes, peak = json.loads(done.stdout)
+    assert peak < SPARE_MEMORY
+    wrong = {name: outcome for name, outcome in outcomes.items() if outcome.startswith("wrong")}
+    assert not wrong, f"in {folder}: {wrong}"
+    return outcomes
+
+
+# --------------------------------------------------------------------------------------- seeds
+
+GREY = texture(0, (24, 32))
+DEEP = GREY.astype(np.uint16) * 200 + 3
+REAL = (GREY / 255).astype(np.float32)
+IDENTITY = np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
+ZEISS = (
+    b"0\r\n0\r\nDP_IMAGE_STORE\r\nStore resolution = 32 * 24\r\nAP_IMAGE_PIXEL_SIZE\r\n"
+    b"Image Pixel Size = 976.6 nm\r\nAP_WIDTH\r\nWidth = 31.25 \xb5m\r\n"
+)
+FEI = (
+    b"[Beam]\r\nBeam=EBeam\r\nScan=EScan\r\n[Scan]\r\nPixelWidth=9.766e-007\r\n"
+    b"PixelHeight=9.766e-007\r\n[Image]\r\nResolutionX=32\r\n"
+)
+
+
+def tiff(pixels: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, **options)
+    return file.getvalue()
+
+
+def with_pillow(pixels: np.ndarray, form: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form, **options)
+    return file.getvalue()
+
+
+def several_pages() -> bytes:
+    return tiff(np.stack([GREY, 255 - GREY, GREY // 2]), photometric="minisblack")
+
+
+RGB = np.dstack([GREY] * 3)
+SEEDS: dict[str, bytes] = {
+    "uint8.tif": tiff(GREY),
+    "big-endian.tif": tiff(DEEP, byteorder=">"),
+    "BigTIFF.tif": tiff(DEEP, bigtiff=True),
+    "strips.tif": tiff(GREY, rowsperstrip=5),
+    "tiles.tif": tiff(GREY, tile=(16, 16)),
+    "deflate.tif": tiff(DEEP, compression="zlib", predictor=2, rowsperstrip=5),
+    "deflate-tiles.tif": tiff(GREY, compression="zlib", tile=(16, 16)),
+    "lzw.tif": tiff(GREY, compression="lzw", rowsperstrip=5),
+    "lzw-16.tif": tiff(DEEP, compression="lzw", predictor=2, byteorder=">"),
+    "packbits.tif": tiff(GREY, compression="packbits", rowsperstrip=7),
+    "jpeg.tif": tiff(GREY, compression="jpeg"),
+    "jpeg-tiles.tif": tiff(GREY, compression="jpeg", tile=(16, 16)),
+    "jpeg-rgb.tif": tiff(RGB, compression="jpeg", photometric="rgb"),
+    "lzma.tif": tiff(GREY, compression="lzma"),
+    "zstd.tif": tiff(DEEP, compression="zstd", predictor=2),
+    "float.tif": tiff(REAL),
+    "float-predictor.tif": tiff(REAL, compression="zlib", predictor=3),
+    "float64.tif": tiff(GREY * 1e-9),
+    "int64.tif": tiff(GREY.astype(np.int64) - 99),
+    "complex.tif": tiff(REAL.astype(np.complex64)),
+    "one-bit.tif": tiff(GREY > 99, photometric="minisblack"),
+    "palette.tif": tiff(GREY, photometric="palette", colormap=IDENTITY),
+    "inverted.tif": tiff(GREY, photometric="palette", colormap=IDENTITY[:, ::-1]),
+    "rgb.tif": tiff(RGB, photometric="rgb"),
+    "planes.tif": tiff(np.stack([GREY] * 3), photometric="rgb", planarconfig="separate"),
+    "cmyk.tif": with_pillow(np.dstack([GREY * 0] * 3 + [GREY]), "TIFF"),
+    "pages.tif": several_pages(),
+    "zeiss.tif": tiff(
+        GREY,
+        photometric="palette",
+        colormap=IDENTITY,
+        extratags=[(34118, "s", 0, ZEISS, True)],
+    ),
+    "fei.tif": tiff(DEEP, extratags=[(34682, "s", 0, FEI, True)]),
+    "imagej.tif": tiff(DEEP, imagej=True, resolution=(1, 1), metadata={"unit": "um"}),
+    "grey.png": with_pillow(GREY, "PNG"),
+    "deep.png": with_pillow(DEEP, "PNG"),
+    "rgba.png": with_pillow(np.dstack([RGB, GREY * 0 + 255]), "PNG"),
+    "one-bit.png": with_pillow(GREY > 99, "PNG"),
+    "grey.jpg": with_pillow(GREY, "JPEG", quality=85),
+    "rgb.jpg": with_pillow(RGB, "JPEG", progressive=True),
+}
+
+
+# ----------------------------------------------------------------------------------- mutations
+
+
+def truncate(content: bytes, rng: np.random.Generator) -> bytes:
+    return content[: rng.integers(0, len(content))]
+
+
+def flip_bits(content: bytes, rng: np.random.Generator) -> bytes:
+    changed = bytearray(content)
+    for _ in range(int(rng.choice([1, 2, 8, 64]))):
+        changed[rng.integers(0, len(changed))] ^= 1 << rng.integers(0, 8)
+    return bytes(changed)
+
+
+def overwrite(content: bytes, rng: np.random.Generator) -> bytes:
+    """Write an extreme number, or noise, somewhere."""
+    changed = bytearray(content)
+    start = int(rng.integers(0, len(changed)))
+    extremes = [b"\0" * 4, b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0" * 64, rng.bytes(16)]
+    piece = extremes[rng.integers(len(extremes))]
+    changed[start : start + len(piece)] = piece
+    return bytes(changed)
+
+
+def splice(content: bytes, rng: np.random.Generator) -> bytes:
+    """Put a piece of another file in the place of one of this."""
+    other = list(SEEDS.values())[rng.integers(len(SEEDS))]
+    start, stop = sorted(rng.integers(0, len(content), 2))
+    first, last = sorted(rng.integers(0, len(other), 2))
+    return content[:start] + other[first:last] + content[stop:]
+
+
+# Codes of tags, and numbers, that decide what a reader does.
+CODES = (256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 282, 284, 317, 320, 322, 323, 324, 325)
+CODES += (254, 330, 338, 339, 347, 32997, 33628, 34118, 34412, 34680, 34682, 50838, 50839)
+NUMBERS = (*range(13), 16, 31, 33, 64, 255, 256, 32773, 34892, 34925, 50000, 65535, 65536, 10**6)
+NUMBERS += (2**31 - 1, 2**31, 2**32 - 1)
+
+
+def change_tag(content: bytes, rng: np.random.Generator) -> bytes:
+    """Change a field of an entry of the first TIFF directory to something odd."""
+    big = content[2:4] in (b"\x2b\0", b"\0\x2b")
+    order = "<" if content[:2] == b"II" else ">"
+    offset, number, head, step = ("Q", "Q", 8, 20) if big else ("I", "H", 2, 12)
+    try:
+        (start,) = struct.unpack_from(order + offset, content, 8 if big else 4)
+        (entries,) = struct.unpack_from(order + number, content, start)
+        entry = start + head + step * int(rng.integers(entries))
+        changed = bytearray(content)
+        field = rng.choice(["code", "kind", "count", "value", "value"])
+        if field == "code":
+            struct.pack_into(order + "H", changed, entry, int(rng.choice(CODES)))
+        elif field == "kind":
+            struct.pack_into(order + "H", changed, entry + 2, int(rng.integers(0, 20)))
+        else:
+            at = entry + (4 if field == "count" else step - (8 if big else 4))
+            value = int(rng.choice([*NUMBERS, len(content) - 1, start]))
+            form = "H" if field == "value" and value < 65536 and rng.integers(2) else offset
+            struct.pack_into(order + form, changed, at, value)
+    except (struct.error, ValueError):  # no directory is left to change
+        return flip_bits(content, rng)
+    return bytes(changed)
+
+
+MUTATIONS = (truncate, flip_bits, flip_bits, overwrite, splice, change_tag, change_tag, change_tag)
+
+
+def mutated(number: int) -> tuple[str, bytes]:
+    """The name and content of a file; the same number gives the same."""
+    rng = np.random.default_rng(number)
+    name = list(SEEDS)[number % len(SEEDS)]
+    content = SEEDS[name]
+    for _ in range(int(rng.choice([1, 1, 2]))):
+        mutation: Callable[[bytes, np.random.Generator], bytes]
+        mutation = MUTATIONS[rng.integers(len(MUTATIONS))]
+        content = mutation(content, rng) or b"\0"
+    if rng.random() < 0.05:
+        name += str(rng.choice([".tif", ".png", ".jpg", ".TIFF"]))
+    return f"{number:06}-{name}", content
+
+
+BATCHES = [
+    range(first, min(first + FILES_AT_ONCE, NUMBER_OF_FILES))
+    for first in range(0, NUMBER_OF_FILES, FILES_AT_ONCE)
+]
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: f"{batch.start}-{batch.stop - 1}")
+def test_mutated_file_gives_an_image_or_an_error(tmp_path, batch):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name, content in map(mutated, batch):
+        (folder / name).write_bytes(content)
+    outcomes = list(read_all(folder).values())
+    assert len(outcomes) == len(batch)
+    images = outcomes.count("image")
+    print(f"{len(batch)} files: {images} images, {len(batch) - images} errors")
+    assert 0.05 * len(batch) < images < 0.95 * len(batch)
+
+
+# -------------------------------------------------------------------------------- hostile files
+
+WIDE = struct.pack(">II", 30_000, 20_000)
+
+
+def png(header: bytes, data: bytes) -> bytes:
+    """A PNG of this IHDR and compressed data, with right checksums."""
+    parts = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+
+
+def tiff_with(
+    tags: dict[int, tuple[int, int, int]], after: bytes = b"", following: int = 0
+) -> bytes:
+    """A TIFF file of one directory, and what comes after it; tags as (type, count, value)."""
+    entries = [struct.pack("<HHII", code, *entry) for code, entry in sorted(tags.items())]
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    return head + b"".join(entries) + struct.pack("<I", following) + after
+
+
+def plain_tags(width: int, height: int, **others: tuple[int, int, int]) -> dict[int, tuple]:
+    tags = {256: (4, 1, width), 257: (4, 1, height), 258: (3, 1, 8), 259: (3, 1, 1)}
+    tags |= {262: (3, 1, 1), 273: (4, 1, 200), 277: (3, 1, 1), 278: (4, 1, height)}
+    return tags | {279: (4, 1, 64)} | {int(code[1:]): entry for code, entry in others.items()}
+
+
+def many_directories(loop_to: int) -> bytes:
+    """Two thousand empty directories in a chain, whose last leads back to one of them."""
+    offsets = [8 + 6 * number for number in range(2000)]
+    chain = [struct.pack("<HI", 0, offset) for offset in [*offsets[1:], offsets[loop_to]]]
+    return struct.pack("<2sHI", b"II", 42, 8) + b"".join(chain)
+
+
+def many_scans() -> bytes:
+    """A progressive JPEG whose last scan is repeated."""
+    content = with_pillow(texture(0, (64, 64)), "JPEG", progressive=True)
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + scan * 500 + content[-2:]
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "wide.png": (
+        lambda: png(WIDE + b"\x08\0\0\0\0", zlib.compress(b"")),
+        r"30000×20000 px are more than the 100 megapixels .*; cut out a field",
+    ),
+    "bomb.png": (
+        lambda: png(struct.pack(">II", 8000, 8000) + b"\x08\0\0\0\0", zlib.compress(bytes(10**8))),
+        "grey level 0",
+    ),
+    "wide.jpg": (
+        lambda: with_pillow(GREY, "JPEG").replace(
+            struct.pack(">HH", 24, 32), struct.pack(">HH", 65500, 65500), 1
+        ),
+        "65500×65500 px are more than",
+    ),
+    "scans.jpg": (many_scans, "more than 100 scans"),
+    "wide.tif": (
+        lambda: tiff_with(plain_tags(30_000, 20_000), bytes(99)),
+        r"30000×20000 px are more than the 100 megapixels",
+    ),
+    "widest.tif": (lambda: tiff_with(plain_tags(2**32 - 1, 2**32 - 1), bytes(99)), "megapixels"),
+    "deep.tif": (
+        lambda: tiff_with(plain_tags(10_000, 8_000, t258=(3, 1, 64)), bytes(99)),
+        "take 640 MB unpacked, .*400 MB are read; save it as 8-bit grey",
+    ),
+    "channels.tif": (
+        lambda: tiff_with(plain_tags(99, 99, t277=(3, 1, 60000)), bytes(999)),
+        r"60000 channel\(s\) of 8 bit",
+    ),
+    "tiles.tif": (
+        lambda: tiff_with(
+            plain_tags(32, 24, t322=(4, 1, 10**6), t323=(4, 1, 10**6), t259=(3, 1, 8)), bytes(999)
+        ),
+        "1000000×1000000 px",
+    ),
+    "bomb.tif": (
+        lambda: tiff_with(
+            plain_tags(32, 24, t259=(3, 1, 8), t279=(4, 1, 90_000)),
+            bytes(200 - 130) + zlib.compress(bytes(9 * 10**7)).ljust(90_000, b"\0"),
+        ),
+        "cannot be read",
+    ),
+    "compression.tif": (
+        lambda: tiff_with(plain_tags(32, 24, t259=(3, 1, 34712)), bytes(999)),
+        r"compression \w+ is not read, only none, LZW, .*; save it uncompressed",
+    ),
+    "count.tif": (
+        lambda: tiff_with(plain_tags(32, 24, t273=(4, 2**30, 8)), bytes(999)),
+        "tag 273 claims 1073741824 values",
+    ),
+    "loop.tif": (lambda: many_directories(1500), "cannot be read"),
+    "nothing.tif": (lambda: tiff_with(plain_tags(0, 0), bytes(999)), "cannot be read"),
+    "missing-strip.tif": (
+        lambda: tiff_with(plain_tags(32, 24, t278=(4, 1, 12), t259=(3, 1, 8)), bytes(999)),
+        "1 strips or tiles where 2 belong",
+    ),
+    "no-ground.tif": (
+        lambda: tiff_with(plain_tags(32, 24, t259=(3, 1, 8), t273=(4, 1, 10**6)), bytes(999)),
+        "outside the file",
+    ),
+    "jpeg-in.tif": (
+        lambda: tiff(GREY, compression="jpeg").replace(
+            struct.pack(">HH", 24, 32), struct.pack(">HH", 65500, 65500)
+        ),
+        "65500×65500 px where",
+    ),
+}
+
+
+def test_hostile_files_end_in_an_error_each(tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name, (make, _) in HOSTILE.items():
+        (folder / name).write_bytes(make())
+    assert set(read_all(folder).values()) == {"error"}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_file_is_refused_with_its_reason(tmp_path, name):
+    make, words = HOSTILE[name]
+    (tmp_path / name).write_bytes(make())
+    with pytest.raises(MicrographError, match=words) as caught:
+        read_micrograph(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+
+
+@pytest.mark.parametrize("page", [1, 999, 2000, 2001])
+def test_chain_of_directories_is_counted_once(tmp_path, page):
+    path = tmp_path / "loop.tif"
+    path.write_bytes(many_directories(1500))
+    words = "the file has 2000 pages" if page == 2001 else "cannot be read"
+    with pytest.raises(MicrographError, match=words):
+        read_micrograph(path, page=page)
+
+
+# -------------------------------------------------------------------------------- largest files
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_largest_image_is_read_within_the_memory(tmp_path, order):
+    """Of 100 megapixels with floats, most of them in a hole of the file."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    side = 10_000
+    tags = plain_tags(side, side, t258=(3, 1, 32), t279=(4, 1, 4 * side**2), t339=(3, 1, 3))
+    content = tiff_with(tags)
+    if order == ">":
+        content = b"MM" + struct.pack(">HIH", 42, 8, len(tags))
+        for code, (kind, count, value) in sorted(tags.items()):
+            field = struct.pack(">HH", value, 0) if kind == 3 else struct.pack(">I", value)
+            content += struct.pack(">HHI", code, kind, count) + field
+        content += bytes(4)
+    with (folder / "large.tif").open("wb") as file:
+        file.write(content.ljust(200, b"\0"))
+        file.write(np.arange(side, dtype=f"{order}f4").tobytes())
+        file.truncate(200 + 4 * side**2)
+    assert read_all(folder) == {"large.tif": "image"}

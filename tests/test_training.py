@@ -1,0 +1,219 @@
+"""The training step: exactness against plain Keras, ties, and randomness that keeps no state."""
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from fesemlib.fast_network import FastForm, StandardForm, executable_form
+from fesemlib.network import build_network, load_tensorflow
+from fesemlib.params import Parameters
+from fesemlib.training import Engine, Settings, train_fold
+
+SETTINGS = replace(Settings.of(Parameters()), epochs=4, batch_size=3, learning_rate=1e-3)
+
+# Even sides, and sides of which pooling drops a row or a column in every block.
+SHAPES = [(32, 48), (37, 47)]
+
+
+@pytest.fixture(scope="module")
+def worker():
+    """A process of its own, in which TensorFlow is set to one thread before it is used."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+def images_of(shape: tuple[int, int], number: int = 5) -> np.ndarray:
+    return np.random.default_rng(0).random((number, *shape), dtype=np.float32)
+
+
+def flat_images(shape: tuple[int, int]) -> np.ndarray:
+    """Black, white, one grey, two flat halves, stripes, squares, and a flat patch in noise."""
+    images = np.zeros((7, *shape), np.float32)
+    images[1] = 1
+    images[2] = 0.4
+    images[3, :, shape[1] // 2 :] = 0.7
+    images[4, ::2] = 0.5
+    images[5] = np.indices(shape).sum(axis=0) // 6 % 2
+    images[6] = images_of(shape, 1)[0]
+    images[6, 6:26, 6:30] = 0.3
+    return images
+
+
+def gradients(network, predict, images):
+    """Of a function of the outputs in which no image counts like another."""
+    tensorflow = load_tensorflow()
+    factors = np.linspace(-1, 2, len(images), dtype=np.float32)[:, np.newaxis]
+    with tensorflow.GradientTape() as tape:
+        outcome = tensorflow.reduce_sum(predict(images) * factors)
+    return [gradient.numpy() for gradient in tape.gradient(outcome, network.trainable_variables)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("make", [images_of, flat_images])
+def test_fast_form_has_keras_outputs_and_gradients(shape, padding, make):
+    """On flat images, too, where several numbers of a window are its maximum."""
+    images = make(shape)
+    network = build_network(shape, padding, dropout_rate=0.0, seed=1)
+    rng = np.random.default_rng(2)  # biases of both signs, so that blocks are silent in part
+    network.set_weights([w + 0.05 * rng.normal(size=w.shape) for w in network.get_weights()])
+    fast = FastForm(network)
+    predict = load_tensorflow().function(lambda images: fast(images))
+    expected = gradients(network, network, images[..., np.newaxis])
+    found = gradients(network, predict, fast.prepare(images))
+    outputs = predict(fast.prepare(images)).numpy()
+    assert np.allclose(outputs, network(images[..., np.newaxis]).numpy(), rtol=1e-5)
+    for ours, keras in zip(found, expected, strict=True):
+        assert np.abs(keras).max() > 0
+        assert np.allclose(ours, keras, rtol=1e-4, atol=1e-5 * np.abs(keras).max())
+
+
+def test_first_of_equal_maxima_takes_the_gradient():
+    """Whole numbers, so that sums are exact: windows differ and their maxima tie all the same."""
+    shape = (32, 32)
+    images = np.random.default_rng(3).integers(0, 3, (4, *shape)).astype(np.float32)
+    network = build_network(shape, dropout_rate=0.0, seed=1)
+    weights = network.get_weights()
+    rng = np.random.default_rng(4)
+    for number in range(6):
+        weights[number] = rng.integers(-1, 2, weights[number].shape).astype(np.float32)
+    network.set_weights(weights)
+    fast = FastForm(network)
+    expected = gradients(network, network, images[..., np.newaxis])
+    found = gradients(network, lambda prepared: fast(prepared), fast.prepare(images))
+    for ours, keras in zip(found, expected, strict=True):
+        assert np.abs(keras).max() > 0
+        assert np.allclose(ours, keras, rtol=1e-4, atol=1e-5 * np.abs(keras).max())
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_losses_follow_plain_keras(padding):
+    """Twenty steps of `train_on_batch` on the same batches, without dropout."""
+    keras = load_tensorflow().keras
+    images, targets = images_of((37, 47), 6), np.linspace(0, 1, 6, dtype=np.float32)[:, np.newaxis]
+    settings = replace(SETTINGS, padding=padding, dropout_rate=0.0)
+    model = build_network((37, 47), padding, dropout_rate=0.0, seed=7)
+    model.compile(keras.optimizers.Adam(settings.learning_rate), loss="mse")
+    engine = Engine((37, 47), settings)
+    engine.start(seed=7)
+    prepared = engine.form.prepare(images)
+    found, expected = [], []
+    for epoch in range(10):
+        order = np.random.default_rng(epoch).permutation(6)
+        found.extend(engine.run_epoch(prepared, targets, order, epoch, dropout_seed=0))
+        for batch in (order[:3], order[3:]):
+            expected.append(model.train_on_batch(images[batch, ..., np.newaxis], targets[batch]))
+    assert len(found) == 20
+    assert found == pytest.approx([float(loss) for loss in expected], rel=1e-4)
+    trained = model.predict(images[..., np.newaxis], verbose=0)[:, 0]
+    assert engine.predict(prepared) == pytest.approx(trained, rel=1e-3)
+
+
+def trainings(settings):
+    """Folds of seeds 1, 1 and 2, one after another in the same process."""
+    images, k_m, test = images_of((32, 48)), np.linspace(1e-3, 2e-3, 5), np.arange(5) == 0
+    return [
+        train_fold(images, k_m, test, settings, False, np.random.SeedSequence(seed))
+        for seed in (1, 1, 2)
+    ]
+
+
+def test_a_used_engine_trains_as_a_new_one(worker):
+    """Folds of one kind share an engine: nothing of the fold before may be left in it."""
+    first, again, other = worker.submit(trainings, SETTINGS).result()
+    assert np.array_equal(first.test, again.test)
+    assert np.array_equal(first.train, again.train)
+    assert not np.allclose(first.test, other.test, rtol=1e-3)
+
+
+def variables_after(settings, epochs, start=None):
+    """The engine's variables after some epochs, from given ones or from the beginning."""
+    images, targets = images_of((32, 48)), np.linspace(0, 1, 5, dtype=np.float32)[:, np.newaxis]
+    engine = Engine((32, 48), settings)
+    engine.start(seed=1)
+    if start is not None:
+        for variable, value in zip(engine.variables, start, strict=True):
+            variable.assign(value)
+    for epoch in epochs:
+        order = np.random.default_rng([8, epoch]).permutation(5)
+        engine.run_epoch(engine.form.prepare(images), targets, order, epoch, dropout_seed=9)
+    return [variable.numpy() for variable in engine.variables]
+
+
+@pytest.mark.parametrize("position", ["dense", "flatten"])
+def test_training_resumed_in_the_middle_gives_the_same_bits(worker, position):
+    """From the variables alone: order and dropout follow from seed, epoch and step."""
+    settings = replace(SETTINGS, dropout_position=position)
+    whole, half = (
+        worker.submit(variables_after, settings, range(epochs)).result() for epochs in (4, 2)
+    )
+    resumed = worker.submit(variables_after, settings, range(2, 4), half).result()
+    assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
+    assert not np.array_equal(whole[0], half[0])
+    repeated = worker.submit(variables_after, settings, [2, 2], half).result()
+    assert not np.array_equal(whole[0], repeated[0])  # the number of the epoch matters
+
+
+@pytest.mark.parametrize("form", [FastForm, StandardForm])
+@pytest.mark.parametrize("position", ["dense", "flatten"])
+def test_dropout_follows_from_its_seed(form, position):
+    """Units are dropped at the given rate, and the others scaled so that the mean stays."""
+    network = build_network((32, 48), dropout_rate=0.3, dropout_position=position, seed=1)
+    images = np.tile(images_of((32, 48), 1), (500, 1, 1))
+    trained = form(network)
+    prepared = trained.prepare(images)
+    network.get_layer("dense").bias.assign(np.full(10, 0.5))  # all units are alive: linear
+    whole = trained(prepared).numpy()[:, 0]
+    some, same, others = (
+        trained(prepared, seed).numpy()[:, 0] for seed in ((1, 5), (1, 5), (1, 6))
+    )
+    assert np.array_equal(some, same)
+    assert np.mean(some == others) < 0.2
+    standard_error = some.std() / np.sqrt(len(some))
+    assert abs(some.mean() - whole[0]) < 4 * standard_error
+    if position == "dense":
+        units = load_tensorflow().keras.Model(network.inputs[0], network.get_layer("dense").output)
+        parts = (
+            units(images[:1, ..., np.newaxis]).numpy()[0] * network.get_layer("k_m").kernel[:, 0]
+        )
+        variance = np.sum(np.square(parts)) * 0.3 / 0.7
+        assert some.var() == pytest.approx(variance, rel=0.2)
+
+
+def test_both_forms_train_alike():
+    """What a GPU computes layer by layer, dropout included, the fast form computes, too."""
+    network = build_network((37, 47), seed=3)
+    images = images_of((37, 47))
+    fast, standard = (
+        form(network)(form(network).prepare(images), (4, 2)).numpy()
+        for form in (FastForm, StandardForm)
+    )
+    assert np.allclose(fast, standard, rtol=1e-4, atol=1e-6)
+
+
+def test_form_follows_the_machine(monkeypatch):
+    network = build_network((32, 48))
+    configuration = load_tensorflow().config
+    for devices, form in (([], FastForm), (["GPU:0"], StandardForm)):
+        monkeypatch.setattr(configuration, "list_logical_devices", lambda _kind, d=devices: d)
+        assert type(executable_form(network)) is form
+
+
+def test_saved_network_needs_nothing_of_ours(tmp_path):
+    """The engine trains the variables of an ordinary Keras model, which Keras saves and loads."""
+    images, targets = images_of((37, 47)), np.linspace(0, 1, 5, dtype=np.float32)[:, np.newaxis]
+    engine = Engine((37, 47), SETTINGS)
+    engine.start(seed=1)
+    prepared = engine.form.prepare(images)
+    before = engine.predict(prepared)
+    engine.run_epoch(prepared, targets, np.arange(5), 0, dropout_seed=2)
+    after = engine.predict(prepared)
+    assert not np.allclose(before, after, rtol=1e-3)
+    engine.form.network.save(tmp_path / "network.keras")
+    loaded = load_tensorflow().keras.models.load_model(tmp_path / "network.keras")
+    assert loaded.predict(images[..., np.newaxis], verbose=0)[:, 0] == pytest.approx(
+        after, rel=1e-5
+    )
