@@ -1,36 +1,57 @@
 """Training of the paper's network: the engine here against Keras' own `fit`, and how it scales.
 
-Both train two folds on the stand-in micrographs, eight images in one batch, and predict the
-held-out one after every epoch. Keras is used as in its own examples: compile, then fit with
-validation data, one fold after another on all cores. The engine here trains the two folds side by
-side, one process with one thread each, as the book does.
+Both train two folds on the stand-in micrographs, eight images in one batch or their 32 copies in
+two, and predict the held-out one after every epoch. Keras is used as in its own examples: compile,
+then fit with validation data, one fold after another on all cores. The engine here trains the two
+folds side by side, one process with one thread each, as the book does.
 
 What is compiled before the first step is left out of the times of an epoch on both sides: Keras
-fits one epoch before, the engine a whole fold. The total includes it, and starting the process.
+fits one epoch before, the engine a whole fold. The total includes it, starting the processes and
+all epochs. Keras and the engine take turns; the ratio is the median of the turns, with its range.
+The memory is the sum over processes, and counts what they share as often as there are processes.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import resource
+import statistics
 import sys
+import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fesemlib.augmentation import TRANSFORMATIONS, augment
 from fesemlib.dataset import load_dataset
 from fesemlib.inputs import network_inputs
 from fesemlib.network import build_network, load_tensorflow
 from fesemlib.params import Parameters
 from fesemlib.training import Settings, TargetScale, engine_for, train_fold, use_one_thread
 
-EPOCHS = {256: 100, 384: 50, 512: 30, 2048: 8}
 REPETITIONS = 3
 FOLDS = 2
 GIBIBYTE = 2**30
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one row of the table trains: width of the input in px, epochs, and which set."""
+
+    width: int
+    epochs: int
+    augmented: bool = False
+
+
+WORK = (
+    Work(256, 100),
+    Work(384, 50),
+    Work(512, 30),
+    Work(2048, 8),
+    Work(2048, 3, augmented=True),
+)
 
 
 @dataclass(frozen=True)
@@ -53,68 +74,85 @@ def peak_memory() -> float:
     return kibibytes * (1 if sys.platform == "darwin" else 1024)
 
 
-def fit_with_keras(images: np.ndarray, k_m: np.ndarray, epochs: int) -> tuple[float, float]:
+def fit_with_keras(images: np.ndarray, k_m: np.ndarray, work: Work) -> tuple[float, float]:
     """Train the folds one after another; seconds for an epoch, and peak memory."""
     keras = load_tensorflow().keras
     seconds = 0.0
     for fold in range(FOLDS):
         test = np.arange(len(images)) == fold
         targets = TargetScale.fit(k_m[~test], "minmax").to_target(k_m)
+        train_images, train_targets = images[~test], targets[~test]
+        if work.augmented:
+            train_images = augment(train_images)
+            train_targets = np.tile(train_targets, len(TRANSFORMATIONS))
         model = build_network(images.shape[1:], seed=fold)
         model.compile(keras.optimizers.Adam(1e-4), loss="mse")
 
         def fit(
             number: int,
             model: object = model,
-            test: np.ndarray = test,
-            targets: np.ndarray = targets,
+            examples: tuple[np.ndarray, np.ndarray] = (train_images, train_targets),
+            held_out: tuple[np.ndarray, np.ndarray] = (images[test], targets[test]),
         ) -> None:
             model.fit(
-                images[~test, ..., np.newaxis],
-                targets[~test],
+                examples[0][..., np.newaxis],
+                examples[1],
                 batch_size=16,
                 epochs=number,
-                validation_data=(images[test, ..., np.newaxis], targets[test]),
+                validation_data=(held_out[0][..., np.newaxis], held_out[1]),
                 verbose=0,
             )
 
         fit(1)
         start = time.perf_counter()
-        fit(epochs)
+        fit(work.epochs - 1)
         seconds += time.perf_counter() - start
-    return seconds / (FOLDS * epochs), peak_memory()
+    return seconds / (FOLDS * (work.epochs - 1)), peak_memory()
 
 
 def train_with_engine(
-    images: np.ndarray, k_m: np.ndarray, epochs: int, fold: int
+    images: np.ndarray, k_m: np.ndarray, work: Work, fold: int, together: threading.Barrier
 ) -> tuple[float, float, float]:
-    """Train one fold twice; when the second training began and ended, and peak memory."""
+    """Train one fold twice, the second time together with the other folds.
+
+    Returns when that training began and ended, and peak memory.
+    """
     test = np.arange(len(images)) == fold
-    settings = settings_for(epochs)
     for _ in range(2):
+        together.wait()
         begin = time.time()
-        train_fold(images, k_m, test, settings, False, np.random.SeedSequence(fold))
+        train_fold(
+            images,
+            k_m,
+            test,
+            settings_for(work.epochs),
+            work.augmented,
+            np.random.SeedSequence(fold),
+        )
     return begin, time.time(), peak_memory()
 
 
-def time_keras(images: np.ndarray, k_m: np.ndarray, epochs: int) -> Timing:
+def time_keras(images: np.ndarray, k_m: np.ndarray, work: Work) -> Timing:
     """Keras' time, in a process of its own."""
     start = time.perf_counter()
     with fresh_processes(1) as pool:
-        epoch, memory = pool.submit(fit_with_keras, images, k_m, epochs).result()
+        epoch, memory = pool.submit(fit_with_keras, images, k_m, work).result()
     return Timing(epoch, time.perf_counter() - start, memory)
 
 
-def time_engine(images: np.ndarray, k_m: np.ndarray, epochs: int) -> Timing:
+def time_engine(images: np.ndarray, k_m: np.ndarray, work: Work) -> Timing:
     """The engine's time: both folds at once. The total leaves the second training out."""
     start = time.perf_counter()
-    with fresh_processes(FOLDS) as pool:
-        jobs = [pool.submit(train_with_engine, images, k_m, epochs, fold) for fold in range(FOLDS)]
-        results = [job.result() for job in jobs]
+    with multiprocessing.Manager() as manager, fresh_processes(FOLDS) as pool:
+        together = manager.Barrier(FOLDS)
+        jobs = [
+            pool.submit(train_with_engine, images, k_m, work, fold, together)
+            for fold in range(FOLDS)
+        ]
+        begins, ends, memories = zip(*(job.result() for job in jobs), strict=True)
     total = time.perf_counter() - start
-    seconds = max(end - begin for begin, end, _ in results)
-    memory = sum(memory for _, _, memory in results)
-    return Timing(seconds / (FOLDS * epochs), total - seconds, memory)
+    seconds = max(ends) - min(begins)
+    return Timing(seconds / (FOLDS * work.epochs), total - seconds, sum(memories))
 
 
 def fresh_processes(number: int) -> ProcessPoolExecutor:
@@ -122,14 +160,13 @@ def fresh_processes(number: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn"))
 
 
-def best(measure: Callable[[], Timing]) -> Timing:
-    """The least of several times: the machine's other work only ever adds."""
-    timings = [measure() for _ in range(REPETITIONS)]
-    return Timing(*(min(values) for values in zip(*map(_values, timings), strict=True)))
-
-
-def _values(timing: Timing) -> tuple[float, float, float]:
-    return timing.epoch, timing.total, timing.memory
+def combined(timings: list[Timing]) -> Timing:
+    """The least times, since the machine's other work only ever adds, and the most memory."""
+    return Timing(
+        min(timing.epoch for timing in timings),
+        min(timing.total for timing in timings),
+        max(timing.memory for timing in timings),
+    )
 
 
 def loss_difference(images: np.ndarray, k_m: np.ndarray, steps: int = 20) -> float:
@@ -152,16 +189,20 @@ def largest_difference(images: np.ndarray, k_m: np.ndarray) -> float:
         return pool.submit(loss_difference, images, k_m).result()
 
 
-def compare(width: int, images: np.ndarray, k_m: np.ndarray) -> None:
+def compare(work: Work, images: np.ndarray, k_m: np.ndarray) -> None:
     """One row: Keras, the engine, their ratio, memory, and how far the losses are apart."""
-    epochs = EPOCHS[width]
-    keras = best(lambda: time_keras(images, k_m, epochs))
-    engine = best(lambda: time_engine(images, k_m, epochs))
+    pairs = [
+        (time_keras(images, k_m, work), time_engine(images, k_m, work)) for _ in range(REPETITIONS)
+    ]
+    keras, engine = (combined(list(timings)) for timings in zip(*pairs, strict=True))
+    ratios = sorted(first.epoch / second.epoch for first, second in pairs)
     difference = largest_difference(images[:8], k_m[:8])
-    pixels = 8 * images.shape[1] * images.shape[2]
+    pixels = (len(images) - 1) * images[0].size * (len(TRANSFORMATIONS) if work.augmented else 1)
+    name = "augmented" if work.augmented else "original"
     print(
-        f"{width:5d}×{images.shape[1]:<5d}{epochs:6d} {1e3 * keras.epoch:8.1f}"
-        f"{1e3 * engine.epoch:9.1f} {keras.epoch / engine.epoch:6.1f} "
+        f"{images.shape[2]:5d}×{images.shape[1]:<5d}{name:9s}"
+        f"{work.epochs:7d} {1e3 * keras.epoch:8.1f}{1e3 * engine.epoch:9.1f} "
+        f"{statistics.median(ratios):6.1f} ({ratios[0]:.1f}–{ratios[-1]:.1f}) "
         f"{1e9 * engine.epoch / pixels:8.1f} {keras.total:7.1f}{engine.total:8.1f} "
         f"{keras.memory / GIBIBYTE:6.1f}{engine.memory / GIBIBYTE:7.1f} {difference:.1e}",
         flush=True,
@@ -185,9 +226,9 @@ def processor_seconds(images: np.ndarray, copies: int, epochs: int) -> float:
     return min(times[1:])
 
 
-def show_scaling(width: int, images: np.ndarray) -> None:
+def show_scaling(work: Work, images: np.ndarray) -> None:
     """How processor time grows with epochs and images, in units of linear growth."""
-    epochs = max(EPOCHS[width] // 4, 1)
+    epochs = max(work.epochs // 4, 1)
     unit = 0.0
     for copies, factor in ((1, 1), (1, 2), (1, 4), (2, 1), (4, 1)):
         with fresh_processes(1) as pool:
@@ -195,31 +236,36 @@ def show_scaling(width: int, images: np.ndarray) -> None:
             seconds = job.result()
         unit = unit or seconds
         print(
-            f"{width:5d}×{images.shape[1]:<5d}{factor * epochs:7d} epochs {8 * copies:4d} images"
-            f"{seconds:9.3f} s {seconds / (unit * factor * copies):6.2f} of linear",
+            f"{images.shape[2]:5d}×{images.shape[1]:<5d}{factor * epochs:7d} epochs"
+            f"{8 * copies:4d} images{seconds:9.3f} s {seconds / (unit * factor * copies):6.2f} "
+            "of linear",
             flush=True,
         )
 
 
 def main() -> None:
-    """Print a row for each width, then how the time grows with epochs and images."""
+    """Print a row for each piece of work, then how the time grows with epochs and images."""
     dataset = load_dataset(Parameters())
     k_m = dataset.images["k_m"].to_numpy(dtype=np.float64)
+    widths = set(map(int, sys.argv[1:]))
+    chosen = [work for work in WORK if not widths or work.width in widths]
     inputs = {
-        width: network_inputs(dataset, Parameters(input_width=width))
-        for width in map(int, sys.argv[1:] or EPOCHS)
+        work.width: network_inputs(dataset, Parameters(input_width=work.width)) for work in chosen
     }
     print(
-        "                      ms an epoch of one fold ns a px  s in total     GiB at most   loss,"
+        "                              ms an epoch of one fold             ns a px  s in total"
+        "     GiB at most   loss,"
     )
     print(
-        "width×height epochs   Keras     here  ratio     here   Keras    here  Keras   here differs"
+        "width×height set      epochs   Keras     here  ratio (range)       here   Keras    here"
+        "  Keras   here differs"
     )
-    for width, images in inputs.items():
-        compare(width, images, k_m)
+    for work in chosen:
+        compare(work, inputs[work.width], k_m)
     print("\nprocessor time of one fold on one core")
-    for width, images in inputs.items():
-        show_scaling(width, images)
+    for work in chosen:
+        if not work.augmented:
+            show_scaling(work, inputs[work.width])
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ __all__ = [
     "save_table",
     "selection_banner",
     "show_comparison",
+    "show_first_steps",
     "show_formulations",
     "show_grey_levels",
     "show_reading",
@@ -501,6 +502,20 @@ def show_table(table: pd.DataFrame, caption: str) -> Styler:
             [{"selector": "caption", "props": "caption-side: top; text-align: left;"}]
         )
     )
+
+
+def show_first_steps(steps: pd.DataFrame) -> Styler:
+    """Present the table of `fesemlib.first_step.first_step_by_width`."""
+    shown = pd.DataFrame(
+        {
+            "numbers a unit sums over": [f"{number:,.0f}" for number in steps["inputs"]],
+            "scale of a unit": [f"{scale:.3f}" for scale in steps["scale"]],
+            "moved by one step": [f"{shift:.3f}" for shift in steps["shift"]],
+            "in units of the scale": [f"{ratio:.2f}" for ratio in steps["ratio"]],
+        },
+        index=pd.Index([f"{width} px" for width in steps.index], name="input width"),
+    )
+    return show_table(shown, "The first step of training beside the scale of a hidden unit")
 
 
 def _to_the_left(table: Styler, column: str) -> Styler:

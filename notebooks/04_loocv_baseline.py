@@ -48,6 +48,7 @@ results: str = ""
 # %% tags=["hide-input"]
 from fesemlib import baselines, figures, published, report
 from fesemlib.dataset import load_dataset
+from fesemlib.first_step import first_step_by_width
 from fesemlib.params import Parameters
 from fesemlib.validation import (
     failed_runs,
@@ -166,6 +167,35 @@ report.glue_failures(failed_runs(original))
 # Of {glue:text}`runs` runs, {glue:text}`collapsed_runs` collapsed and {glue:text}`diverged_runs`
 # diverged. A collapsed network returns the same number for every image, because all its hidden units
 # have fallen silent. Collapsed runs are counted in all figures and tables.
+#
+# ## Why a run collapses
+#
+# Adam divides every gradient by its own size, so that its first step moves each weight by the learning
+# rate, however small the gradient is {cite}`kingma2015`. A unit of the dense layer sums over all numbers
+# in the flattened list, none of which is negative: where its weights move to one side, so does their sum,
+# by the learning rate times the sum of the numbers. The first weights are drawn so that the unit's own
+# scale does not depend on how many there are. The step therefore grows with the number of pixels, and the
+# scale does not:
+
+# %% tags=["hide-input"]
+steps = first_step_by_width(data, parameters)
+report.show_first_steps(steps)
+
+# %% tags=["remove-cell"]
+report.save_table(steps, "first_step", parameters)
+report.glue("first_step_inputs", int(steps["inputs"].iloc[-1]))
+report.glue("first_step_full", steps["ratio"].iloc[-1])
+report.glue("first_step_here", steps["ratio"][parameters.input_width])
+report.glue("learning_rate", parameters.learning_rate)
+
+# %% [markdown]
+# With the learning rate of {glue:text}`learning_rate:.0e`, one step moves a hidden unit by
+# {glue:text}`first_step_here:.1f` times its scale at the input width of this book, and by
+# {glue:text}`first_step_full:.1f` times at the micrographs' full width, where a unit has
+# {glue:text}`first_step_inputs:,d` inputs. A unit that a step moves far below zero gives zero for every
+# image, has no gradient any more, and stays there. This is a property of the network and the learning
+# rate, whatever the micrographs show. A smaller learning rate avoids it, at the price of more steps; the paper
+# gives an initial learning rate of 10⁻⁴ and does not mention such runs.
 
 # %% [markdown]
 # ## In short
