@@ -49,8 +49,8 @@ WORK = (
     Work(256, 100),
     Work(384, 50),
     Work(512, 30),
-    Work(2048, 8),
-    Work(2048, 3, augmented=True),
+    Work(2048, 4),
+    Work(2048, 2, augmented=True),
 )
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fesemlib.remarks import remark
 from fesemlib.storage import read_sealed, write_sealed
 
-__all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoint"]
+__all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "SECONDS_OF_USE", "Checkpoint"]
+
+_remark_once = cache(remark)
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 """How much training a kill may cost; an epoch that takes longer is not interrupted."""
+
+SECONDS_OF_USE = 30 * 24 * 3600.0
+"""Age from which on nobody is believed to take up a state again."""
 
 Values = npt.NDArray[np.float64]
 
@@ -37,7 +44,7 @@ class Checkpoint:
     seconds: float = SECONDS_BETWEEN_CHECKPOINTS
 
     def save(self, variables: Sequence[Any], predictions: Sequence[Values]) -> None:
-        """Replace the file.
+        """Replace the file; where that is impossible, say so once and let the training go on.
 
         Parameters
         ----------
@@ -47,7 +54,13 @@ class Checkpoint:
             Those of the held-out images after every epoch so far.
         """
         state = [np.array(predictions), *(variable.numpy() for variable in variables)]
-        write_sealed(self.path, lambda stream: np.savez(stream, *state))
+        try:
+            write_sealed(self.path, lambda stream: np.savez(stream, *state))
+        except OSError as error:
+            _remark_once(
+                f"{self.path.parent}: no state of a training can be kept here "
+                f"({error.strerror or error}); one that is killed begins anew"
+            )
 
     def restore(self, variables: Sequence[Any]) -> list[Values]:
         """Set the variables to the saved state and return the predictions saved with it.

@@ -22,9 +22,23 @@ from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.processing import FloatImage, input_shape, process_with, resize_by_area
 from fesemlib.progress import progress
-from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
+from fesemlib.storage import (
+    build_folder,
+    code_digest,
+    digest,
+    read_sealed,
+    remove_unfinished,
+    writable,
+    write_sealed,
+)
 
-__all__ = ["images_by_step", "keep_network_inputs", "network_inputs", "processed_micrographs"]
+__all__ = [
+    "images_by_step",
+    "keep_network_inputs",
+    "kept_inputs",
+    "network_inputs",
+    "processed_micrographs",
+]
 
 _PROCESSING = {"background_radius_px", "light_background", "smooth_background", "equalization"}
 
@@ -116,12 +130,20 @@ def keep_network_inputs(dataset: Dataset, parameters: Parameters) -> Path:
     input_shape(dataset.shape, width)  # refuses to enlarge, before anything is processed
     names = [_name(micrograph.image, parameters) for micrograph in dataset.micrographs]
     name = digest(code_digest(__name__), names, width)
-    path = writable(build_folder() / "cache" / "inputs") / f"{name}.npy"
+    folder = writable(build_folder() / "cache" / "inputs")
+    remove_unfinished(folder)
+    path = folder / f"{name}.npy"
     if read_sealed(path) is None:
         shrink = partial(resize_by_area, width=width)
         inputs = np.stack(_of_each_processed(dataset, parameters, shrink)) / np.float32(255)
         write_sealed(path, lambda stream: np.save(stream, inputs))
     return path
+
+
+def kept_inputs(path: Path) -> FloatImage | None:
+    """The network's inputs in a file of `keep_network_inputs`; None when missing or damaged."""
+    kept = read_sealed(path)
+    return None if kept is None else np.load(kept)
 
 
 def _of_each_processed(
@@ -132,6 +154,7 @@ def _of_each_processed(
     In threads: NumPy runs side by side in them, and the micrographs need not be copied.
     """
     folder = writable(build_folder() / "cache" / "processed")
+    remove_unfinished(folder)
     images = [micrograph.image for micrograph in dataset.micrographs]
     paths = [folder / f"{_name(image, parameters)}.npy" for image in images]
     missing = {path for path in paths if not path.is_file()}

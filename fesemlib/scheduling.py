@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
@@ -22,9 +23,10 @@ from loky.process_executor import BrokenProcessPool
 
 from fesemlib import checkpoints
 from fesemlib.folds import FoldJob, keep_outcome, kept_outcome, software
+from fesemlib.inputs import kept_inputs
 from fesemlib.progress import duration
 from fesemlib.remarks import remark
-from fesemlib.training import AbandonedError, Images, Outcome
+from fesemlib.training import AbandonedError, Images, Outcome, use_one_thread
 
 __all__ = ["SchedulerError", "TrainingError", "trained"]
 
@@ -33,6 +35,9 @@ SECONDS_TO_CONNECT = 5.0
 
 SECONDS_WITHOUT_WORKERS = 3600.0
 """How long a scheduler may have no worker at all, be they in a queue or lost."""
+
+ATTEMPTS = 3
+"""How often a fold is given to workers of a scheduler that gives it up because it lost several."""
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _KEPT = "finished folds are kept: start again to go on from there"
@@ -91,12 +96,11 @@ def _here(
 ) -> Generator[tuple[int, Outcome]]:
     workers = min(parallel_jobs or cpu_count(), len(jobs))
     executor = get_reusable_executor(max_workers=workers, timeout=30)
-    seconds = checkpoints.SECONDS_BETWEEN_CHECKPOINTS
-    numbers = {
-        executor.submit(_train_here, job, inputs, seconds, os.getpid()): number
-        for number, job in enumerate(jobs)
-    }
+    common = (inputs, checkpoints.SECONDS_BETWEEN_CHECKPOINTS, software(), os.getpid())
     try:
+        numbers = {
+            executor.submit(_train_here, job, *common): number for number, job in enumerate(jobs)
+        }
         for future in as_completed(numbers):
             yield numbers[future], future.result()
     except BrokenProcessPool as error:
@@ -109,12 +113,25 @@ def _here(
         raise
 
 
-def _train_here(job: FoldJob, inputs: Path, seconds: float, parent: int) -> Outcome:
+def _train_here(
+    job: FoldJob, inputs: Path, seconds: float, expected: dict[str, str], parent: int
+) -> Outcome:
     """Train a fold and keep its outcome; runs in a process of its own, a child of `parent`."""
     outcome = kept_outcome(job.path)  # of another run that was faster
     checkpoint = job.checkpoint(seconds)
     if outcome is None:
-        images = np.load(inputs)
+        differing = _differing(software(), expected)
+        if differing:
+            raise TrainingError(
+                f"the code has been changed since this session began (now {differing}): restart "
+                f"the kernel, or start again; {_KEPT}"
+            )
+        images = kept_inputs(inputs)
+        if images is None:
+            raise TrainingError(
+                f"{inputs}: the network's inputs are missing or damaged; start again, and they are "
+                f"made anew; {_KEPT}"
+            )
         outcome = job.train(images, checkpoint, lambda: os.getppid() == parent)
         keep_outcome(job.path, outcome)
     checkpoint.remove()
@@ -135,12 +152,19 @@ def _by_dask(jobs: Sequence[FoldJob], inputs: Path, address: str) -> Generator[t
             ): number
             for number, job in enumerate(jobs)
         }
-        for future in _as_they_finish(client, address, set(numbers)):
+        pending = set(numbers)
+        attempts: Counter[int] = Counter(numbers.values())
+        for future in _as_they_finish(client, address, pending):
             number = numbers[future]
-            outcome = _result(future, address, jobs[number].label)
-            keep_outcome(jobs[number].path, outcome)
-            jobs[number].checkpoint(seconds).remove()
-            yield number, outcome
+            outcome = _result(future, address, jobs[number].label, attempts[number])
+            if outcome is None:
+                attempts[number] += 1
+                future.retry()
+                pending.add(future)
+            else:
+                keep_outcome(jobs[number].path, outcome)
+                jobs[number].checkpoint(seconds).remove()
+                yield number, outcome
 
 
 @contextmanager
@@ -157,6 +181,12 @@ def _client(address: str) -> Iterator[Any]:
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client = distributed.Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except TypeError as error:
+        raise SchedulerError(
+            f"{address}: this kind of connection needs settings that fesem does not pass on "
+            f"({error}); give the scheduler an address that begins with tcp:// or leave "
+            "`scheduler` empty to train on this machine"
+        ) from error
     except (OSError, ValueError) as error:
         raise SchedulerError(
             f"{address}: no Dask scheduler answers there within {SECONDS_TO_CONNECT:.0f} s; start "
@@ -172,6 +202,8 @@ def _check_workers(client: Any) -> None:
     versions = client.run(software, on_error="return")
     threads = client.nthreads()
     for address, found in versions.items():
+        if isinstance(found, OSError):  # it is dying: another one takes its place
+            continue
         if isinstance(found, BaseException):
             raise SchedulerError(_missing(f"the worker {address}", found))
         _check_worker(address, threads.get(address, 1), found, software())
@@ -195,13 +227,13 @@ def _as_they_finish(client: Any, address: str, pending: set[Any]) -> Iterator[An
     said = False
     while pending:
         ended = _ended_by_now(client, address, pending)
-        pending = pending - ended
-        yield from ended
+        pending -= ended
+        yield from ended  # whoever takes one may set it back
         if ended or _has_workers(client, address):
             seen_workers, said = time.monotonic(), False
         elif not said:
             patience = duration(SECONDS_WITHOUT_WORKERS)
-            remark(f"{address}: there is no worker; waiting up to {patience} for one")
+            remark(f"{address}: no worker takes on work; waiting up to {patience} for one")
             said = True
         elif time.monotonic() - seen_workers > SECONDS_WITHOUT_WORKERS:
             raise SchedulerError(
@@ -228,8 +260,10 @@ def _ended_by_now(client: Any, address: str, pending: set[Any]) -> set[Any]:
 
 
 def _has_workers(client: Any, address: str) -> bool:
+    """Whether a worker takes on tasks; one whose memory is nearly full pauses."""
     try:
-        return bool(client.nthreads())
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        return any(worker["status"] == "running" for worker in workers)
     except (OSError, ValueError, RuntimeError) as error:
         raise SchedulerError(_lost(address)) from error
 
@@ -238,16 +272,24 @@ def _lost(address: str) -> str:
     return f"{address}: the connection to the scheduler is lost; {_KEPT}"
 
 
-def _result(future: Any, address: str, label: str) -> Outcome:
-    """What a task has returned, or what it failed of in words that name the address."""
+def _result(future: Any, address: str, label: str, attempt: int) -> Outcome | None:
+    """What a task has returned, or what it failed of in words that name the address.
+
+    None when it has lost its workers and should be tried again: they may have died of a
+    neighbouring task.
+    """
     from distributed import KilledWorker
 
     try:
         outcome: Outcome = future.result()
     except KilledWorker as error:
+        lost = attempt * (error.allowed_failures + 1)
+        if attempt < ATTEMPTS:
+            remark(f"{address}: the fold with {label} has lost {lost} workers; it is tried again")
+            return None
         raise SchedulerError(
-            f"{address}: the fold with {label} has lost {error.allowed_failures + 1} workers one "
-            f"after another, perhaps because their memory ran out; {_KEPT}"
+            f"{address}: the fold with {label} has lost {lost} workers one after another, perhaps "
+            f"because their memory ran out; {_KEPT}"
         ) from error
     except (ImportError, AttributeError) as error:
         raise SchedulerError(_missing(address, error)) from error
@@ -275,6 +317,13 @@ def _train_there(job: FoldJob, images: Images, expected: dict[str, str], seconds
     _check_worker(worker.address, worker.state.nthreads, software(), expected)
     shared = os.access(job.path.parent, os.W_OK)  # the client's cache, where we see it, too
     try:
+        use_one_thread()
+    except RuntimeError as error:
+        raise SchedulerError(
+            f"the worker {worker.address} has used TensorFlow before with several threads, and "
+            "would give other numbers; start a fresh worker for the folds"
+        ) from error
+    try:
         return job.train(
             images,
             job.checkpoint(seconds) if shared else None,
@@ -288,14 +337,10 @@ def _check_worker(
     address: str, threads: int, found: Mapping[str, str], expected: Mapping[str, str]
 ) -> None:
     """Refuse to train where the numbers would differ."""
-    differing = [
-        f"{name} {found[name]} instead of {expected[name]}"
-        for name in expected
-        if found[name] != expected[name]
-    ]
+    differing = _differing(found, expected)
     if differing:
         raise SchedulerError(
-            f"the worker {address} has {', '.join(differing)}, and would give other numbers; "
+            f"the worker {address} has {differing}, and would give other numbers; "
             "install the same versions there as here"
         )
     if threads != 1:
@@ -304,6 +349,15 @@ def _check_worker(
             "process; start workers with `--nthreads 1`, and as many as there are cores with "
             "`--nworkers`"
         )
+
+
+def _differing(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
+    """What of the software is another one; empty when nothing is."""
+    return ", ".join(
+        f"{name} {found.get(name, 'none')} instead of {version}"
+        for name, version in expected.items()
+        if found.get(name) != version
+    )
 
 
 def _themselves(images: Images) -> Images:

@@ -74,12 +74,19 @@ def writable(folder: Path) -> Path:
     ------
     PermissionError
         When the folder cannot be made or written to; the message names it.
+    DiskFullError
+        When there is no room for it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
+        if disk_is_full(error):
+            raise DiskFullError(
+                f"{folder}: the disk is full; make room and start again, or set the variable "
+                f"{BUILD_FOLDER} to a folder on another disk"
+            ) from error
         raise PermissionError(
             f"{folder}: cannot write here ({error.strerror}); "
             f"make the folder writable, or set the variable {BUILD_FOLDER} to another one"
@@ -178,7 +185,9 @@ def disk_is_full(error: OSError) -> bool:
     return isinstance(error, DiskFullError) or any(reason in str(error) for reason in reasons)
 
 
-def remove_unfinished(folder: Path, older_than_s: float = 3600.0) -> None:
+def remove_unfinished(
+    folder: Path, older_than_s: float = 3600.0, pattern: str = f"{_UNFINISHED}*"
+) -> None:
     """Remove the temporary files of writers that were killed.
 
     Parameters
@@ -187,8 +196,10 @@ def remove_unfinished(folder: Path, older_than_s: float = 3600.0) -> None:
         Where `write_atomically` wrote.
     older_than_s
         Age in seconds from which on no writer is believed to be at work on a file.
+    pattern
+        Of the files' names; another one than that of `write_atomically` for files of one's own.
     """
-    for path in folder.glob(f"{_UNFINISHED}*"):
+    for path in folder.glob(pattern):
         with suppress(FileNotFoundError):  # another run may remove it, too
             if time.time() - path.stat().st_mtime > older_than_s:
                 path.unlink()
@@ -225,7 +236,8 @@ def read_sealed(path: Path) -> BytesIO | None:
     A file that is truncated, changed or stood under another name is remarked upon and removed.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content, read = stream.read(), os.fstat(stream.fileno())
     except FileNotFoundError:
         return None
     body = memoryview(content)[:-_SEAL_BYTES]
@@ -233,7 +245,8 @@ def read_sealed(path: Path) -> BytesIO | None:
         return BytesIO(body)
     remark(f"{path}: damaged, or not written under this name; it is computed anew")
     with suppress(OSError):
-        path.unlink()
+        if os.path.samestat(read, path.stat()):  # not what another run has put there since
+            path.unlink()
     return None
 
 

@@ -160,12 +160,12 @@ def train_fold(
         arguments that was killed is taken up again; the predictions are the same. It is left for
         the caller to remove.
     is_wanted
-        Asked after every epoch.
+        Asked after every epoch but the last.
 
     Raises
     ------
     AbandonedError
-        When the training is not wanted any more.
+        When the training is not wanted any more; its state has been saved.
     """
     train_images, train_k_m = images[~test], k_m[~test]
     if augmented:
@@ -197,10 +197,11 @@ def _train(
         order = np.random.default_rng([order_seed, epoch]).permutation(len(train_images))
         engine.run_epoch(train, targets, order, epoch, dropout_seed)
         predictions.append(engine.predict(test))
-        if checkpoint and time.monotonic() - saved >= checkpoint.seconds:
+        abandoned = epoch + 1 < settings.epochs and not is_wanted()
+        if checkpoint and (abandoned or time.monotonic() - saved >= checkpoint.seconds):
             checkpoint.save(engine.variables, predictions)
             saved = time.monotonic()
-        if not is_wanted():
+        if abandoned:
             raise AbandonedError
     return Outcome(
         test=scale.to_k_m(np.array(predictions)),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.augmentation import TRANSFORMATIONS
+from fesemlib.checkpoints import SECONDS_OF_USE
 from fesemlib.dataset import Dataset
 from fesemlib.folds import FoldJob, kept_outcome, software
 from fesemlib.inputs import keep_network_inputs
@@ -262,6 +263,7 @@ def _train_all(folds: list[_Fold], dataset: Dataset, parameters: Parameters) -> 
     """The outcome of every fold: from the cache where it is there, else trained now."""
     folder = writable(build_folder() / "cache" / "folds").resolve()  # for workers elsewhere
     remove_unfinished(folder)
+    remove_unfinished(folder, SECONDS_OF_USE, "*.checkpoint")
     inputs = keep_network_inputs(dataset, parameters)
     common = (inputs.stem, Settings.of(parameters), software())
     paths = [

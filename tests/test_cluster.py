@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from fesemlib.storage import BUILD_FOLDER
 from fesemlib.training import Settings
 from fesemlib.validation import leave_one_formulation_out
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 pytestmark = pytest.mark.usefixtures("own_build")
@@ -107,9 +109,11 @@ def when_training(folder: Path, strike: Callable[[], object]) -> threading.Threa
 
     def wait_and_strike() -> None:
         deadline = time.monotonic() + 90
-        while not list(folder.glob("*.checkpoint")) and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            if list(folder.glob("*.checkpoint")):
+                strike()
+                return
             time.sleep(0.01)
-        strike()
 
     thread = threading.Thread(target=wait_and_strike)
     thread.start()
@@ -122,11 +126,10 @@ def test_lost_workers_cost_their_folds_only(cluster, own_build, here, monkeypatc
     killed = []
 
     def strike() -> None:
-        first, second = processes_of(cluster)
-        os.kill(first, signal.SIGKILL)
-        time.sleep(0.3)
-        os.kill(second, signal.SIGKILL)
-        killed.extend([first, second])
+        for worker in processes_of(cluster):
+            os.kill(worker, signal.SIGKILL)
+            killed.append(worker)
+            time.sleep(0.3)
 
     assassin = when_training(own_build / "cache" / "folds", strike)
     there = leave_one_formulation_out(small_dataset(), on(cluster, LONG))
@@ -134,6 +137,86 @@ def test_lost_workers_cost_their_folds_only(cluster, own_build, here, monkeypatc
     assert len(killed) == 2
     pd.testing.assert_frame_equal(there, here[0], check_exact=True)
     assert files_in(own_build) == here[1]  # and no checkpoint
+
+
+def test_a_fold_that_the_scheduler_gives_up_is_tried_again(own_build, here, monkeypatch, tmp_path):
+    """A scheduler that gives a task up as soon as it has lost one worker."""
+    monkeypatch.setattr(fesemlib.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setenv(REMARKS_FILE, str(tmp_path / "remarks"))
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), start_cluster(1) as strict:
+
+        def strike() -> None:
+            os.kill(processes_of(strict)[0], signal.SIGKILL)
+
+        assassin = when_training(own_build / "cache" / "folds", strike)
+        there = leave_one_formulation_out(small_dataset(), on(strict, LONG))
+        assassin.join()
+    pd.testing.assert_frame_equal(there, here[0], check_exact=True)
+    assert any("has lost 1 workers; it is tried again" in line for line in told(tmp_path))
+
+
+def test_a_fold_that_always_loses_its_workers_ends_the_run(own_build, monkeypatch):
+    monkeypatch.setattr(fesemlib.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    ended = threading.Event()
+
+    def kill_on(strict: Any) -> None:
+        folder = own_build / "cache" / "folds"
+        while not ended.wait(0.05):
+            for path in folder.glob("*.checkpoint"):  # a training has begun
+                path.unlink(missing_ok=True)
+                for worker in filter(None, processes_of(strict)):
+                    with suppress(ProcessLookupError):
+                        os.kill(worker, signal.SIGKILL)
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), start_cluster(1) as strict:
+        killer = threading.Thread(target=kill_on, args=(strict,))
+        killer.start()
+        endless = on(strict, LONG.model_copy(update={"epochs": 100_000}))
+        try:
+            with pytest.raises(SchedulerError, match="has lost 3 workers one after another"):
+                leave_one_formulation_out(small_dataset(), endless)
+        finally:
+            ended.set()
+            killer.join()
+
+
+def test_paused_workers_are_none(empty_cluster, monkeypatch):
+    """A worker whose memory is nearly full pauses: nothing would ever be trained on it."""
+    info = {"workers": {"tcp://a:1": {"status": "paused"}}}
+    with distributed.Client(empty_cluster, set_as_default=False) as client:
+        monkeypatch.setattr(client, "scheduler_info", lambda **_: info)
+        assert not scheduling._has_workers(client, "tcp://a:1")
+        info["workers"]["tcp://b:1"] = {"status": "running"}
+        assert scheduling._has_workers(client, "tcp://a:1")
+
+
+def test_a_worker_that_dies_while_it_is_asked_is_left_out(cluster, monkeypatch):
+    with distributed.Client(cluster, set_as_default=False) as client:
+        answers = {"tcp://dying:1": OSError("gone"), "tcp://well:1": scheduling.software()}
+        monkeypatch.setattr(client, "run", lambda *_, **__: answers)
+        scheduling._check_workers(client)
+        answers["tcp://odd:1"] = {}
+        with pytest.raises(SchedulerError, match=r"tcp://odd:1 has Python none instead of"):
+            scheduling._check_workers(client)
+
+
+def test_a_worker_that_has_used_tensorflow_is_refused():
+    """With several threads, as TensorFlow starts by default."""
+
+    def use_tensorflow() -> None:
+        import tensorflow
+
+        tensorflow.constant(1.0) + 1
+
+    with start_cluster(1) as used:
+        with distributed.Client(used, set_as_default=False) as client:
+            client.run(use_tensorflow)
+        with pytest.raises(SchedulerError, match=r"used TensorFlow before.*fresh worker"):
+            leave_one_formulation_out(small_dataset(), on(used, LONG))
+
+
+def told(folder: Path) -> list[str]:
+    return read_remarks(folder / "remarks")
 
 
 def test_a_worker_that_does_not_know_this_package_is_refused(cluster, monkeypatch):
@@ -224,6 +307,12 @@ def test_what_is_no_address(address, monkeypatch):
         leave_one_formulation_out(small_dataset(), parameters)
 
 
+def test_an_encrypted_address():
+    parameters = SMALL.model_copy(update={"scheduler": "tls://127.0.0.1:1"})
+    with pytest.raises(SchedulerError, match=r"tls://127.0.0.1:1: .*begins with tcp://"):
+        leave_one_formulation_out(small_dataset(), parameters)
+
+
 def test_without_dask(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     parameters = SMALL.model_copy(update={"scheduler": "tcp://host:8786"})
@@ -264,5 +353,5 @@ def test_no_workers(empty_cluster, monkeypatch, tmp_path):
     with pytest.raises(SchedulerError, match="there has been no worker for 1 s; start some"):
         leave_one_formulation_out(small_dataset(), on(empty_cluster))
     assert read_remarks(tmp_path / "remarks") == [
-        f"{empty_cluster.scheduler_address}: there is no worker; waiting up to 1 s for one"
+        f"{empty_cluster.scheduler_address}: no worker takes on work; waiting up to 1 s for one"
     ]

@@ -141,6 +141,7 @@ def train(
             checkpoint=checkpoint,
             is_wanted=is_wanted,
         )
+        epochs += 1  # nobody is asked after the last one
     return epochs, outcome
 
 
@@ -148,7 +149,7 @@ def train_in_parts(folder: Path) -> list[tuple[int, Outcome | None]]:
     """Undisturbed; stopped after some epochs and taken up; stopped twice; from an old state."""
     results = [train(None)]
     for stop in (1, 3, 5):
-        checkpoint = Checkpoint(folder / f"{stop}.checkpoint", seconds=0)
+        checkpoint = Checkpoint(folder / f"{stop}.checkpoint")  # saved because it is stopped
         train(checkpoint, stop)
         results.append(train(checkpoint))
     twice = Checkpoint(folder / "twice.checkpoint", seconds=0)
@@ -263,6 +264,58 @@ def test_a_killed_worker_ends_in_a_clear_error_and_costs_nothing_finished(own_bu
     assert kept.items() <= folds_in(own_build).items()
     again = leave_one_formulation_out(data, SMALL)  # trains the second seed, in new processes
     pd.testing.assert_frame_equal(again[again["seed"] == 0], expected, check_exact=True)
+
+
+def test_code_that_was_changed_since_is_not_taken_for_the_one_that_is_named(own_build, monkeypatch):
+    """As when the package is edited while a kernel lives: its digests are of what was there."""
+    from fesemlib import scheduling
+
+    before = {**scheduling.software(), "fesemlib": "what was there before"}
+    monkeypatch.setattr(scheduling, "software", lambda: before)
+    with pytest.raises(TrainingError, match=r"has been changed.*restart the kernel"):
+        leave_one_formulation_out(small_dataset(), ONE_SEED)
+    assert not folds_in(own_build)
+
+
+def test_inputs_that_are_damaged_meanwhile_are_not_trained_on(own_build, monkeypatch):
+    from fesemlib import validation
+
+    keep = validation.keep_network_inputs
+
+    def keep_and_damage(*arguments):
+        path = keep(*arguments)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        return path
+
+    monkeypatch.setattr(validation, "keep_network_inputs", keep_and_damage)
+    with pytest.raises(TrainingError, match=r"inputs.*missing or damaged; start again"):
+        leave_one_formulation_out(small_dataset(), ONE_SEED)
+    assert not folds_in(own_build)
+
+
+def test_states_that_nobody_takes_up_are_removed(own_build):
+    folder = own_build / "cache" / "folds"
+    folder.mkdir(parents=True)
+    old, young = folder / "old.checkpoint", folder / "young.checkpoint"
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (0, 0))
+    leave_one_formulation_out(small_dataset(), ONE_SEED)
+    assert young.exists()
+    assert not old.exists()
+
+
+def test_a_state_that_cannot_be_kept_does_not_end_the_training(tmp_path, remarks):
+    """As in a worker elsewhere, whose disk is full."""
+    (tmp_path / "file").touch()
+    fesemlib.checkpoints._remark_once.cache_clear()
+    checkpoint = Checkpoint(tmp_path / "file" / "fold.checkpoint")  # a folder that cannot be made
+    for _ in range(2):
+        checkpoint.save([Variable(np.ones(3))], [np.ones(1)])
+    (told,) = remarks()
+    assert told.startswith(f"{tmp_path / 'file'}: no state of a training can be kept")
 
 
 def test_damaged_files_are_reported_and_made_anew(own_build, remarks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -210,6 +211,28 @@ def test_every_truncation_and_every_flipped_byte_is_found(tmp_path, remarks):
     assert all(line.startswith(f"{path}: damaged") for line in remarks())
     path.write_bytes(whole)
     assert read_sealed(path).read() == b"content"
+
+
+def test_a_good_file_that_replaces_a_damaged_one_meanwhile_stays(tmp_path, monkeypatch):
+    path = tmp_path / "file.bin"
+    write_sealed(path, lambda stream: stream.write(b"content"))
+    path.write_bytes(b"damaged" * 20)
+
+    def replaced(_: str) -> None:  # by another run, between reading and removing
+        write_sealed(path, lambda stream: stream.write(b"content"))
+
+    monkeypatch.setattr("fesemlib.storage.remark", replaced)
+    assert read_sealed(path) is None
+    assert read_sealed(path).read() == b"content"
+
+
+def test_a_full_disk_is_not_a_matter_of_rights(tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fesemlib.storage.tempfile.TemporaryFile", full)
+    with pytest.raises(DiskFullError, match="the disk is full; make room"):
+        writable(tmp_path / "folder")
 
 
 def test_writing_beside_a_profiler_that_keeps_frames(tmp_path):
