@@ -42,7 +42,7 @@ class Work:
 
     width: int
     epochs: int
-    augmented: bool = False
+    transformations: tuple[str, ...] = ("original",)
 
 
 WORK = (
@@ -50,7 +50,7 @@ WORK = (
     Work(384, 50),
     Work(512, 30),
     Work(2048, 4),
-    Work(2048, 2, augmented=True),
+    Work(2048, 2, transformations=tuple(TRANSFORMATIONS)),
 )
 
 
@@ -81,10 +81,8 @@ def fit_with_keras(images: np.ndarray, k_m: np.ndarray, work: Work) -> tuple[flo
     for fold in range(FOLDS):
         test = np.arange(len(images)) == fold
         targets = TargetScale.fit(k_m[~test], "minmax").to_target(k_m)
-        train_images, train_targets = images[~test], targets[~test]
-        if work.augmented:
-            train_images = augment(train_images)
-            train_targets = np.tile(train_targets, len(TRANSFORMATIONS))
+        train_images = augment(images[~test], work.transformations)
+        train_targets = np.tile(targets[~test], len(work.transformations))
         model = build_network(images.shape[1:], seed=fold)
         model.compile(keras.optimizers.Adam(1e-4), loss="mse")
 
@@ -126,7 +124,7 @@ def train_with_engine(
             k_m,
             test,
             settings_for(work.epochs),
-            work.augmented,
+            work.transformations,
             np.random.SeedSequence(fold),
         )
     return begin, time.time(), peak_memory()
@@ -197,8 +195,8 @@ def compare(work: Work, images: np.ndarray, k_m: np.ndarray) -> None:
     keras, engine = (combined(list(timings)) for timings in zip(*pairs, strict=True))
     ratios = sorted(first.epoch / second.epoch for first, second in pairs)
     difference = largest_difference(images[:8], k_m[:8])
-    pixels = (len(images) - 1) * images[0].size * (len(TRANSFORMATIONS) if work.augmented else 1)
-    name = "augmented" if work.augmented else "original"
+    pixels = (len(images) - 1) * images[0].size * len(work.transformations)
+    name = "augmented" if len(work.transformations) > 1 else "original"
     print(
         f"{images.shape[2]:5d}×{images.shape[1]:<5d}{name:9s}"
         f"{work.epochs:7d} {1e3 * keras.epoch:8.1f}{1e3 * engine.epoch:9.1f} "
@@ -264,7 +262,7 @@ def main() -> None:
         compare(work, inputs[work.width], k_m)
     print("\nprocessor time of one fold on one core")
     for work in chosen:
-        if not work.augmented:
+        if len(work.transformations) == 1:
             show_scaling(work, inputs[work.width])
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TRANSFORMATIONS", "augment"]
+__all__ = ["GROUPS", "TRANSFORMATIONS", "augment"]
 
 _Images = npt.NDArray[np.floating]
 
@@ -20,22 +20,33 @@ TRANSFORMATIONS: dict[str, Callable[[_Images], _Images]] = {
 }
 
 
-def augment(images: _Images) -> _Images:
+GROUPS = {
+    "flips_and_rotation": tuple(TRANSFORMATIONS),
+    "vertical_flip": ("original", "vertical flip"),
+    "horizontal_flip": ("original", "horizontal flip"),
+    "rotation": ("original", "180° rotation"),
+}
+"""Sets of transformations that together are closed: the paper's four, and those of two."""
+
+
+def augment(images: _Images, transformations: Sequence[str] = tuple(TRANSFORMATIONS)) -> _Images:
     """Every image as it is, flipped vertically, flipped horizontally and rotated by 180°.
 
     Parameters
     ----------
     images
         Shape (n, H, W).
+    transformations
+        Names of the m transformations, all by default.
 
     Returns
     -------
     ndarray
-        Shape (4 n, H, W): all originals, then all images under each other transformation, in the
-        order of `TRANSFORMATIONS`.
+        Shape (m n, H, W): all images under the first transformation, by default as they are, then
+        under each other one.
 
     References
     ----------
     Section 5.1, Figure 7.
     """
-    return np.concatenate([transform(images) for transform in TRANSFORMATIONS.values()])
+    return np.concatenate([TRANSFORMATIONS[name](images) for name in transformations])

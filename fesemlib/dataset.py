@@ -19,7 +19,14 @@ from fesemlib.storage import build_folder, code_digest, digest, read_sealed, wri
 from fesemlib.synthetic import synthesize_micrograph
 from fesemlib.zeiss import burn_data_bar
 
-__all__ = ["Dataset", "DatasetError", "draw_stand_ins", "load_dataset", "with_data_bar"]
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "draw_stand_ins",
+    "fresh_stand_ins",
+    "load_dataset",
+    "with_data_bar",
+]
 
 # Section 2: 2048 × 1536 px show 2 mm × 1.5 mm.
 PAPER_SHAPE = (1536, 2048)
@@ -82,6 +89,19 @@ class Dataset:
     def k_m(self) -> npt.NDArray[np.float64]:
         """Mass transfer coefficient of each micrograph, m² s⁻¹, shape (n,)."""
         return self.images["k_m"].to_numpy(dtype=np.float64)
+
+    def with_k_m(self, k_m: npt.NDArray[np.float64]) -> Dataset:
+        """The same micrographs with other mass transfer coefficients.
+
+        Parameters
+        ----------
+        k_m
+            Of each formulation, in their order, m² s⁻¹.
+        """
+        formulations = self.formulations.assign(k_m=k_m)
+        images = self.images.assign(k_m=self.images["formulation"].map(formulations["k_m"]))
+        name = digest(self.digest, [float(value) for value in k_m])
+        return replace(self, formulations=formulations, images=images, digest=name)
 
     def first_image(self, formulation: str) -> int:
         """Position of a formulation's first micrograph, or of the set's, if it is not there."""
@@ -146,7 +166,12 @@ def load_dataset(parameters: Parameters) -> Dataset:
     return _dataset(formulations, images, micrographs, False, files)
 
 
-def draw_stand_ins(number: int, seed: int, shape: tuple[int, int] = (768, 1024)) -> Dataset:
+def draw_stand_ins(
+    number: int,
+    seed: int,
+    shape: tuple[int, int] = (768, 1024),
+    k_m_range: tuple[float, float] | None = None,
+) -> Dataset:
     """Stand-ins of random k_m, for what needs more images than Table 1 has rows.
 
     Parameters
@@ -157,15 +182,17 @@ def draw_stand_ins(number: int, seed: int, shape: tuple[int, int] = (768, 1024))
         Of the k_m and of the images.
     shape
         Height and width in px, at the paper's pixel size.
+    k_m_range
+        The least and the greatest k_m, m² s⁻¹; without it, those of Table 1.
 
     Returns
     -------
     Dataset
-        The logarithm of k_m is uniform between the least and the greatest of Table 1; all have
-        5 % solids. Made once and kept in the cache.
+        The logarithm of k_m is uniform between the two; all have 5 % solids. Made once and kept in
+        the cache.
     """
     table = table1()
-    least, greatest = np.log([table["k_m"].min(), table["k_m"].max()])
+    least, greatest = np.log(k_m_range or (table["k_m"].min(), table["k_m"].max()))
     k_m = np.exp(np.random.default_rng(seed).uniform(least, greatest, number))
     recipes = [
         _Recipe(str(position + 1), float(value), DRAWN_SOLIDS_PERCENT, (seed, number, position))
@@ -177,6 +204,34 @@ def draw_stand_ins(number: int, seed: int, shape: tuple[int, int] = (768, 1024))
         index=names,
     )
     return _stand_ins(recipes, shape, formulations)
+
+
+def fresh_stand_ins(number: int, seed: int) -> Dataset:
+    """More frames of the synthetic set: the same k_m and solids as in Table 1, other places.
+
+    Parameters
+    ----------
+    number
+        How many frames of each formulation.
+    seed
+        That of the set whose frames these add to; none of them is one of the set's own.
+
+    Returns
+    -------
+    Dataset
+        As the set's own frames in shape and pixel size. Made once and kept in the cache.
+    """
+    table = table1()
+    solids = table[list(SOLUTES)].sum(axis=1)
+    frames = range(1, number + 1)  # NumPy reads the entropy (seed, position, 0) as (seed, position)
+    recipes = [
+        _Recipe(str(name), float(table["k_m"][name]), float(solids[name]), (seed, position, frame))
+        for position, name in enumerate(table.index)
+        for frame in frames
+    ]
+    made = _stand_ins(recipes, PAPER_SHAPE, table[["composition", "k_m", "std_percent"]])
+    names = [f"{recipe.name} (stand-in, fresh frame {recipe.entropy[-1]})" for recipe in recipes]
+    return replace(made, images=made.images.assign(image=names))
 
 
 def with_data_bar(dataset: Dataset, position: int) -> Micrograph:
@@ -408,7 +463,7 @@ def _check_copies(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> N
 
 def _check_pixel_sizes(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
     sizes = pd.Series([m.pixel_size_um for m in micrographs], index=list(names), dtype=float)
-    common = sizes.median()
+    common = _common(sizes)
     others = sizes[_differing(sizes)]
     if others.empty:
         return
@@ -421,5 +476,12 @@ def _check_pixel_sizes(names: pd.Series[str], micrographs: Sequence[Micrograph])
 
 
 def _differing(pixel_sizes_um: pd.Series[float]) -> pd.Series[bool]:
-    """Which pixel sizes differ from the median by more than the tolerance."""
-    return (pixel_sizes_um / pixel_sizes_um.median() - 1).abs() > _PIXEL_SIZE_TOLERANCE
+    """Which pixel sizes differ from the commonest by more than the tolerance."""
+    return (pixel_sizes_um / _common(pixel_sizes_um) - 1).abs() > _PIXEL_SIZE_TOLERANCE
+
+
+def _common(pixel_sizes_um: pd.Series[float]) -> float:
+    """The pixel size from which the fewest differ by more than the tolerance."""
+    ratios = pixel_sizes_um.to_numpy() / pixel_sizes_um.to_numpy()[:, np.newaxis]
+    agreeing = np.sum(np.abs(ratios - 1) <= _PIXEL_SIZE_TOLERANCE, axis=1)
+    return float(pixel_sizes_um.iloc[agreeing.argmax()])

@@ -115,6 +115,7 @@ def first_step_by_width(dataset: Dataset, parameters: Parameters) -> pd.DataFram
             padding=parameters.padding,
             initializer=parameters.initializer,
             seed=parameters.first_seed,
+            head=parameters.head,
         )
         found = first_step(network, small.astype(np.float32), parameters.learning_rate)
         rows[width] = {

@@ -1,10 +1,10 @@
-"""One fold as a piece of work that any process can do, and the file that keeps its outcome."""
+"""One fold as a piece of work that any process can do, and the files that keep its outcome."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fesemlib.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, Checkpoint
+from fesemlib.network import training_device
 from fesemlib.storage import code_digest, read_sealed, write_sealed
 from fesemlib.training import Images, Outcome, Settings, Values, train_fold
 
-__all__ = ["FoldJob", "keep_outcome", "kept_outcome", "software"]
+__all__ = ["FoldJob", "software"]
 
-_MODULES = ("augmentation", "checkpoints", "fast_network", "network", "training")
+_MODULES = ("augmentation", "checkpoints", "fast_network", "folds", "network", "training")
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,25 @@ class FoldJob:
         Of all images, m² s⁻¹, shape (n,).
     test
         Which of them are held out, shape (n,).
-    settings, augmented
+    used
+        Which of them take part at all, shape (n,).
+    settings, transformations
         As in `train_fold`.
     seed
         Integers that determine everything random.
+    keep_network
+        Whether the weights are kept, too.
     """
 
     label: str
     path: Path
     k_m: Values
     test: npt.NDArray[np.bool_]
+    used: npt.NDArray[np.bool_]
     settings: Settings
-    augmented: bool
+    transformations: tuple[str, ...]
     seed: tuple[int, ...]
+    keep_network: bool = False
 
     def checkpoint(self, seconds: float = SECONDS_BETWEEN_CHECKPOINTS) -> Checkpoint:
         """Where the state of the training is saved every so many seconds."""
@@ -56,35 +63,56 @@ class FoldJob:
         self, images: Images, checkpoint: Checkpoint | None, is_wanted: Callable[[], bool]
     ) -> Outcome:
         """Train the fold, from the checkpoint on where there is one; see `train_fold`."""
-        return train_fold(
-            images,
-            self.k_m,
-            self.test,
+        outcome = train_fold(
+            images[self.used],
+            self.k_m[self.used],
+            self.test[self.used],
             self.settings,
-            self.augmented,
+            self.transformations,
             np.random.SeedSequence(self.seed),
             checkpoint,
             is_wanted,
         )
+        return outcome if self.keep_network else replace(outcome, weights=())
 
+    def keep(self, outcome: Outcome) -> None:
+        """Write the outcome to its files, the weights first: who finds one file finds both."""
+        if self.keep_network:
+            write_sealed(self._weights_path, lambda stream: np.savez(stream, *outcome.weights))
+        write_sealed(
+            self.path, lambda stream: np.savez(stream, test=outcome.test, train=outcome.train)
+        )
 
-def keep_outcome(path: Path, outcome: Outcome) -> None:
-    """Write the outcome of a fold to its file."""
-    write_sealed(path, lambda stream: np.savez(stream, **asdict(outcome)))
+    def kept(self) -> Outcome | None:
+        """The outcome in its files; None when a file that is needed is missing or damaged."""
+        kept = read_sealed(self.path)
+        weights = self.kept_weights() if self.keep_network else ()
+        if kept is None or weights is None:
+            return None
+        with np.load(kept) as arrays:
+            return Outcome(test=arrays["test"], train=arrays["train"], weights=weights)
 
+    def kept_weights(self) -> tuple[Images, ...] | None:
+        """The weights of the trained network; None when their file is missing or damaged."""
+        kept = read_sealed(self._weights_path)
+        if kept is None:
+            return None
+        with np.load(kept) as arrays:
+            return tuple(arrays.values())
 
-def kept_outcome(path: Path) -> Outcome | None:
-    """The outcome of a fold in its file; None when it is missing or damaged."""
-    kept = read_sealed(path)
-    if kept is None:
-        return None
-    with np.load(kept) as arrays:
-        return Outcome(test=arrays["test"], train=arrays["train"])
+    @property
+    def _weights_path(self) -> Path:
+        return self.path.with_suffix(".weights")
 
 
 def software() -> dict[str, str]:
-    """What of the software determines a training, by name: versions, and a digest of our code."""
+    """What else determines a training, by name: versions, a digest of our code, the device.
+
+    Variables of the environment that change TensorFlow's arithmetic, such as
+    TF_ENABLE_ONEDNN_OPTS, are not among it.
+    """
     return {
+        "device": training_device(),
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "fesemlib": code_digest(*(f"fesemlib.{module}" for module in _MODULES)),
         **{name: version(name) for name in ("keras", "numpy", "tensorflow")},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -22,10 +23,13 @@ __all__ = [
     "check_input_shape",
     "layer_table",
     "load_tensorflow",
+    "training_device",
 ]
 
 FILTERS = (4, 8, 16)
 HIDDEN_UNITS = 10
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 SMALLEST_SIDE = 22  # px: three times "valid" convolution and pooling leave one number
 
@@ -33,6 +37,9 @@ SMALLEST_SIDE = 22  # px: three times "valid" convolution and pooling leave one 
 @cache
 def load_tensorflow() -> Any:
     """Import TensorFlow without the lines that it writes when it starts.
+
+    Where it finds graphics processors, it takes their memory as it needs it, and is told to use
+    only operations that are repeatable to the last bit.
 
     They reach stderr before any setting of TensorFlow's can stop them, so the file descriptor is
     turned away while it is imported. Errors are raised as ever.
@@ -49,7 +56,22 @@ def load_tensorflow() -> Any:
         os.close(kept)
         os.close(nowhere)
     tensorflow.get_logger().setLevel("ERROR")
+    graphics_processors = tensorflow.config.list_physical_devices("GPU")
+    for processor in graphics_processors:
+        tensorflow.config.experimental.set_memory_growth(processor, True)
+    if graphics_processors:
+        tensorflow.config.experimental.enable_op_determinism()
     return tensorflow
+
+
+def training_device() -> str:
+    """``"GPU"`` where TensorFlow can use a graphics processor of NVIDIA's, else ``"CPU"``.
+
+    TensorFlow is imported only where there is a driver for one.
+    """
+    if not NVIDIA_DRIVER.exists():
+        return "CPU"
+    return "GPU" if load_tensorflow().config.list_physical_devices("GPU") else "CPU"
 
 
 def build_network(
@@ -59,6 +81,7 @@ def build_network(
     dropout_position: str = "dense",
     initializer: str = "glorot_uniform",
     seed: int = 0,
+    head: str = "flatten",
 ) -> keras.Model:
     """Build the paper's network.
 
@@ -74,11 +97,15 @@ def build_network(
     dropout_rate
         Share of units that are dropped in training.
     dropout_position
-        ``"dense"``: after the dense layer of ten units; ``"flatten"``: after flattening.
+        ``"dense"``: after the dense layer of ten units; ``"flatten"``: before it.
     initializer
         Keras' name of the initial distribution of all weights.
     seed
         Seed of the initial weights and of the dropout.
+    head
+        What stands between the blocks and the dense layer: ``"flatten"``, the paper's, gives every
+        place of every feature map a weight of its own; ``"global_average"`` averages each map, so
+        that the number of weights does not depend on the size of the images.
 
     Returns
     -------
@@ -116,7 +143,10 @@ def build_network(
             )
         )
         network.add(layers.MaxPooling2D(pool_size=2, name=f"pooling_{number}"))
-    network.add(layers.Flatten(name="flatten"))
+    if head == "global_average":
+        network.add(layers.GlobalAveragePooling2D(name="global_average"))
+    else:
+        network.add(layers.Flatten(name="flatten"))
     if dropout_position == "flatten":
         network.add(dropout)
     network.add(

@@ -13,11 +13,32 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 __all__ = ["ParameterError", "Parameters", "parameter_table", "quoted", "read_parameters"]
 
 SYNTHETIC = "synthetic"
+
+VARIABLE = (
+    "background_radius_px",
+    "light_background",
+    "smooth_background",
+    "equalization",
+    "input_width",
+    "padding",
+    "dropout_rate",
+    "dropout_position",
+    "head",
+    "initializer",
+    "target",
+    "epochs",
+    "learning_rate",
+    "batch_size",
+    "augmentation_group",
+    "first_seed",
+    "model_selection",
+)
+"""The parameters that `variations` may name: those of processing, network and training."""
 
 
 class ParameterError(ValueError):
@@ -120,6 +141,12 @@ class Parameters(BaseModel):
         "dropout acts after the dense layer of ten units, or after flattening",
         "not stated",
     )
+    head: Literal["flatten", "global_average"] = _knob(
+        "flatten",
+        "what stands before the dense layer: the paper's flattening, with a weight for every "
+        "place, or the average of each feature map",
+        "Section 4.1",
+    )
     initializer: Literal["glorot_uniform", "he_normal"] = _knob(
         "glorot_uniform", "initial weights", "not stated"
     )
@@ -138,11 +165,102 @@ class Parameters(BaseModel):
     batch_size: int = _knob(
         16, "images in one training step", "Section 4.1", unit="images", ge=1, le=1024
     )
+    augmentation_group: Literal[
+        "flips_and_rotation", "vertical_flip", "horizontal_flip", "rotation"
+    ] = _knob(
+        "flips_and_rotation",
+        "what the augmented training set holds beside the originals",
+        "Section 5.1",
+    )
     first_seed: int = _knob(0, "the first seed of the repeated trainings", "this book", ge=0)
     number_of_seeds: int = _knob(
         1,
         "how many trainings, each from its own seed, repeat every fold",
         "this book",
+        ge=1,
+        le=100,
+    )
+    evaluation_width: int = _knob(
+        128,
+        "width of the network's input in the trainings of chapter 06 that repeat leave-one-out "
+        "many times",
+        "this book",
+        unit="px",
+        ge=16,
+        le=8192,
+    )
+    evaluation_seeds: int = _knob(
+        1, "seeds of those trainings", "this book", unit="seeds", ge=1, le=100
+    )
+    permutations: int = _knob(
+        5,
+        "how often the k_m are shuffled in chapter 06; the smallest p-value is 1 over one more",
+        "this book",
+        ge=1,
+        le=10_000,
+    )
+    fresh_frames: int = _knob(
+        2,
+        "frames of each stand-in's formulation that are made beside its own, to see how the "
+        "predictions of several frames combine; not used for other micrographs",
+        "this book",
+        unit="frames",
+        ge=1,
+        le=100,
+    )
+    windows_per_side: int = _knob(
+        2,
+        "windows that are cut from a micrograph, in either direction, for networks that see less "
+        "of it, and that more finely",
+        "this book",
+        unit="windows",
+        ge=1,
+        le=16,
+    )
+    averaging_learning_rate: float = _knob(
+        3.0e-3,
+        "Adam's learning rate for the network that averages its feature maps (chapter 06), which "
+        "at the paper's stays at a constant for hundreds of epochs",
+        "this book",
+        gt=0.0,
+        le=1.0,
+    )
+    averaging_epochs: int = _knob(200, "epochs of that network", "this book", ge=1, le=100_000)
+    variations: dict[str, list[bool | int | float | str]] = _knob(
+        {
+            "light_background": [False],
+            "smooth_background": [False],
+            "background_radius_px": [25.0],
+            "equalization": ["imagej", "none", "clahe"],
+            "input_width": [64],
+            "target": ["raw", "zscore", "log10"],
+            "padding": ["valid"],
+            "dropout_rate": [0.0],
+            "dropout_position": ["flatten"],
+            "initializer": ["he_normal"],
+            "epochs": [10],
+            "learning_rate": [3.0e-4],
+            "batch_size": [4],
+            "model_selection": ["best_on_held_out"],
+            "first_seed": [1000, 2000],
+            "augmentation_group": ["vertical_flip", "horizontal_flip", "rotation"],
+        },
+        "what chapter 06 varies, one parameter at a time: its name and the values that are tried; "
+        "those of `augmentation_group` concern the augmented training set",
+        "this book",
+    )
+    learning_curve_sizes: list[Annotated[int, Field(ge=5, le=1000)]] = _knob(
+        [9, 18, 36],
+        "numbers of stand-ins that are trained on, to see how the error depends on their number",
+        "this book",
+        unit="formulations",
+        min_length=1,
+    )
+    learning_curve_seeds: int = _knob(
+        2,
+        "how often these are drawn, and trained on, anew",
+        "this book",
+        unit="seeds",
         ge=1,
         le=100,
     )
@@ -172,6 +290,28 @@ class Parameters(BaseModel):
         "folder for tables and figures; empty for `build/explore/results` of the checkout",
         "this book",
     )
+
+    @field_validator("variations")
+    @classmethod
+    def _check_variations(cls, variations: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Refuse what is no parameter, has no influence on a training, or is not allowed there."""
+        problems = []
+        for name, values in variations.items():
+            if name in cls.model_fields and name not in VARIABLE:
+                problems.append(
+                    f"{name} cannot be varied; it can be one of {', '.join(VARIABLE)}"
+                )
+                continue
+            for value in values:
+                try:
+                    cls.model_validate({name: value}, strict=True)
+                except ValidationError as error:
+                    problems.append(_problem(name, error.errors()[0]["type"], value))
+                    if name not in cls.model_fields:
+                        break
+        if problems:
+            raise ValueError("; ".join(problems))
+        return variations
 
     @property
     def is_synthetic(self) -> bool:
@@ -326,7 +466,10 @@ def _validated(values: Mapping[str, object], origin: str) -> Parameters:
         problems: dict[str, str] = {}
         for detail in error.errors():
             name = str(detail["loc"][0])
-            problems.setdefault(name, _problem(name, detail["type"], values.get(name)))
+            problem = _problem(name, detail["type"], values.get(name))
+            if detail["type"] == "value_error":
+                problem = f"{name}: {detail['ctx']['error']}"
+            problems.setdefault(name, problem)
     raise ParameterError(f"{origin}: " + "; ".join(problems.values()))
 
 
@@ -371,6 +514,10 @@ def _allowed_by(schema: Mapping[str, Any]) -> str:
         return "text that is not empty" if schema.get("minLength") else "text"
     if schema["type"] == "boolean":
         return "true or false"
+    if schema["type"] == "array":
+        return f"list of {_allowed_by(schema['items'])}"
+    if schema["type"] == "object":
+        return "parameters and lists of their values"
     bounds = [
         f"{symbol} {schema[key]:g}"
         for key, symbol in (

@@ -12,7 +12,14 @@ import pandas as pd
 
 from fesemlib.formulations import table1
 
-__all__ = ["TRAINING_TIME_HOURS", "candidates", "candidates_for", "concerns", "table2"]
+__all__ = [
+    "TRAINING_TIME_HOURS",
+    "candidates",
+    "candidates_for",
+    "concerns",
+    "table2",
+    "table2_for",
+]
 
 TRAINING_TIME_HOURS = 5.0  # Section 4.1, approximately, on one GPU
 
@@ -70,6 +77,11 @@ def candidates(training_set: str) -> pd.DataFrame:
 def candidates_for(training_set: str, formulations: pd.DataFrame) -> pd.DataFrame | None:
     """`candidates`, or None where the paper's numbers do not concern these formulations."""
     return candidates(training_set) if concerns(formulations) else None
+
+
+def table2_for(formulations: pd.DataFrame) -> pd.DataFrame | None:
+    """`table2`, or None where the paper's numbers do not concern these formulations."""
+    return table2() if concerns(formulations) else None
 
 
 def concerns(formulations: pd.DataFrame) -> bool:

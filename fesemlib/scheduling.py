@@ -22,8 +22,9 @@ from loky import cpu_count, get_reusable_executor
 from loky.process_executor import BrokenProcessPool
 
 from fesemlib import checkpoints
-from fesemlib.folds import FoldJob, keep_outcome, kept_outcome, software
+from fesemlib.folds import FoldJob, software
 from fesemlib.inputs import kept_inputs
+from fesemlib.network import training_device
 from fesemlib.progress import duration
 from fesemlib.remarks import remark
 from fesemlib.training import AbandonedError, Images, Outcome, use_one_thread
@@ -66,7 +67,8 @@ def trained(
     inputs
         The file with the network's inputs, from `keep_network_inputs`.
     parallel_jobs
-        How many folds are trained at the same time on this machine, 0 for one on each core.
+        How many folds are trained at the same time on this machine, 0 for one on each core, or for
+        one at a time where TensorFlow uses a GPU.
     scheduler
         Address of a Dask scheduler; empty for this machine.
 
@@ -94,7 +96,8 @@ def trained(
 def _here(
     jobs: Sequence[FoldJob], inputs: Path, parallel_jobs: int
 ) -> Generator[tuple[int, Outcome]]:
-    workers = min(parallel_jobs or cpu_count(), len(jobs))
+    side_by_side = parallel_jobs or (cpu_count() if training_device() == "CPU" else 1)
+    workers = min(side_by_side, len(jobs))
     executor = get_reusable_executor(max_workers=workers, timeout=30)
     common = (inputs, checkpoints.SECONDS_BETWEEN_CHECKPOINTS, software(), os.getpid())
     try:
@@ -117,7 +120,7 @@ def _train_here(
     job: FoldJob, inputs: Path, seconds: float, expected: dict[str, str], parent: int
 ) -> Outcome:
     """Train a fold and keep its outcome; runs in a process of its own, a child of `parent`."""
-    outcome = kept_outcome(job.path)  # of another run that was faster
+    outcome = job.kept()  # of another run that was faster
     checkpoint = job.checkpoint(seconds)
     if outcome is None:
         differing = _differing(software(), expected)
@@ -133,7 +136,7 @@ def _train_here(
                 f"made anew; {_KEPT}"
             )
         outcome = job.train(images, checkpoint, lambda: os.getppid() == parent)
-        keep_outcome(job.path, outcome)
+        job.keep(outcome)
     checkpoint.remove()
     return outcome
 
@@ -162,7 +165,7 @@ def _by_dask(jobs: Sequence[FoldJob], inputs: Path, address: str) -> Generator[t
                 future.retry()
                 pending.add(future)
             else:
-                keep_outcome(jobs[number].path, outcome)
+                jobs[number].keep(outcome)
                 jobs[number].checkpoint(seconds).remove()
                 yield number, outcome
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fesemlib.augmentation import TRANSFORMATIONS, augment
+from fesemlib.augmentation import augment
 from fesemlib.checkpoints import Checkpoint
 from fesemlib.fast_network import executable_form
 from fesemlib.network import build_network, load_tensorflow
@@ -103,6 +103,7 @@ class Settings:
     epochs: int
     learning_rate: float
     batch_size: int
+    head: str = "flatten"
 
     @classmethod
     def of(cls, parameters: Parameters) -> Settings:
@@ -120,10 +121,13 @@ class Outcome:
         Predicted k_m of the held-out images after every epoch, m² s⁻¹, shape (epochs, images).
     train
         Predicted k_m of the training images after the last epoch, m² s⁻¹, shape (images,).
+    weights
+        Of the network after the last epoch, in Keras' order.
     """
 
     test: Values
     train: Values
+    weights: tuple[Images, ...] = ()
 
 
 def train_fold(
@@ -131,7 +135,7 @@ def train_fold(
     k_m: Values,
     test: npt.NDArray[np.bool_],
     settings: Settings,
-    augmented: bool,
+    transformations: Sequence[str],
     seed: np.random.SeedSequence,
     checkpoint: Checkpoint | None = None,
     is_wanted: Callable[[], bool] = lambda: True,
@@ -151,8 +155,9 @@ def train_fold(
         Which of them are held out, shape (n,).
     settings
         Network and training.
-    augmented
-        Whether the training set is augmented (Section 5.1).
+    transformations
+        Names of those under which every training image is shown (Section 5.1); the original is one
+        of them.
     seed
         Of the initial weights, the dropout and the order of the images.
     checkpoint
@@ -167,10 +172,8 @@ def train_fold(
     AbandonedError
         When the training is not wanted any more; its state has been saved.
     """
-    train_images, train_k_m = images[~test], k_m[~test]
-    if augmented:
-        train_images = augment(train_images)
-        train_k_m = np.tile(train_k_m, len(TRANSFORMATIONS))
+    train_images = augment(images[~test], transformations)
+    train_k_m = np.tile(k_m[~test], len(transformations))
     return _train(train_images, train_k_m, images[test], settings, seed, checkpoint, is_wanted)
 
 
@@ -206,6 +209,7 @@ def _train(
     return Outcome(
         test=scale.to_k_m(np.array(predictions)),
         train=scale.to_k_m(engine.predict(train)),
+        weights=tuple(engine.form.network.get_weights()),
     )
 
 
@@ -246,6 +250,7 @@ class Engine:
             chosen.dropout_position,
             chosen.initializer,
             seed,
+            chosen.head,
         )
 
     def start(self, seed: int) -> None:

@@ -7,33 +7,45 @@ its micrographs and all their copies leave the training set together.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fesemlib.augmentation import TRANSFORMATIONS
+from fesemlib.augmentation import GROUPS
 from fesemlib.checkpoints import SECONDS_OF_USE
 from fesemlib.dataset import Dataset
-from fesemlib.folds import FoldJob, kept_outcome, software
+from fesemlib.folds import FoldJob, software
 from fesemlib.inputs import keep_network_inputs
+from fesemlib.network import build_network
 from fesemlib.params import Parameters
+from fesemlib.processing import input_shape
 from fesemlib.progress import progress
 from fesemlib.scheduling import trained
 from fesemlib.storage import build_folder, digest, remove_unfinished, writable
-from fesemlib.training import Outcome, Settings
+from fesemlib.training import Outcome, Settings, TargetScale
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = [
     "TRAINING_SETS",
+    "Split",
+    "TrainedNetwork",
     "failed_runs",
     "held_out_errors",
     "held_out_predictions",
+    "kept_network",
     "leave_one_formulation_out",
+    "leave_one_out_splits",
     "mean_error",
     "mean_error_by_epoch",
+    "train_splits",
     "training_steps",
 ]
 
@@ -60,6 +72,34 @@ _OVER_SEEDS = {"median": "median", "least": "min", "greatest": "max"}
 # A network whose predictions on its own training set range over less than this share of the
 # targets' range says the same whatever it is shown.
 _COLLAPSED_RANGE = 0.01
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Split:
+    """One training: what it must not see.
+
+    Attributes
+    ----------
+    held_out
+        Formulations that are predicted and not trained on.
+    training_set
+        ``"original"`` or ``"augmented"`` (Section 5.1).
+    seed
+        With the positions of the held-out formulations in the data set, it determines everything
+        random.
+    unused
+        Formulations that are neither trained on nor predicted.
+    keep_network
+        Whether the trained network is kept for `kept_network`, four bytes a weight.
+    """
+
+    held_out: tuple[str, ...]
+    training_set: str = "original"
+    seed: int = 0
+    unused: tuple[str, ...] = ()
+    keep_network: bool = False
 
 
 def leave_one_formulation_out(
@@ -99,20 +139,112 @@ def leave_one_formulation_out(
     numbers depend neither on how many there are, nor on where they run, nor on what was trained
     before or interrupted.
     """
-    if training_set not in TRAINING_SETS:
-        raise ValueError(f"training_set = {training_set!r}: choose one of {TRAINING_SETS}")
-    held_out = list(dict.fromkeys(dataset.images["formulation"]))
-    folds = [
-        _Fold(name, number, seed, training_set)
+    return train_splits(
+        dataset, parameters, leave_one_out_splits(dataset, parameters, training_set)
+    )
+
+
+def leave_one_out_splits(
+    dataset: Dataset, parameters: Parameters, training_set: str = "original"
+) -> list[Split]:
+    """The trainings of `leave_one_formulation_out`; the networks of the first seed are kept."""
+    return [
+        Split((name,), training_set, seed, keep_network=seed == parameters.first_seed)
         for seed in parameters.seeds
-        for number, name in enumerate(held_out)
+        for name in dict.fromkeys(dataset.images["formulation"])
     ]
-    outcomes = _train_all(folds, dataset, parameters)
+
+
+def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Split]) -> pd.DataFrame:
+    """Train a network for each split and predict what it has not seen.
+
+    Parameters
+    ----------
+    dataset, parameters
+        As in `leave_one_formulation_out`.
+    splits
+        The trainings.
+
+    Returns
+    -------
+    DataFrame
+        As of `leave_one_formulation_out`; where several formulations are held out together,
+        ``held_out`` joins their names with " + ".
+
+    Raises
+    ------
+    ValueError
+        When a split names a formulation or a training set that there is not, or leaves none to
+        train on.
+    TrainingError, SchedulerError, DiskFullError
+        When the training has to stop; see `fesemlib.scheduling.trained`.
+    """
+    for split in splits:
+        _check(split, dataset)
+    outcomes = _train_all(splits, dataset, parameters)
     tables = [
-        _predictions_of(fold, dataset, outcome)
-        for fold, outcome in zip(folds, outcomes, strict=True)
+        _predictions_of(split, dataset, parameters, outcome)
+        for split, outcome in zip(splits, outcomes, strict=True)
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network that has been trained, and the scale on which it has learned k_m.
+
+    Attributes
+    ----------
+    model
+        Keras' model; its output is the network's target.
+    scale
+        From the target to k_m.
+    """
+
+    model: keras.Model
+    scale: TargetScale
+
+    def predict(self, images: Images) -> Values:
+        """Predict k_m.
+
+        Parameters
+        ----------
+        images
+            Inputs of the network, in [0, 1], shape (n, h, w).
+
+        Returns
+        -------
+        ndarray
+            m² s⁻¹, shape (n,).
+        """
+        outputs = [
+            np.asarray(self.model(images[start : start + _BATCH, ..., np.newaxis]))
+            for start in range(0, len(images), _BATCH)
+        ]
+        return self.scale.to_k_m(np.concatenate(outputs)[:, 0].astype(np.float64))
+
+
+def kept_network(dataset: Dataset, parameters: Parameters, split: Split) -> TrainedNetwork:
+    """The network of a split that keeps it; it is trained first where that has not been done.
+
+    Parameters
+    ----------
+    dataset, parameters
+        As in `leave_one_formulation_out`.
+    split
+        With `keep_network`.
+    """
+    outcome = _train_all([split], dataset, parameters)[0]
+    height, width = input_shape(dataset.shape, parameters.input_width)
+    model = build_network(
+        (height, width),
+        padding=parameters.padding,
+        initializer=parameters.initializer,
+        head=parameters.head,
+    )
+    model.set_weights(list(outcome.weights))
+    trained_on = dataset.k_m[_takes_part(split, dataset) & ~_held_out(split, dataset)]
+    return TrainedNetwork(model, TargetScale.fit(trained_on, parameters.target))
 
 
 def held_out_predictions(results: pd.DataFrame, model_selection: str = "last") -> pd.DataFrame:
@@ -237,7 +369,7 @@ def training_steps(dataset: Dataset, parameters: Parameters, training_set: str) 
     """
     images = len(dataset.images) - int(dataset.images["formulation"].value_counts().min())
     if training_set == "augmented":
-        images *= len(TRANSFORMATIONS)
+        images *= len(GROUPS[parameters.augmentation_group])
     return parameters.epochs * math.ceil(images / parameters.batch_size)
 
 
@@ -251,30 +383,19 @@ def _errors_of_runs(predictions: pd.DataFrame) -> pd.DataFrame:
     return errors.loc[list(dict.fromkeys(predictions["held_out"]))]
 
 
-@dataclass(frozen=True)
-class _Fold:
-    held_out: str
-    number: int
-    seed: int
-    training_set: str
-
-
-def _train_all(folds: list[_Fold], dataset: Dataset, parameters: Parameters) -> list[Outcome]:
-    """The outcome of every fold: from the cache where it is there, else trained now."""
+def _train_all(splits: Sequence[Split], dataset: Dataset, parameters: Parameters) -> list[Outcome]:
+    """The outcome of every split: from the cache where it is there, else trained now."""
     folder = writable(build_folder() / "cache" / "folds").resolve()  # for workers elsewhere
     remove_unfinished(folder)
     remove_unfinished(folder, SECONDS_OF_USE, "*.checkpoint")
     inputs = keep_network_inputs(dataset, parameters)
     common = (inputs.stem, Settings.of(parameters), software())
-    paths = [
-        folder / f"{digest(fold, _training_data(dataset, fold), *common)}.npz" for fold in folds
-    ]
-    jobs = [_job(*each, dataset, parameters) for each in zip(folds, paths, strict=True)]
-    outcomes = [kept_outcome(job.path) for job in jobs]
+    jobs = [_job(split, folder, common, dataset, parameters) for split in splits]
+    outcomes = [job.kept() for job in jobs]
     missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
     for number in set(range(len(jobs))) - set(missing):  # a kill may have come before
         jobs[number].checkpoint().remove()
-    with progress(len(folds), "folds", done=len(folds) - len(missing)) as advance:
+    with progress(len(splits), "folds", done=len(splits) - len(missing)) as advance:
         if missing:
             untrained = [jobs[number] for number in missing]
             where = (parameters.parallel_jobs, parameters.scheduler)
@@ -285,36 +406,75 @@ def _train_all(folds: list[_Fold], dataset: Dataset, parameters: Parameters) -> 
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _job(fold: _Fold, path: Path, dataset: Dataset, parameters: Parameters) -> FoldJob:
+def _check(split: Split, dataset: Dataset) -> None:
+    known = set(dataset.images["formulation"])
+    unknown = sorted({*split.held_out, *split.unused} - known)
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: no formulation of this data set")
+    if not known - {*split.held_out, *split.unused}:
+        raise ValueError(f"{_joined(split)} held out: no formulation is left to train on")
+    if split.training_set not in TRAINING_SETS:
+        raise ValueError(f"training_set = {split.training_set!r}: choose one of {TRAINING_SETS}")
+
+
+def _job(
+    split: Split,
+    folder: Path,
+    common: tuple[object, ...],
+    dataset: Dataset,
+    parameters: Parameters,
+) -> FoldJob:
+    names = list(dict.fromkeys(dataset.images["formulation"]))
+    seed = (split.seed, *sorted(names.index(name) for name in split.held_out))
+    test, used = _held_out(split, dataset), _takes_part(split, dataset)
+    training_data = [
+        float(k_m) if trained_on else None
+        for k_m, trained_on in zip(dataset.k_m, used & ~test, strict=True)
+    ]
+    transformations = _transformations(split, parameters)
+    name = digest(seed, transformations, np.flatnonzero(test), training_data, *common)
     return FoldJob(
-        label=f"{fold.held_out} held out, seed {fold.seed}, {fold.training_set} training set",
-        path=path,
-        k_m=dataset.images["k_m"].to_numpy(dtype=np.float64),
-        test=(dataset.images["formulation"] == fold.held_out).to_numpy(),
+        label=f"{_joined(split)} held out, seed {split.seed}, {split.training_set} training set",
+        path=folder / f"{name}.npz",
+        k_m=dataset.k_m,
+        test=test,
+        used=used,
         settings=Settings.of(parameters),
-        augmented=fold.training_set == "augmented",
-        seed=(fold.seed, fold.number),
+        transformations=transformations,
+        seed=seed,
+        keep_network=split.keep_network,
     )
 
 
-def _training_data(dataset: Dataset, fold: _Fold) -> list[float | None]:
-    """The k_m of every image that the fold trains on, None for those held out."""
-    held_out = dataset.images["formulation"] == fold.held_out
-    return [
-        None if hidden else float(k_m)
-        for k_m, hidden in zip(dataset.images["k_m"], held_out, strict=True)
-    ]
+def _transformations(split: Split, parameters: Parameters) -> tuple[str, ...]:
+    augmented = split.training_set == "augmented"
+    return GROUPS[parameters.augmentation_group] if augmented else ("original",)
 
 
-def _predictions_of(fold: _Fold, dataset: Dataset, outcome: Outcome) -> pd.DataFrame:
-    """The rows of the table of predictions that one fold gives."""
-    held_out = dataset.images["formulation"] == fold.held_out
-    test, train = dataset.images[held_out], dataset.images[~held_out]
+def _joined(split: Split) -> str:
+    return " + ".join(split.held_out)
+
+
+def _held_out(split: Split, dataset: Dataset) -> npt.NDArray[np.bool_]:
+    return dataset.images["formulation"].isin(split.held_out).to_numpy(dtype=bool)
+
+
+def _takes_part(split: Split, dataset: Dataset) -> npt.NDArray[np.bool_]:
+    return ~dataset.images["formulation"].isin(split.unused).to_numpy(dtype=bool)
+
+
+def _predictions_of(
+    split: Split, dataset: Dataset, parameters: Parameters, outcome: Outcome
+) -> pd.DataFrame:
+    """The rows of the table of predictions that one split gives."""
+    held_out = _held_out(split, dataset)
+    test = dataset.images[held_out]
+    train = dataset.images[_takes_part(split, dataset) & ~held_out]
     epochs = len(outcome.test)
-    if fold.training_set == "augmented":
+    if split.training_set == "augmented":
         copies = [
             train.assign(image=[f"{image}, {name}" for image in train["image"]])
-            for name in TRANSFORMATIONS
+            for name in _transformations(split, parameters)
         ]
         train = pd.concat(copies, ignore_index=True)
     table = pd.concat(
@@ -329,9 +489,9 @@ def _predictions_of(fold: _Fold, dataset: Dataset, outcome: Outcome) -> pd.DataF
         ignore_index=True,
     ).rename(columns={"k_m": "true_km"})
     table = table.assign(
-        held_out=fold.held_out,
-        seed=fold.seed,
-        training_set=fold.training_set,
+        held_out=_joined(split),
+        seed=split.seed,
+        training_set=split.training_set,
         relative_error=((table["predicted_km"] - table["true_km"]).abs() / table["true_km"]).fillna(
             np.inf  # a training that diverged
         ),

@@ -30,6 +30,7 @@ padding: str = "same"
 dropout_rate: float = 0.5
 dropout_position: str = "dense"
 initializer: str = "glorot_uniform"
+head: str = "flatten"
 results: str = ""
 
 # %% tags=["hide-input"]
@@ -61,6 +62,7 @@ network = build_network(
     dropout_rate=parameters.dropout_rate,
     dropout_position=parameters.dropout_position,
     initializer=parameters.initializer,
+    head=parameters.head,
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-network", "caption": "As Figure 4 of the paper: the architecture, drawn from the Keras model above. Numbers over the layers are width × height × channels of their output, or their number of units."}, "image": {"alt": "The layers of the network from left to right: stacks of feature maps that shrink, then dense layers"}}
@@ -73,7 +75,9 @@ layers
 
 # %% tags=["remove-cell"]
 report.save_table(layers, "layers", parameters)
-full_size = build_network(data.shape, padding=parameters.padding)
+full_size = build_network(
+    data.shape, padding=parameters.padding, head=parameters.head
+)
 convolutions = layers.loc[layers["type"] == "Conv2D", "parameters"].sum()
 report.glue("input_width", shape[1])
 report.glue("input_height", shape[0])

@@ -34,6 +34,7 @@ padding: str = "same"
 dropout_rate: float = 0.5
 dropout_position: str = "dense"
 initializer: str = "glorot_uniform"
+head: str = "flatten"
 target: str = "minmax"
 epochs: int = 30
 learning_rate: float = 1.0e-4

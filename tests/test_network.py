@@ -1,10 +1,20 @@
 """The network against counting by hand and a forward pass in plain NumPy."""
 
+import sys
+
 import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from fesemlib.network import FILTERS, HIDDEN_UNITS, build_network, layer_table
+import fesemlib.network
+from fesemlib.network import (
+    FILTERS,
+    HIDDEN_UNITS,
+    build_network,
+    layer_table,
+    load_tensorflow,
+    training_device,
+)
 
 
 def parameters_by_hand(height: int, width: int, padding: str) -> int:
@@ -85,3 +95,55 @@ def test_initializer_decides_their_spread():
 def test_too_small_images_are_refused():
     with pytest.raises(ValueError, match=r"30×21 px.*input_width"):
         build_network((21, 30))
+
+
+@pytest.mark.parametrize("shape", [(22, 30), (96, 128)])
+def test_with_averaged_maps_the_number_of_parameters_does_not_depend_on_the_size(shape):
+    network = build_network(shape, head="global_average")
+    convolutions = sum(
+        9 * channels * filters + filters
+        for channels, filters in zip((1, *FILTERS), FILTERS, strict=False)
+    )
+    by_hand = convolutions + (FILTERS[-1] + 1) * HIDDEN_UNITS + HIDDEN_UNITS + 1
+    assert network.count_params() == by_hand == 1685
+
+
+class Tensorflow:
+    """What loading uses of a TensorFlow that sees graphics processors."""
+
+    def __init__(self, processors: list[str]) -> None:
+        self.asked: list[object] = []
+        self.config = self
+        self.experimental = self
+        self.processors = processors
+
+    def list_physical_devices(self, kind: str) -> list[str]:
+        return self.processors if kind == "GPU" else []
+
+    def set_memory_growth(self, processor: str, grow: bool) -> None:
+        self.asked.append((processor, grow))
+
+    def enable_op_determinism(self) -> None:
+        self.asked.append("determinism")
+
+    def get_logger(self) -> "Tensorflow":
+        return self
+
+    def setLevel(self, _: str) -> None:  # noqa: N802
+        pass
+
+
+@pytest.mark.parametrize("processors", [[], ["one", "other"]])
+def test_graphics_processors_are_shared_and_repeatable(monkeypatch, tmp_path, processors):
+    """No machine with one takes part in the tests: this follows TensorFlow's documentation."""
+    fake = Tensorflow(processors)
+    monkeypatch.setitem(sys.modules, "tensorflow", fake)
+    monkeypatch.setattr(fesemlib.network, "load_tensorflow", load_tensorflow.__wrapped__)
+    assert fesemlib.network.load_tensorflow() is fake
+    expected = [*((each, True) for each in processors), "determinism"] if processors else []
+    assert fake.asked == expected
+    driver = tmp_path / "version"
+    monkeypatch.setattr(fesemlib.network, "NVIDIA_DRIVER", driver)
+    assert training_device() == "CPU"
+    driver.touch()
+    assert training_device() == ("GPU" if processors else "CPU")

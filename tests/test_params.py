@@ -207,6 +207,7 @@ def test_values_are_allowed_where_the_table_says_so(written, row):
     """The words of the table against what the reader does at every bound and just past it."""
 
     def accepts(value: object) -> bool:
+        value = [value] if row["allowed"].startswith("list of") else value
         try:
             read_parameters(written(yaml.safe_dump({row["parameter"]: value})))
         except ParameterError:
@@ -223,8 +224,10 @@ def test_values_are_allowed_where_the_table_says_so(written, row):
         assert not accepts(limit + outwards)
     if not bounds:
         words = row["allowed"].split(", ")
-        choices = {"true or false": [True, False], "text": ["", "text"]}.get(
-            row["allowed"], ["text"] if row["allowed"].startswith("text") else words
-        )
+        choices = {
+            "true or false": [True, False],
+            "text": ["", "text"],
+            "parameters and lists of their values": [{}, {"epochs": [1, 2]}],
+        }.get(row["allowed"], ["text"] if row["allowed"].startswith("text") else words)
         assert all(accepts(choice) for choice in choices)
         assert not accepts(0.5)

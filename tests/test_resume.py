@@ -136,7 +136,7 @@ def train(
             np.linspace(1e-3, 2e-3, 6),
             np.arange(6) == 2,
             settings,
-            augmented=False,
+            transformations=("original",),
             seed=np.random.SeedSequence(3),
             checkpoint=checkpoint,
             is_wanted=is_wanted,
@@ -184,8 +184,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     one, other = map(pd.read_pickle, tables)
     pd.testing.assert_frame_equal(one, other, check_exact=True)
     files = list((folder / "build" / "cache" / "folds").iterdir())
-    assert len(files) == 3  # no state of a training, nothing half written
-    assert all(path.suffix == ".npz" for path in files)
+    assert len(files) == 6  # no state of a training, nothing half written
+    assert {path.suffix for path in files} == {".npz", ".weights"}
     return one
 
 

@@ -116,7 +116,7 @@ def trainings(settings):
     """Folds of seeds 1, 1 and 2, one after another in the same process."""
     images, k_m, test = images_of((32, 48)), np.linspace(1e-3, 2e-3, 5), np.arange(5) == 0
     return [
-        train_fold(images, k_m, test, settings, False, np.random.SeedSequence(seed))
+        train_fold(images, k_m, test, settings, ("original",), np.random.SeedSequence(seed))
         for seed in (1, 1, 2)
     ]
 
