@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import struct
 import warnings
 from collections.abc import Iterator
@@ -92,6 +93,9 @@ _TAGS_READ = {
 _MOST_TAG_BYTES = 1 << 24
 _BYTES_OF_TYPE = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
 _MOST_TAGS = 4096
+
+# PNG of 16 bit with several channels, as Pillow names them, and how many these are.
+_DEEP_CHANNELS = {"LA;16B": 2, "RGB;16B": 3, "RGBA;16B": 4}
 
 # A progressive JPEG has about ten scans; each costs a pass over the whole image.
 _MOST_JPEG_SCANS = 100
@@ -198,10 +202,30 @@ def _decode_with_pillow(path: Path) -> Pixels:
         picture_class = JpegImageFile if file.read(2) == b"\xff\xd8" else PngImageFile
     with picture_class(path) as picture:
         _check_size(*picture.size, 0)
+        layout = str(picture.tile[0].args)
         if isinstance(picture, JpegImageFile):
             _check_scans(path.read_bytes())
-        pixels = np.asarray(_as_grey_or_rgb(picture))
+        deep = layout in _DEEP_CHANNELS
+        if deep:
+            _check_size(*picture.size, 2 * _DEEP_CHANNELS[layout] * math.prod(picture.size))
+        pixels = _deep_channels(path, layout) if deep else np.asarray(_as_grey_or_rgb(picture))
         return _upright(_grey_channel(pixels), picture.getexif().get(_ORIENTATION))
+
+
+def _deep_channels(path: Path, layout: str) -> Pixels:
+    """The channels of a PNG of 16 bit, of which Pillow would keep the upper byte alone."""
+    if layout == "LA;16B":  # two channels of two bytes are four of one
+        return _channels_as(path, "RGBA").view(">u2")
+    deep = _channels_as(path, layout).astype(np.uint16)
+    deep <<= 8
+    deep |= _channels_as(path, layout.replace(";16B", ";16L"))  # the lower bytes
+    return deep
+
+
+def _channels_as(path: Path, layout: str) -> Pixels:
+    with PngImageFile(path) as picture:
+        picture.tile = [picture.tile[0]._replace(args=layout)]
+        return np.asarray(picture)
 
 
 def _as_grey_or_rgb(picture: Image.Image) -> Image.Image:

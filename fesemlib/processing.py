@@ -168,7 +168,7 @@ def subtract_background(
 
     Notes
     -----
-    The result equals that of ImageJ 1.52i on every pixel. An image with a side no longer than the
+    The result equals that of ImageJ 1.53t on every pixel. An image with a side no longer than the
     shrink factor (2 px for a radius above 10 px, 4 above 30, 8 above 100) has a single shrunk pixel
     there and no slope to continue: the background is then constant along that side. ImageJ stops
     with an error if it is the width, and darkens the image toward one edge if it is the height.

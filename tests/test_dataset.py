@@ -56,6 +56,18 @@ def test_examples_fall_back_on_the_first_formulation(manifest):
     assert (dataset.formulation_or_first("none"), dataset.first_image("none")) == ("Z", 0)
 
 
+def test_other_k_m_reach_every_image_of_a_formulation(manifest):
+    data = load(manifest(*ROWS, "A,a2.png,1.9e-3"))
+    other = data.with_k_m(np.array([3e-3, 1e-3, 2e-3]))
+    assert other.formulations["k_m"].to_dict() == {"A": 3e-3, "B": 1e-3, "C": 2e-3}
+    assert list(other.k_m) == [3e-3, 1e-3, 2e-3, 3e-3]
+    assert other.micrographs is data.micrographs
+    assert list(data.k_m) == [1.9e-3, 1.1e-3, 1.4e-3, 1.9e-3]
+    assert other.digest != data.digest
+    with pytest.raises(ValueError, match="Length of values"):
+        data.with_k_m(np.ones(4))
+
+
 def test_images_are_sought_beside_the_manifest(manifest, tmp_path, monkeypatch):
     path = manifest()
     (tmp_path / "elsewhere").mkdir()
@@ -195,6 +207,13 @@ def test_odd_pixel_sizes_are_named_and_no_others(tagged):
     assert message.startswith(f"{path}: D.tif: 0.99 µm a pixel, but the set has 0.9766 µm")
     assert "set check_pixel_size to false" in message
     assert load(path, check_pixel_size=False).pixel_size_um is None
+
+
+@pytest.mark.parametrize("others", [("1.015 µm", "1.015 µm"), ("2.000 µm", "3.000 µm")])
+def test_pixel_size_that_the_set_has_is_that_of_an_image(tagged, others):
+    """The median would lie between the two halves, and both within its tolerance."""
+    with pytest.raises(DatasetError, match=r"C\.tif: .*, D\.tif: .*, but the set has 1 µm;"):
+        load(tagged("1.000 µm", "1.000 µm", *others))
 
 
 @pytest.mark.parametrize(

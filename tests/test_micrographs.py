@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -20,6 +21,7 @@ from fesemlib.synthetic import synthesize_micrograph
 
 GREY = texture(0)
 WIDE = GREY.astype(np.uint16) * 257  # the same grey levels in 16 bit
+NARROW = GREY.astype(np.uint16) * 3 + 7000  # and in few of its levels
 SMOOTH = np.round(ndimage.gaussian_filter(GREY.astype(float), 3)).astype(np.uint8)
 OPAQUE = np.full_like(GREY, 255)
 IDENTITY = np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
@@ -41,6 +43,10 @@ def with_tifffile(pixels: np.ndarray, **options: object) -> Callable[[Path], Non
 
 def with_pillow(pixels: np.ndarray, **options: object) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(pixels).save(path, **options)
+
+
+def with_imagecodecs(pixels: np.ndarray) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(imagecodecs.png_encode(pixels))
 
 
 def palette(entries: dict[int, tuple[int, int, int]], times: int = 257) -> np.ndarray:
@@ -120,6 +126,9 @@ SAME_GREY = {
     "rgb.png": with_pillow(rgb()),
     "rgba.png": with_pillow(np.dstack([rgb(), OPAQUE])),
     "16-bit.png": with_pillow(WIDE),
+    "16-bit-alpha.png": with_imagecodecs(np.dstack([NARROW, WIDE])),
+    "16-bit-rgb.png": with_imagecodecs(np.dstack([NARROW] * 3)),
+    "16-bit-rgba.png": with_imagecodecs(np.dstack([NARROW] * 3 + [WIDE])),
     "palette.png": lambda path: Image.fromarray(GREY).convert("P").save(path),
 }
 
@@ -712,6 +721,7 @@ REFUSED = {
         with_pillow(np.dstack([GREY // 2, GREY // 2, GREY // 2 + 3])),
         "in colour",
     ),
+    "colour-16.png": (with_imagecodecs(np.dstack([NARROW] * 2 + [NARROW + 515])), "in colour"),
     "nearly-grey-16.tif": (
         with_tifffile(np.dstack([WIDE // 2, WIDE // 2, WIDE // 2 + 515]), photometric="rgb"),
         "in colour",
