@@ -29,7 +29,8 @@ __all__ = [
 FILTERS = (4, 8, 16)
 HIDDEN_UNITS = 10
 
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+# Linux, and Linux within Windows.
+NVIDIA_DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/dev/dxg"))
 
 SMALLEST_SIDE = 22  # px: three times "valid" convolution and pooling leave one number
 
@@ -69,7 +70,7 @@ def training_device() -> str:
 
     TensorFlow is imported only where there is a driver for one.
     """
-    if not NVIDIA_DRIVER.exists():
+    if not any(driver.exists() for driver in NVIDIA_DRIVERS):
         return "CPU"
     return "GPU" if load_tensorflow().config.list_physical_devices("GPU") else "CPU"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["REMARKS_FILE", "read_remarks", "remark"]
@@ -19,16 +20,22 @@ REMARKS_FILE = "FESEM_REMARKS"
 def remark(text: str) -> None:
     """Say one line to whoever runs this, from any process of the computation.
 
+    Where the file takes no more, as on a full disk, the line goes to the terminal.
+
     Parameters
     ----------
     text
         What happened, and what is done about it.
     """
     if REMARKS_FILE in os.environ:
-        with Path(os.environ[REMARKS_FILE]).open("a", encoding="utf-8") as stream:
+        with (
+            suppress(OSError),
+            Path(os.environ[REMARKS_FILE]).open("a", encoding="utf-8") as stream,
+        ):
             stream.write(f"{text}\n")
-    else:
-        print(f"fesem: {text}", file=sys.stderr, flush=True)
+            stream.flush()
+            return
+    print(f"fesem: {text}", file=sys.stderr, flush=True)
 
 
 def read_remarks(path: Path) -> list[str]:

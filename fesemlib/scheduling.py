@@ -41,6 +41,11 @@ ATTEMPTS = 3
 """How often a fold is given to workers of a scheduler that gives it up because it lost several."""
 
 _SECONDS_BETWEEN_LOOKS = 2.0
+
+# Loky takes a process that grows by 300 MB for one that leaks, and replaces it with a warning that
+# a notebook would show. Folds of full-size images grow by more when their copies are trained on.
+_GROWTH_IS_NO_LEAK = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
+
 _KEPT = "finished folds are kept: start again to go on from there"
 
 
@@ -98,7 +103,7 @@ def _here(
 ) -> Generator[tuple[int, Outcome]]:
     side_by_side = parallel_jobs or (cpu_count() if training_device() == "CPU" else 1)
     workers = min(side_by_side, len(jobs))
-    executor = get_reusable_executor(max_workers=workers, timeout=30)
+    executor = get_reusable_executor(max_workers=workers, timeout=30, env=_GROWTH_IS_NO_LEAK)
     common = (inputs, checkpoints.SECONDS_BETWEEN_CHECKPOINTS, software(), os.getpid())
     try:
         numbers = {
@@ -344,7 +349,7 @@ def _check_worker(
     if differing:
         raise SchedulerError(
             f"the worker {address} has {differing}, and would give other numbers; "
-            "install the same versions there as here"
+            "install the same versions there as here, and train on the same kind of device"
         )
     if threads != 1:
         raise SchedulerError(

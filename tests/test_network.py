@@ -143,7 +143,7 @@ def test_graphics_processors_are_shared_and_repeatable(monkeypatch, tmp_path, pr
     expected = [*((each, True) for each in processors), "determinism"] if processors else []
     assert fake.asked == expected
     driver = tmp_path / "version"
-    monkeypatch.setattr(fesemlib.network, "NVIDIA_DRIVER", driver)
+    monkeypatch.setattr(fesemlib.network, "NVIDIA_DRIVERS", (tmp_path / "other", driver))
     assert training_device() == "CPU"
     driver.touch()
     assert training_device() == ("GPU" if processors else "CPU")

@@ -266,6 +266,26 @@ def test_a_killed_worker_ends_in_a_clear_error_and_costs_nothing_finished(own_bu
     pd.testing.assert_frame_equal(again[again["seed"] == 0], expected, check_exact=True)
 
 
+_held: list[np.ndarray] = []
+
+
+def grow_by_400_mb() -> int:
+    """Hold memory for longer than loky waits between two looks at it; the process' number."""
+    _held.append(np.ones(50_000_000))
+    time.sleep(1.1)
+    return os.getpid()
+
+
+@pytest.mark.usefixtures("own_build")
+def test_a_worker_that_needs_more_memory_than_before_goes_on():
+    """As when the copies of large images are trained on after the images themselves."""
+    leave_one_formulation_out(small_dataset(), ONE_SEED.model_copy(update={"parallel_jobs": 1}))
+    executor = get_reusable_executor(reuse=True)
+    workers = [executor.submit(grow_by_400_mb) for _ in range(3)]
+    assert len({worker.result() for worker in workers}) == 1
+    executor.shutdown(kill_workers=True)  # gives the memory back
+
+
 def test_code_that_was_changed_since_is_not_taken_for_the_one_that_is_named(own_build, monkeypatch):
     """As when the package is edited while a kernel lives: its digests are of what was there."""
     from fesemlib import scheduling
@@ -347,6 +367,19 @@ def test_damaged_files_are_reported_and_made_anew(own_build, remarks):
     assert sorted(told) == sorted(map(str, damaged))
     pd.testing.assert_frame_equal(leave_one_formulation_out(data, SMALL), table, check_exact=True)
     assert len(remarks()) == len(damaged)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-100], lambda _: b""])
+def test_a_damaged_network_is_reported_and_trained_anew(own_build, remarks, damage):
+    """Its predictions are whole: the file of the weights is not."""
+    expected = leave_one_formulation_out(small_dataset(), ONE_SEED)
+    path = min((own_build / "cache" / "folds").glob("*.weights"))
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    again = leave_one_formulation_out(small_dataset(), ONE_SEED)
+    pd.testing.assert_frame_equal(again, expected, check_exact=True)
+    assert path.read_bytes() == whole
+    assert [line.split(": damaged")[0] for line in remarks()] == [str(path)]
 
 
 # ------------------------------------------------------------------------------------ a full disk

@@ -259,6 +259,14 @@ def test_remarks_go_to_the_terminal_unless_somebody_collects_them(tmp_path, monk
     assert capfd.readouterr() == ("", "fesem: three\n")
 
 
+@pytest.mark.parametrize("file", ["/dev/full", "/dev/null/below"])
+def test_a_remark_that_cannot_be_kept_is_said_all_the_same(monkeypatch, capfd, file):
+    """On a full disk the remark says so, and must not end the training that goes on."""
+    monkeypatch.setenv(REMARKS_FILE, file)
+    remark("no room")
+    assert capfd.readouterr() == ("", "fesem: no room\n")
+
+
 # ---------------------------------------------------------------------------------------- digests
 
 DIFFERENT = {
