@@ -741,8 +741,11 @@ def _parameters_as_markdown(table: Iterable[Mapping[Any, Any]]) -> str:
 
 
 def _as_yaml(value: object) -> str:
-    """A value as one would write it in a parameter file."""
-    return f"`{yaml.safe_dump(value, allow_unicode=True).splitlines()[0]}`"
+    """A value as one would write it in a parameter file; a mapping entry by entry."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"`{name}:` {_as_yaml(each)}" for name, each in value.items())
+    text = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=10_000)
+    return f"`{text.splitlines()[0]}`"
 
 
 def _markdown_table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:

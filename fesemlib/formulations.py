@@ -13,7 +13,14 @@ import pandas as pd
 from fesemlib.params import quoted
 from fesemlib.pixel_sizes import GREATEST_PIXEL_SIZE_UM, LEAST_PIXEL_SIZE_UM
 
-__all__ = ["SOLUTES", "ManifestError", "parse_composition", "read_manifest", "table1"]
+__all__ = [
+    "SOLUTES",
+    "ManifestError",
+    "parse_composition",
+    "percentages",
+    "read_manifest",
+    "table1",
+]
 
 SOLUTES = ("dextran", "mannitol", "PVP")
 
@@ -38,6 +45,8 @@ _FEWEST_FORMULATIONS = 3
 _LEAST_K_M, _GREATEST_K_M = 1e-6, 1e-1
 
 _SUMMARY_ROW = "mean"  # of Table 2
+
+_PERCENTAGE = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*%\s*(\S.*?)\s*")
 
 
 class ManifestError(ValueError):
@@ -86,7 +95,7 @@ def parse_composition(text: str) -> dict[str, float]:
     """
     fractions = dict.fromkeys(SOLUTES, 0.0)
     for part in text.split("+"):
-        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*%\s*(\S+)\s*", part)
+        match = _PERCENTAGE.fullmatch(part)
         if match is None or match[2] not in fractions:
             raise ValueError(
                 f"composition {text!r}: {part.strip()!r} is not understood; "
@@ -94,6 +103,28 @@ def parse_composition(text: str) -> dict[str, float]:
             )
         fractions[match[2]] += float(match[1])
     return fractions
+
+
+def percentages(text: str) -> dict[str, float] | None:
+    """Read a composition of any solutes, such as ``"4% sucrose + 1% glycine"``.
+
+    Parameters
+    ----------
+    text
+        Mass percentages and names, joined by ``+``.
+
+    Returns
+    -------
+    dict or None
+        Mass % of every solute that is named; None where a part is not a percentage and a name.
+    """
+    matches = [_PERCENTAGE.fullmatch(part) for part in text.split("+")]
+    found: dict[str, float] = {}
+    for match in matches:
+        if match is None:
+            return None
+        found[match[2]] = found.get(match[2], 0.0) + float(match[1])
+    return found
 
 
 def read_manifest(path: Path) -> pd.DataFrame:

@@ -30,6 +30,7 @@ __all__ = [
     "glue",
     "glue_failures",
     "grey_levels",
+    "percent",
     "published_statement",
     "resolution",
     "results_folder",
@@ -273,13 +274,13 @@ def verdict(table: pd.DataFrame, blind_error: float) -> str:
         ours = float(mean[f"{training_set} median"])
         relation = "less than" if ours < blind_error else "more than"
         sentence = (
-            f"Trained on the {training_set} set, the network errs by {_percent(ours)} % on "
-            f"average, {relation} the {_percent(blind_error)} % of predicting by the median "
+            f"Trained on the {training_set} set, the network errs by {percent(ours)} % on "
+            f"average, {relation} the {percent(blind_error)} % of predicting by the median "
             "without any image"
         )
         if f"{training_set} published" in mean:
             theirs = float(mean[f"{training_set} published"])
-            sentence += f"; the paper publishes {_percent(theirs)} % for its own micrographs"
+            sentence += f"; the paper publishes {percent(theirs)} % for its own micrographs"
         sentences.append(f"{sentence}.")
     return " ".join(sentences)
 
@@ -442,12 +443,12 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
             continue  # of a single seed there is no range
         if statistic == "least":
             shown[training_set, "range"] = [
-                f"{_percent(low)} – {_percent(high)}"
+                f"{percent(low)} – {percent(high)}"
                 for low, high in zip(table[name], greatest, strict=True)
             ]
         else:
             sign = statistic == "difference"
-            shown[training_set, statistic] = [_percent(value, sign) for value in table[name]]
+            shown[training_set, statistic] = [percent(value, sign) for value in table[name]]
     frame = pd.DataFrame(shown, index=list(table.index))
     ordered = [
         (training_set, statistic)
@@ -542,10 +543,18 @@ def _minus(number: str) -> str:
     return number.replace("-", "−")
 
 
-def _percent(fraction: float, sign: bool = False) -> str:
-    """A fraction in percent with three significant digits, never in scientific notation."""
-    if not np.isfinite(fraction):  # of a training that diverged
+def percent(fraction: float, sign: bool = False) -> str:
+    """A fraction in percent with three significant digits, never in scientific notation.
+
+    Parameters
+    ----------
+    fraction
+        What is not finite, such as the error of a training that diverged, becomes a dash.
+    sign
+        Whether a positive number has its sign, too.
+    """
+    if not np.isfinite(fraction):
         return "—"
-    percent = 100 * fraction
-    decimals = 2 if percent == 0 else max(0, 2 - int(np.floor(np.log10(abs(percent)))))
-    return _minus(f"{percent:{'+' if sign else ''}.{decimals}f}")
+    value = 100 * fraction
+    decimals = 2 if value == 0 else max(0, 2 - int(np.floor(np.log10(abs(value)))))
+    return _minus(f"{value:{'+' if sign else ''}.{decimals}f}")

@@ -238,7 +238,9 @@ def kept_network(dataset: Dataset, parameters: Parameters, split: Split) -> Trai
     height, width = input_shape(dataset.shape, parameters.input_width)
     model = build_network(
         (height, width),
-        padding=parameters.padding,
+        parameters.padding,
+        parameters.dropout_rate,
+        parameters.dropout_position,
         initializer=parameters.initializer,
         head=parameters.head,
     )
@@ -374,7 +376,8 @@ def training_steps(dataset: Dataset, parameters: Parameters, training_set: str) 
 
 
 def _range(values: pd.Series[float]) -> float:
-    return float(values.max(skipna=False) - values.min(skipna=False))
+    with np.errstate(invalid="ignore"):  # infinite in all seeds
+        return float(np.subtract(values.max(skipna=False), values.min(skipna=False)))
 
 
 def _errors_of_runs(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fesemlib.drying import product_resistance
-from fesemlib.formulations import SOLUTES, ManifestError, parse_composition, read_manifest, table1
+from fesemlib.formulations import (
+    SOLUTES,
+    ManifestError,
+    parse_composition,
+    percentages,
+    read_manifest,
+    table1,
+)
 
 PAGES = "formulation,image,k_m,page,pixel_size_um"
 FULL = "formulation,image,k_m,composition,std_percent"
@@ -42,6 +49,29 @@ def test_table_1_runs_from_dextran_to_dense_mannitol():
 def test_written_composition_is_read_back(fractions):
     text = " + ".join(f"{percent:g}% {solute}" for solute, percent in fractions.items())
     assert parse_composition(text) == {**dict.fromkeys(SOLUTES, 0.0), **fractions}
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("4% sucrose + 1% glycine", {"sucrose": 4, "glycine": 1}),
+        (" .5 %dextran 40+2.% dextran 40 ", {"dextran 40": 2.5}),
+        ("5% solids", {"solids": 5}),
+        ("sucrose", None),
+        ("", None),
+        ("4% sucrose +", None),
+        ("4%", None),
+        ("-4% sucrose", None),
+    ],
+)
+def test_percentages_of_any_solute(text, read):
+    assert percentages(text) == read
+
+
+def test_percentages_of_table_1_are_its_columns():
+    for _, row in table1().iterrows():
+        expected = {name: row[name] for name in SOLUTES if row[name]}
+        assert percentages(row["composition"]) == expected
 
 
 def test_repeated_solute_adds_up():

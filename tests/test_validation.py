@@ -16,11 +16,15 @@ from fesemlib.storage import BUILD_FOLDER, digest
 from fesemlib.training import TargetScale
 from fesemlib.validation import (
     COLUMNS,
+    Split,
     failed_runs,
     held_out_errors,
     held_out_predictions,
+    kept_network,
     leave_one_formulation_out,
+    leave_one_out_splits,
     mean_error_by_epoch,
+    train_splits,
     training_steps,
 )
 
@@ -267,3 +271,105 @@ def test_steps_of_a_training():
     parameters = SMALL.model_copy(update={"epochs": 10, "batch_size": 8})
     assert training_steps(small_dataset(), parameters, "original") == 10
     assert training_steps(small_dataset(), parameters, "augmented") == 20
+
+
+# ------------------------------------------------------------------------------------- splits
+
+FOUR = {**K_M, "D": 1.2e-3}
+QUICK = SMALL.model_copy(update={"epochs": 2, "number_of_seeds": 1})
+
+
+def test_leave_one_out_is_a_split_for_each_formulation_and_seed():
+    splits = leave_one_out_splits(small_dataset(), SMALL, "augmented")
+    assert [(split.seed, split.held_out) for split in splits] == [
+        (seed, (name,)) for seed in (0, 1) for name in "ABC"
+    ]
+    assert {split.training_set for split in splits} == {"augmented"}
+    assert [split.keep_network for split in splits] == [True] * 3 + [False] * 3
+    assert not any(split.unused for split in splits)
+
+
+def test_pairs_and_unused_formulations_are_not_trained_on(own_folder):
+    """Neither their images nor their k_m have a say; what is unused is not in the table either."""
+    data = small_dataset(FOUR)
+    splits = [Split(("A", "C")), Split(("C", "A")), Split(("B",), unused=("D",)), Split(("B",))]
+    before = train_splits(data, QUICK, splits)
+    pair = before[before["held_out"] == "A + C"]
+    assert list(pair.columns) == list(COLUMNS)
+    test = pair[pair["role"] == "test"]
+    assert test["formulation"].value_counts().to_dict() == {"A": 4, "C": 2}  # A has two images
+    assert set(pair.loc[pair["role"] == "train", "formulation"]) == {"B", "D"}
+    turned = before[before["held_out"] == "C + A"]
+    assert np.array_equal(turned["predicted_km"], pair["predicted_km"])
+    both = before[before["held_out"] == "B"]
+    apart, whole = both[:5], both[5:]  # a row for each of two epochs, and for each image of others
+    assert set(apart["formulation"]) == {"A", "B", "C"}
+    assert set(whole["formulation"]) == set(FOUR)
+    assert len(list((own_folder / "cache" / "folds").glob("*.npz"))) == 3
+
+    changed = small_dataset({**FOUR, "A": 9e-3, "C": 1e-4})
+    after = train_splits(changed, QUICK, splits[:1])
+    assert np.array_equal(after["predicted_km"], pair["predicted_km"])
+    without_d = train_splits(small_dataset({**FOUR, "D": 9e-3}), QUICK, splits[2:3])
+    assert np.array_equal(without_d["predicted_km"], apart["predicted_km"])
+
+
+def test_what_is_unused_might_as_well_not_be_there():
+    """The last formulation of the set, so that the positions of the others stay."""
+    unused = train_splits(small_dataset(FOUR), QUICK, [Split(("B",), "augmented", unused=("D",))])
+    absent = train_splits(small_dataset(K_M), QUICK, [Split(("B",), "augmented")])
+    pd.testing.assert_frame_equal(unused, absent, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        (Split(("A", "Z")), "Z: no formulation of this data set"),
+        (Split(("A",), unused=("Y", "Z")), "Y, Z: no formulation"),
+        (Split(("A", "B", "C")), "A . B . C held out: no formulation is left"),
+        (Split(("A",), unused=("B", "C")), "no formulation is left to train on"),
+        (Split(("A",), "rotated"), "training_set = 'rotated'"),
+    ],
+)
+def test_impossible_split_is_refused_before_anything_is_trained(own_folder, split, words):
+    with pytest.raises(ValueError, match=words):
+        train_splits(small_dataset(), QUICK, [Split(("A",)), split])
+    assert not list(own_folder.glob("cache/folds/*"))
+
+
+@pytest.mark.parametrize("head", ["flatten", "global_average"])
+def test_kept_network_predicts_what_the_table_says(own_folder, head):
+    """Trained without being kept, then with it; then read from the files."""
+    data = small_dataset()
+    parameters = QUICK.model_copy(update={"head": head, "target": "zscore"})
+    table = train_splits(data, parameters, [Split(("B",))])
+    split = Split(("B",), keep_network=True)
+    network = kept_network(data, parameters, split)
+    images = network_inputs(data, parameters)
+    expected = table[(table["epoch"] == QUICK.epochs)].set_index("image")["predicted_km"]
+    predicted = network.predict(images)
+    assert predicted == pytest.approx(expected.loc[list(data.images["image"])], rel=1e-4)
+    many = network.predict(np.concatenate([images] * 17))  # more than a batch
+    assert many == pytest.approx(np.tile(predicted, 17), rel=1e-5)
+    written = {path: path.stat().st_mtime_ns for path in own_folder.glob("cache/folds/*")}
+    again = kept_network(data, parameters, split)
+    assert np.array_equal(again.predict(images), predicted)
+    assert written == {path: path.stat().st_mtime_ns for path in own_folder.glob("cache/folds/*")}
+
+
+def test_kept_network_is_scaled_without_the_held_out_k_m():
+    changed = small_dataset({**K_M, "B": 7e-3})
+    split = Split(("B",), keep_network=True)
+    scales = [kept_network(data, QUICK, split).scale for data in (small_dataset(), changed)]
+    assert scales[0] == scales[1] == TargetScale.fit(np.array([1.9e-3, 1.4e-3]), "minmax")
+
+
+def test_kept_network_has_the_dropout_of_the_parameters():
+    changes = {"dropout_rate": 0.25, "dropout_position": "flatten"}
+    network = kept_network(
+        small_dataset(), QUICK.model_copy(update=changes), Split(("B",), keep_network=True)
+    )
+    names = [layer.name for layer in network.model.layers]
+    dropout = next(layer for layer in network.model.layers if "dropout" in layer.name)
+    assert dropout.rate == 0.25
+    assert names.index(dropout.name) == names.index("flatten") + 1

@@ -1,0 +1,427 @@
+"""Controls: what other predictors make of the same folds.
+
+Every control predicts each formulation from the others, as the networks do. Whatever it scales or
+tunes, it does within the training fold.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from itertools import chain, combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import pairwise_distances
+from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fesemlib import published
+from fesemlib.baselines import mean_of_others, median_of_others
+from fesemlib.dataset import Dataset
+from fesemlib.formulations import percentages
+from fesemlib.params import Parameters
+from fesemlib.validation import Split, held_out_predictions, train_splits
+
+__all__ = [
+    "PUBLISHED",
+    "TEXTURE_MODELS",
+    "averaging_parameters",
+    "blind_controls",
+    "composition_controls",
+    "composition_of",
+    "evaluation_parameters",
+    "is_identified",
+    "network_controls",
+    "permutation_test",
+    "predict_left_out",
+    "published_controls",
+    "texture_controls",
+    "with_errors",
+]
+
+Values = npt.NDArray[np.float64]
+
+# Of so many components every combination is tried as a linear model; of more, too many would be.
+_MOST_COMBINED = 3
+
+_MOST_INNER_FOLDS = 8
+
+_GREATEST_LOGARITHM = 50.0
+
+
+def predict_left_out(
+    make_model: Callable[[], Any], features: Values, k_m: Values, formulations: npt.NDArray[Any]
+) -> Values:
+    """Predict every formulation by a model that is fitted to the others.
+
+    Parameters
+    ----------
+    make_model
+        Makes a regressor with scikit-learn's methods. A `GridSearchCV` tunes it by leaving out one
+        more formulation at a time, or an eighth of them where there are more than eight.
+    features
+        Shape (n, m).
+    k_m
+        m² s⁻¹, shape (n,).
+    formulations
+        To which formulation each row belongs, shape (n,); its rows are left out together.
+
+    Returns
+    -------
+    ndarray
+        m² s⁻¹, shape (n,).
+    """
+    predicted = np.full(len(k_m), np.nan)
+    for train, test in LeaveOneGroupOut().split(features, k_m, formulations):
+        model = make_model()
+        groups = {}
+        if isinstance(model, GridSearchCV):
+            groups = {"groups": formulations[train]}
+            inner = len(set(formulations[train]))
+            model.set_params(cv=GroupKFold(min(inner, _MOST_INNER_FOLDS)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a kernel's parameter at its bound
+            warnings.filterwarnings("ignore", "y residual is constant")  # more components than data
+            model.fit(features[train], k_m[train], **groups)
+        predicted[test] = np.ravel(model.predict(features[test]))
+    return predicted
+
+
+def with_errors(control: str, table: pd.DataFrame, predicted: npt.ArrayLike) -> pd.DataFrame:
+    """The predictions of one control as rows of the table of controls.
+
+    Parameters
+    ----------
+    control
+        Its name.
+    table
+        Of images, with ``formulation``, ``image`` and ``k_m``.
+    predicted
+        m² s⁻¹, one for each image; NaN where the control has none.
+
+    Returns
+    -------
+    DataFrame
+        ``control, held_out, image, true_km, predicted_km, relative_error``.
+    """
+    k_m = table["k_m"].to_numpy(dtype=np.float64)
+    values = np.asarray(predicted, dtype=np.float64)
+    return pd.DataFrame(
+        {
+            "control": control,
+            "held_out": table["formulation"].to_numpy(),
+            "image": table["image"].to_numpy(),
+            "true_km": k_m,
+            "predicted_km": values,
+            "relative_error": np.abs(values - k_m) / k_m,
+        }
+    )
+
+
+def blind_controls(dataset: Dataset) -> pd.DataFrame:
+    """The median and the mean of the other formulations, which see nothing of the one left out."""
+    rules = {"median of the others": median_of_others, "mean of the others": mean_of_others}
+    k_m = dataset.formulations["k_m"]
+    return pd.concat(
+        [
+            with_errors(
+                name, dataset.images, dataset.images["formulation"].map(rule(k_m)["predicted_km"])
+            )
+            for name, rule in rules.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def composition_of(dataset: Dataset) -> pd.DataFrame:
+    """The composition of each formulation in numbers.
+
+    Parameters
+    ----------
+    dataset
+        Of it the formulations.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by formulation, mass % of each component that varies; no columns where one of the
+        compositions is missing, or is not written as ``"4% dextran + 1% mannitol"``.
+    """
+    formulations = dataset.formulations
+    words = formulations.get("composition", pd.Series(index=formulations.index, dtype=object))
+    found = [percentages(text) if isinstance(text, str) else None for text in words]
+    parts = [each for each in found if each is not None]
+    if len(parts) < len(formulations):
+        return pd.DataFrame(index=formulations.index)
+    table = pd.DataFrame(parts, index=formulations.index).fillna(0.0)
+    return table.loc[:, (table != table.iloc[0]).any()]
+
+
+def is_identified(others: Values, left_out: Values) -> bool:
+    """Whether a linear model with intercept, fitted to some points, says anything of another one.
+
+    It does where the other point, its intercept included, is a combination of theirs: elsewhere
+    several models fit equally well and predict different values.
+
+    Parameters
+    ----------
+    others
+        Shape (n, m).
+    left_out
+        Shape (m,).
+    """
+    design = np.column_stack([np.ones(len(others)), others])
+    wanted = np.concatenate([[1.0], left_out])
+    return bool(np.linalg.matrix_rank(np.vstack([design, wanted])) == np.linalg.matrix_rank(design))
+
+
+def composition_controls(dataset: Dataset) -> pd.DataFrame:
+    """What the composition tells without an image: the nearest formulation, and linear models.
+
+    The nearest formulation is the one at the least Euclidean distance in mass %; of several that
+    are equally near, the mean is taken. The linear models have an intercept and every combination
+    of the components; of more than three components, each alone, and all.
+
+    Parameters
+    ----------
+    dataset
+        Of it the formulations.
+
+    Returns
+    -------
+    DataFrame
+        As `with_errors`; no rows where there is no composition. A prediction that is not
+        identified is NaN.
+    """
+    composition = composition_of(dataset)
+    formulations = dataset.formulations
+    table = pd.DataFrame(
+        {
+            "formulation": formulations.index,
+            "image": formulations.index,
+            "k_m": formulations["k_m"].to_numpy(),
+        }
+    )
+    if composition.empty or len(formulations) < 3:
+        return with_errors("", table, table["k_m"]).iloc[:0]
+    names, k_m = table["formulation"].to_numpy(), table["k_m"].to_numpy(dtype=np.float64)
+    nearest = _of_the_nearest(composition.to_numpy(dtype=np.float64), k_m)
+    rows = [with_errors("nearest composition", table, nearest)]
+    for components in _combinations([str(name) for name in composition]):
+        design = composition[list(components)].to_numpy(dtype=np.float64)
+        predicted = predict_left_out(LinearRegression, design, k_m, names)
+        for position in range(len(design)):
+            if not is_identified(np.delete(design, position, axis=0), design[position]):
+                predicted[position] = np.nan
+        rows.append(with_errors(f"linear in {', '.join(components)}", table, predicted))
+    return pd.concat(rows, ignore_index=True)
+
+
+def _of_the_nearest(points: Values, k_m: Values) -> Values:
+    """The mean k_m of those that are nearest to each of some points."""
+    distances = pairwise_distances(points)
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.isclose(distances, distances.min(axis=1, keepdims=True))
+    means: Values = nearest @ k_m / nearest.sum(axis=1)
+    return means
+
+
+def _combinations(names: list[str]) -> list[tuple[str, ...]]:
+    every = len(names)
+    numbers = range(1, every + 1) if every <= _MOST_COMBINED else (1, every)
+    return list(chain.from_iterable(combinations(names, number) for number in numbers))
+
+
+def _ridge() -> GridSearchCV:
+    model = make_pipeline(StandardScaler(), Ridge())
+    return _tuned(model, {"ridge__alpha": np.logspace(-2, 4, 7)})
+
+
+def _partial_least_squares() -> GridSearchCV:
+    model = make_pipeline(StandardScaler(), PLSRegression())
+    return _tuned(model, {"plsregression__n_components": [1, 2, 3]})
+
+
+def _gaussian_process() -> TransformedTargetRegressor:
+    kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(10.0, (1.0, 1e3)) + WhiteKernel(
+        0.1, (1e-4, 1e1)
+    )
+    return _of_logarithm(
+        make_pipeline(
+            StandardScaler(),
+            GaussianProcessRegressor(
+                kernel, normalize_y=True, n_restarts_optimizer=3, random_state=0
+            ),
+        )
+    )
+
+
+def _of_logarithm(model: Any) -> TransformedTargetRegressor:
+    """A model of log k_m: its predictions are positive, and small k_m count as large ones do."""
+    return TransformedTargetRegressor(model, func=np.log, inverse_func=_finite_exponential)
+
+
+def _finite_exponential(logarithms: Values) -> Values:
+    """However far a model extrapolates, its prediction, and the square of that, is a number."""
+    return np.exp(np.clip(logarithms, -_GREATEST_LOGARITHM, _GREATEST_LOGARITHM))
+
+
+def _tuned(model: Any, choices: Mapping[str, Any]) -> GridSearchCV:
+    """A model whose parameter is chosen within the training fold; see `predict_left_out`."""
+    return GridSearchCV(
+        _of_logarithm(model),
+        {f"regressor__{name}": values for name, values in choices.items()},
+        scoring="neg_mean_absolute_percentage_error",
+    )
+
+
+TEXTURE_MODELS: dict[str, Callable[[], Any]] = {
+    "ridge": _ridge,
+    "partial least squares": _partial_least_squares,
+    "Gaussian process": _gaussian_process,
+}
+"""Makers of the models that are fitted to texture features."""
+
+_FEWEST_FORMULATIONS = 5
+
+
+def texture_controls(dataset: Dataset, features: pd.DataFrame) -> pd.DataFrame:
+    """What texture features tell: three models of all of them, and ridge regression of each family.
+
+    Parameters
+    ----------
+    dataset
+        The micrographs.
+    features
+        From `fesemlib.features.texture_features`.
+
+    Returns
+    -------
+    DataFrame
+        As `with_errors`; no rows for fewer than five formulations, which leave too few to tune on.
+    """
+    table = dataset.images
+    names = table["formulation"].to_numpy()
+    if len(set(names)) < _FEWEST_FORMULATIONS:
+        return with_errors("", table, table["k_m"]).iloc[:0]
+    families = list(dict.fromkeys(features.columns.get_level_values("family")))
+    chosen = [(f"texture, {name}", features, make) for name, make in TEXTURE_MODELS.items()]
+    chosen += [(f"{family}, ridge", features[[family]], _ridge) for family in families]
+    return pd.concat(
+        [
+            with_errors(name, table, predict_left_out(make, part.to_numpy(), dataset.k_m, names))
+            for name, part, make in chosen
+        ],
+        ignore_index=True,
+    )
+
+
+def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Predictions of networks as rows of the table of controls: one for each image and seed.
+
+    Parameters
+    ----------
+    predictions
+        From `fesemlib.validation.held_out_predictions`, by the name of the control.
+    """
+    columns = ["held_out", "image", "true_km", "predicted_km", "relative_error"]
+    return pd.concat(
+        [table[columns].assign(control=name) for name, table in predictions.items()],
+        ignore_index=True,
+    )
+
+
+PUBLISHED = ("published, original set", "published, augmented set")
+"""What the paper's own errors are called among the controls."""
+
+
+def published_controls(dataset: Dataset) -> pd.DataFrame:
+    """The paper's errors as rows of the table of controls; none where they do not concern the data.
+
+    Their predictions are NaN: Table 2 states no signs.
+    """
+    if not published.concerns(dataset.formulations):
+        return pd.DataFrame({"control": [], "held_out": [], "relative_error": []}).astype(
+            {"control": str, "held_out": str}
+        )
+    errors = published.table2().rename_axis("held_out").reset_index()
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "control": name,
+                    "held_out": errors["held_out"],
+                    "relative_error": errors[training_set],
+                }
+            )
+            for name, training_set in zip(PUBLISHED, ("original", "augmented"), strict=True)
+        ],
+        ignore_index=True,
+    )
+
+
+def evaluation_parameters(parameters: Parameters) -> Parameters:
+    """The same training at the size and with the seeds of what repeats leave-one-out many times."""
+    width = min(parameters.evaluation_width, parameters.input_width)
+    return parameters.model_copy(
+        update={"input_width": width, "number_of_seeds": parameters.evaluation_seeds}
+    )
+
+
+def averaging_parameters(parameters: Parameters) -> Parameters:
+    """The network that averages its feature maps, with its own learning rate and epochs."""
+    return evaluation_parameters(parameters).model_copy(
+        update={
+            "head": "global_average",
+            "learning_rate": parameters.averaging_learning_rate,
+            "epochs": parameters.averaging_epochs,
+        }
+    )
+
+
+def permutation_test(
+    dataset: Dataset, parameters: Parameters, permutations: int
+) -> tuple[float, Values]:
+    """Leave-one-out with the k_m of the formulations shuffled: is the true order better?
+
+    Parameters
+    ----------
+    dataset, parameters
+        As in `fesemlib.validation.leave_one_formulation_out`; of the seeds the first is used.
+    permutations
+        How many shuffles.
+
+    Returns
+    -------
+    observed
+        Mean relative error with the true k_m.
+    shuffled
+        The same for each shuffle, shape (permutations,).
+
+    Notes
+    -----
+    What is left out is predicted, and its error taken, with the shuffled k_m as if they were true.
+    Where k_m has nothing to do with the images, all orders are alike, and the p-value of
+    `fesemlib.statistics.permutation_p_value` is uniform. A shuffle may be the true order again.
+    """
+    rng = np.random.default_rng(parameters.first_seed)
+    k_m = dataset.formulations["k_m"].to_numpy(dtype=np.float64)
+    sets = [k_m, *(rng.permutation(k_m) for _ in range(permutations))]
+    errors = np.array([_mean_error(dataset.with_k_m(each), parameters) for each in sets])
+    return float(errors[0]), errors[1:]
+
+
+def _mean_error(dataset: Dataset, parameters: Parameters) -> float:
+    splits = [Split((name,), seed=parameters.first_seed) for name in dataset.formulations.index]
+    predictions = held_out_predictions(train_splits(dataset, parameters, splits))
+    return float(predictions.groupby("held_out")["relative_error"].mean().mean())

@@ -1,0 +1,196 @@
+"""Figures of the chapter on what the numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from fesemlib.evaluation_report import control_summary
+
+__all__ = ["controls_figure", "epochs_figure", "permutation_figure", "spread_figure"]
+
+_INK = "#333333"
+_FIRST, _SECOND, _THIRD = sns.color_palette("colorblind").as_hex()[:3]
+_LEAST = 0.01  # %; smaller errors are drawn there
+
+
+def controls_figure(
+    controls: pd.DataFrame, networks: Sequence[str], published: Sequence[str]
+) -> Figure:
+    """Every control: its mean relative error, and the error of each formulation.
+
+    The mean of a control that does not predict every formulation is drawn hollow, and stands below
+    the others. An infinite error, of a training that diverged, is not drawn, nor is its mean.
+
+    Parameters
+    ----------
+    controls
+        Rows as of `fesemlib.controls.with_errors`.
+    networks, published
+        Which controls are drawn as networks of this book, and as the paper's numbers.
+    """
+    errors = _by_formulation(controls)
+    summary = control_summary(controls)
+    every = summary["formulations"].max()
+    figure = Figure(figsize=(8.5, 0.9 + 0.34 * len(summary)))
+    axes = figure.subplots()
+    kinds = {}
+    for row, (name, mean, number) in enumerate(
+        zip(summary.index, summary["mean"], summary["formulations"], strict=True)
+    ):
+        kind, colour = _kind(name, networks, published)
+        kinds[kind] = colour
+        values = _percent(errors.loc[errors["control"] == name, "relative_error"])
+        axes.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.35, markersize=4.5)
+        _draw_mean(axes, mean, row, colour, hollow=bool(number < every))
+    axes.set_yticks(range(len(summary)), _control_labels(summary), fontsize=10)
+    axes.invert_yaxis()
+    _error_axis(axes)
+    for kind, colour in kinds.items():
+        axes.plot([], [], "D", color=colour, label=kind)
+    above = 1 + 0.7 / len(summary)
+    axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.4, above), ncols=3)
+    return figure
+
+
+def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
+    """Errors of all seeds for each formulation, both training sets side by side.
+
+    Parameters
+    ----------
+    predictions
+        From `fesemlib.validation.held_out_predictions`, by training set.
+    """
+    names = list(dict.fromkeys(next(iter(predictions.values()))["held_out"]))
+    figure = Figure(figsize=(8.5, 1.2 + 0.42 * len(names)))
+    axes = figure.subplots()
+    for number, (training_set, table) in enumerate(predictions.items()):
+        colour = (_FIRST, _SECOND)[number % 2]
+        errors = table.groupby(["held_out", "seed"], sort=False)["relative_error"].mean()
+        rows = np.arange(len(names)) + (number - (len(predictions) - 1) / 2) * 0.3
+        for row, name in zip(rows, names, strict=True):
+            values = _percent(errors[name])
+            axes.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.4, markersize=5)
+            axes.plot(np.median(values), row, "|", color=colour, markersize=15, markeredgewidth=2.5)
+        axes.plot([], [], "o", color=colour, label=f"{training_set} set")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    _error_axis(axes)
+    above = 1 + 1.2 / len(names)
+    axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, above), ncols=2)
+    return figure
+
+
+def permutation_figure(observed: float, shuffled: Sequence[float]) -> Figure:
+    """Mean errors with shuffled labels beside that with the true ones.
+
+    Parameters
+    ----------
+    observed, shuffled
+        From `fesemlib.controls.permutation_test`.
+    """
+    figure = Figure(figsize=(7, 2.6))
+    axes = figure.subplots()
+    errors = np.asarray(shuffled, dtype=np.float64)
+    finite = errors[np.isfinite(errors)]
+    lost = len(errors) - len(finite)
+    label = f"shuffled ({lost} more diverged)" if lost else "shuffled"
+    sns.histplot(100 * finite, ax=axes, color=_FIRST, bins=12, label=label)
+    if np.isfinite(observed):
+        axes.axvline(100 * observed, color=_SECOND, linewidth=2.5, label="true order")
+    axes.set_xlabel("mean relative error (%)", fontsize=10)
+    axes.set_ylabel("shuffles", fontsize=10)
+    axes.legend(fontsize=9)
+    return figure
+
+
+def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
+    """The held-out error along the training: of every formulation, and their mean.
+
+    Parameters
+    ----------
+    outer
+        From `fesemlib.protocol.train_for_selection`.
+    blind_error
+        Of the median of the others.
+    """
+    test = outer[outer["role"] == "test"]
+    errors = test.groupby(["held_out", "epoch"], sort=False)["relative_error"].mean()
+    figure = Figure(figsize=(8.5, 4.2))
+    axes = figure.subplots()
+    for name in dict.fromkeys(test["held_out"]):
+        line = errors[name]
+        axes.plot(line.index, _percent(line), color=_FIRST, alpha=0.45, linewidth=1)
+        if not np.isfinite(line.iloc[-1]):
+            continue
+        axes.annotate(
+            str(name),
+            (line.index[-1], max(100 * line.iloc[-1], _LEAST)),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=_INK,
+        )
+    mean = errors.groupby("epoch").mean()
+    axes.plot(mean.index, _percent(mean), color=_SECOND, linewidth=2.5, label="mean")
+    axes.plot([], [], color=_FIRST, alpha=0.6, label="one formulation each")
+    axes.axhline(100 * blind_error, color=_INK, linestyle="--", label="median of the others")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("epoch", fontsize=10)
+    axes.set_ylabel("error when held out (%)", fontsize=10)
+    axes.legend(fontsize=9, loc="lower left", ncols=3)
+    return figure
+
+
+def _kind(name: str, networks: Sequence[str], published: Sequence[str]) -> tuple[str, str]:
+    """What a control is called in the legend, and its colour."""
+    if name in networks:
+        return "networks of this book", _SECOND
+    return ("published", _THIRD) if name in published else ("controls", _FIRST)
+
+
+def _draw_mean(axes: Axes, mean: float, row: int, colour: str, hollow: bool) -> None:
+    if np.isfinite(mean):
+        face, edge = ("white", colour) if hollow else (colour, "white")
+        axes.plot(
+            max(100 * mean, _LEAST),
+            row,
+            "D",
+            markersize=7,
+            markerfacecolor=face,
+            markeredgecolor=edge,
+        )
+
+
+def _control_labels(summary: pd.DataFrame) -> list[str]:
+    every = summary["formulations"].max()
+    return [
+        str(name) if number == every else f"{name} ({number} of {every})"
+        for name, number in summary["formulations"].items()
+    ]
+
+
+def _by_formulation(controls: pd.DataFrame) -> pd.DataFrame:
+    keys = ["control", "held_out"]
+    errors = controls.groupby(keys, sort=False)["relative_error"].mean().reset_index()
+    return pd.DataFrame(errors[np.isfinite(errors["relative_error"])])
+
+
+def _percent(errors: pd.Series[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.maximum(100 * errors.to_numpy(dtype=np.float64), _LEAST)
+
+
+def _error_axis(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("relative error of the held-out formulation (%)", fontsize=10)
+    axes.grid(axis="x", color="#e6e6e6")

@@ -1,0 +1,375 @@
+"""Sentences and tables of the chapter on what the numbers mean.
+
+The wording of an answer follows from the numbers, so that it holds for other data, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from fesemlib.controls import PUBLISHED
+from fesemlib.protocol import SELECTIONS
+from fesemlib.published_evidence import (
+    chance_of_perfect_model,
+    combined_p_value,
+    perfect_model,
+)
+from fesemlib.report import percent, show_table
+from fesemlib.statistics import Comparison, Interval, permutation_p_value
+from fesemlib.validation import failed_runs, held_out_errors
+
+__all__ = [
+    "comparison_answer",
+    "control_summary",
+    "controls_answer",
+    "permutation_answer",
+    "published_answer",
+    "selection_answer",
+    "selection_table",
+    "show_chances",
+    "show_controls",
+    "show_perfect_model",
+    "show_rules",
+    "show_selection",
+    "show_spread",
+]
+
+_SIGNIFICANT = 0.05
+
+
+def published_answer(rules: pd.DataFrame) -> str:
+    """What the published errors imply, in a few sentences.
+
+    Parameters
+    ----------
+    rules
+        From `fesemlib.published_evidence.published_beside_rules`.
+    """
+    mean = rules.mean()
+    worse = _listed(list(rules.index[rules["original"] > rules["median of the others"]]))
+    return (
+        f"On average the published networks err by {percent(mean['original'])} % (original set) "
+        f"and {percent(mean['augmented'])} % (augmented set), the median of the others without "
+        f"any image by {percent(mean['median of the others'])} %. The formulations on which the "
+        f"network trained on the original set errs more than that median: {worse}."
+    )
+
+
+def show_rules(rules: pd.DataFrame) -> Styler:
+    """Present `fesemlib.published_evidence.published_beside_rules`, with the mean below."""
+    table = pd.concat([rules, rules.mean().rename("mean").to_frame().T])
+    shown = pd.DataFrame({name: _percents(table[name]) for name in table}, index=table.index)
+    shown = shown.rename(
+        columns={"original": "published, original set", "augmented": "published, augmented set"}
+    )
+    return show_table(shown, "Relative errors of the held-out formulations (%)")
+
+
+def show_perfect_model(thermocouples: int) -> Styler:
+    """Present `fesemlib.published_evidence.perfect_model`."""
+    table = perfect_model(thermocouples)
+    shown = pd.DataFrame({"scatter of the average": _percents(table["scatter"])})
+    for name in ("original", "augmented"):
+        shown[f"published, {name}"] = _percents(table[name])
+        shown[f"chance, {name}"] = [f"{value:.2g}" for value in table[f"chance {name}"]]
+    shown.index = table.index
+    return show_table(
+        shown,
+        "How likely a model that knew every true k_m would err no more than published, if each "
+        f"value of Table 1 is the average of {thermocouples} thermocouples (errors in %)",
+    )
+
+
+def show_chances(thermocouples: Sequence[int], chosen: Mapping[str, Sequence[str]]) -> Styler:
+    """How likely a perfect model is, for groups of formulations and numbers of thermocouples.
+
+    Parameters
+    ----------
+    thermocouples
+        Over how many each k_m is averaged.
+    chosen
+        Name of a group and its formulations.
+    """
+    rows = {}
+    for name, formulations in chosen.items():
+        for number in thermocouples:
+            row = {}
+            for training_set in ("original", "augmented"):
+                asked = (training_set, list(formulations), number)
+                chance, corrected = chance_of_perfect_model(*asked)
+                row[training_set] = f"{chance:.1e}"
+                row[f"{training_set}, corrected"] = f"{corrected:.1e}"
+                p_value, corrected = combined_p_value(*asked)
+                row[f"{training_set}, p"] = f"{p_value:.1e}"
+                row[f"{training_set}, p corrected"] = f"{corrected:.1e}"
+            rows[f"{name}, {number} thermocouples"] = row
+    return show_table(
+        pd.DataFrame.from_dict(rows, orient="index"),
+        "Chance that a perfect model errs no more than published on all of these formulations; p: "
+        "Fisher's combination, which counts every outcome that is as unlikely; corrected: times "
+        "the number of ways to pick as many of nine",
+    )
+
+
+def control_summary(controls: pd.DataFrame) -> pd.DataFrame:
+    """Mean and greatest error of each control over the formulations.
+
+    Parameters
+    ----------
+    controls
+        Rows as of `fesemlib.controls.with_errors`; where a control has no prediction, its error
+        is NaN.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``control``: ``mean``, ``median``, ``greatest`` and ``formulations``, the number
+        of those that the control predicts. Those that predict most come first, and of these the
+        best: a mean over fewer formulations cannot be compared.
+    """
+    keys = ["control", "held_out"]
+    errors = controls.groupby(keys, sort=False)["relative_error"].mean().dropna().reset_index()
+    grouped = errors.groupby("control", sort=False)["relative_error"]
+    summary = pd.DataFrame(
+        {
+            "mean": grouped.mean(),
+            "median": grouped.median(),
+            "greatest": grouped.max(),
+            "formulations": grouped.size(),
+        }
+    )
+    return summary.sort_values(["formulations", "mean"], ascending=[False, True])
+
+
+def show_controls(summary: pd.DataFrame, number: int) -> Styler:
+    """Present `control_summary`.
+
+    Parameters
+    ----------
+    summary
+        Of the controls.
+    number
+        Of formulations in the data set.
+    """
+    shown = pd.DataFrame(
+        {name: _percents(summary[name]) for name in ("mean", "median", "greatest")},
+        index=summary.index,
+    )
+    shown["predicted"] = [f"{count:.0f} of {number}" for count in summary["formulations"]]
+    return show_table(
+        shown,
+        "Relative error of the formulations held out (%), the best first; last those that do not "
+        "predict all of them, whose means cannot be compared",
+    )
+
+
+def controls_answer(summary: pd.DataFrame, network: str, number: int) -> str:
+    """How the network ranks among the controls that predict every formulation, in a sentence.
+
+    The published errors, which concern other micrographs, are not among them.
+
+    Parameters
+    ----------
+    summary
+        From `control_summary`.
+    network
+        Its name among them.
+    number
+        Of formulations in the data set.
+    """
+    complete = summary.loc[summary["formulations"] == number, "mean"]
+    complete = complete.drop(list(PUBLISHED), errors="ignore")
+    if network not in complete.index or len(complete) < 2:
+        return "There is nothing to compare the network with."
+    own, others = float(complete[network]), complete.drop(network)
+    rank = 1 + int((others < own).sum())
+    best = f"{others.idxmin()} with {percent(float(others.min()))} %"
+    relation = "less than" if own < others.min() else "more than" if rank > 1 else "as much as"
+    return (
+        f"Of the {len(complete)} predictors that predict every formulation, the network "
+        f"({network}) ranks {rank}: its mean error is {_size(own)}, {relation} the best of the "
+        f"others, {best}."
+    )
+
+
+def permutation_answer(observed: float, shuffled: Sequence[float], p_value: float) -> str:
+    """What the shuffled labels tell, in a few sentences.
+
+    Parameters
+    ----------
+    observed, shuffled
+        From `fesemlib.controls.permutation_test`.
+    p_value
+        Of `fesemlib.statistics.permutation_p_value`.
+    """
+    number = len(shuffled)
+    as_well = int((np.asarray(shuffled) <= observed).sum())
+    if p_value < _SIGNIFICANT:
+        found = "Chance hardly explains the error with the true order"
+    elif permutation_p_value(0.0, np.ones(number)) < _SIGNIFICANT:
+        found = "Chance may explain the error with the true order"
+    else:
+        found = f"With so few shuffles p cannot fall below {_SIGNIFICANT}: nothing can be concluded"
+    return (
+        f"With the labels in their true order the network's error is {_size(observed)}, with "
+        f"shuffled ones {_size(float(np.median(shuffled)))} (median of {number}); {as_well} of "
+        f"{number} shuffles did as well, p = {p_value:.2g}. {found}."
+    )
+
+
+def show_spread(predictions: Mapping[str, pd.DataFrame], results: pd.DataFrame) -> Styler:
+    """Median and range of the error over the seeds, and how many runs collapsed or diverged.
+
+    Parameters
+    ----------
+    predictions
+        From `fesemlib.validation.held_out_predictions`, by training set.
+    results
+        From `fesemlib.validation.leave_one_formulation_out`, of all training sets together.
+    """
+    failed = failed_runs(results)
+    parts = {}
+    for name, table in predictions.items():
+        errors = held_out_errors(table)
+        of_set = failed[failed["training_set"] == name].groupby("held_out")
+        lost = (of_set["collapsed"].sum() + of_set["diverged"].sum()).reindex(errors.index)
+        runs = of_set.size().reindex(errors.index)
+        parts[f"{name}: median"] = _percents(errors["median"])
+        parts[f"{name}: range"] = [
+            _range(low, high) for low, high in zip(errors["least"], errors["greatest"], strict=True)
+        ]
+        parts[f"{name}: failed"] = [
+            f"{bad:.0f} of {all_:.0f}" for bad, all_ in zip(lost, runs, strict=True)
+        ]
+    return show_table(
+        pd.DataFrame(parts, index=errors.index),
+        "Relative error of each formulation over the seeds (%), and runs that collapsed or "
+        "diverged",
+    )
+
+
+def comparison_answer(compared: Comparison, first: Interval, second: Interval) -> str:
+    """Whether augmentation helps, in a few sentences.
+
+    Parameters
+    ----------
+    compared
+        Of the errors with the original and with the augmented set.
+    first, second
+        Mean errors with the original and with the augmented set.
+    """
+    change = compared.difference
+    if compared.p_value < _SIGNIFICANT:
+        direction = "less" if compared.second_is_less else "more"
+        conclusion = f"The augmented set errs {direction}, more clearly than chance would explain"
+        if (change.mean < 0) != compared.second_is_less:
+            conclusion += ", although a few large errors give the mean the other sign"
+    elif compared.least_p_value < _SIGNIFICANT:
+        conclusion = "The difference may be chance"
+    else:
+        conclusion = "With so few formulations the test cannot find a difference, whatever its size"
+    return (
+        f"The mean error is {_with_limits(first)} with the original set and {_with_limits(second)} "
+        f"with the augmented one (95 % intervals over the formulations). The augmented set errs "
+        f"less on {compared.better} of {compared.number} formulations. The mean difference is "
+        f"{_points(change)}, p = {compared.p_value:.2g}. {conclusion}."
+    )
+
+
+def selection_table(selected: pd.DataFrame, published: pd.DataFrame | None) -> pd.DataFrame:
+    """The error of each formulation under each way to choose the epoch, median over the seeds.
+
+    Parameters
+    ----------
+    selected
+        From `fesemlib.protocol.selected_predictions`.
+    published
+        The paper's Table 2, or None where it does not concern the data.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by formulation, with a last row ``mean``; a column for each selection.
+    """
+    keys = ["held_out", "selection", "seed"]
+    errors = selected.groupby(keys, sort=False)["relative_error"].mean().reset_index()
+    table = errors.pivot_table("relative_error", "held_out", "selection", aggfunc="median")
+    table = table.loc[list(dict.fromkeys(selected["held_out"])), list(SELECTIONS)]
+    table = table.rename(columns=SELECTIONS)
+    if published is not None:
+        table = table.join(published.rename(columns=lambda name: f"published, {name} set"))
+    table.loc["mean"] = table.mean()
+    return table
+
+
+def show_selection(table: pd.DataFrame) -> Styler:
+    """Present `selection_table`."""
+    shown = pd.DataFrame({name: _percents(table[name]) for name in table}, index=table.index)
+    return show_table(shown, "Relative error of the formulations held out (%), by choice of epoch")
+
+
+def selection_answer(table: pd.DataFrame) -> str:
+    """What the choice of the epoch does to the errors, in a few sentences.
+
+    Parameters
+    ----------
+    table
+        From `selection_table`.
+    """
+    last, inner, best = (table[name] for name in SELECTIONS.values())
+    small = (best.drop("mean") < 0.01).sum()
+    fair_small = (last.drop("mean") < 0.01).sum()
+    sentences = (
+        f"With the epoch fixed beforehand the mean error is {_size(last['mean'])}, with the "
+        f"epoch chosen on inner formulations {_size(inner['mean'])}, and with the epoch that "
+        f"suits the held-out micrograph best {_size(best['mean'])}. The last choice makes "
+        f"{small} of {len(best) - 1} errors smaller than 1 %, the first {fair_small}."
+    )
+    published = [name for name in table if str(name).startswith("published")]
+    if published:
+        counts = ", ".join(
+            f"{(table[name].drop('mean') < 0.01).sum()} ({str(name).split(', ')[1]})"
+            for name in published
+        )
+        sentences += f" Of the published errors, as many are that small: {counts}."
+    return sentences
+
+
+def _percents(fractions: pd.Series[float]) -> list[str]:
+    return [percent(fraction) for fraction in fractions]
+
+
+def _range(low: float, high: float) -> str:
+    """Two ends in %; one number, where they are one."""
+    return "–".join(dict.fromkeys([percent(low), percent(high)]))
+
+
+def _size(error: float) -> str:
+    """An error as part of a sentence."""
+    return f"{percent(error)} %" if np.isfinite(error) else "infinite, for a training diverged"
+
+
+def _points(interval: Interval) -> str:
+    if not np.isfinite(interval.mean):
+        return "not finite, for a training diverged"
+    limits = ""
+    if np.isfinite(interval.low):
+        limits = f" ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+    return f"{100 * interval.mean:+.1f} points{limits}".replace("-", "−")
+
+
+def _with_limits(interval: Interval) -> str:
+    if not np.isfinite(interval.low):
+        return _size(interval.mean)
+    limits = f"{100 * interval.low:.1f}–{100 * interval.high:.1f} %"
+    return f"{100 * interval.mean:.1f} % ({limits})"
+
+
+def _listed(names: Sequence[object]) -> str:
+    """Names as a list in a sentence."""
+    *most, last = [str(name) for name in names] or ["none"]
+    return f"{', '.join(most)} and {last}" if most else last

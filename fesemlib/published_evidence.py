@@ -1,0 +1,148 @@
+"""What the paper's own numbers imply: Table 2 beside the scatter that Table 1 states.
+
+k_m of each formulation is the average over several thermocouples, which scatter. Even a model that
+knew every true k_m would not meet these averages exactly.
+"""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from fesemlib.baselines import mean_of_others, median_of_others
+from fesemlib.formulations import table1
+from fesemlib.published import table2
+
+__all__ = [
+    "chance_of_perfect_model",
+    "combined_p_value",
+    "inside_the_others",
+    "perfect_model",
+    "published_beside_rules",
+]
+
+Values = npt.NDArray[np.float64]
+
+
+def published_beside_rules() -> pd.DataFrame:
+    """The published errors beside those of the median and the mean of the other formulations.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by formulation: ``original``, ``augmented``, ``median of the others`` and ``mean
+        of the others``; unsigned fractions.
+    """
+    k_m = table1()["k_m"]
+    return table2().assign(
+        **{
+            "median of the others": median_of_others(k_m)["relative_error"],
+            "mean of the others": mean_of_others(k_m)["relative_error"],
+        }
+    )
+
+
+def inside_the_others() -> list[str]:
+    """The formulations whose k_m lies between two others: predicting them is no extrapolation."""
+    k_m = table1()["k_m"]
+    return [
+        str(name)
+        for name in k_m.index
+        if k_m.drop(name).between(k_m[name], np.inf).any()
+        and k_m.drop(name).between(-np.inf, k_m[name]).any()
+    ]
+
+
+def perfect_model(thermocouples: int) -> pd.DataFrame:
+    """How likely a model that knows every true k_m errs no more than was published.
+
+    Parameters
+    ----------
+    thermocouples
+        Over how many each k_m of Table 1 is averaged; the paper does not state it for each.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by formulation: ``scatter`` of the average (relative standard error), and for each
+        training set the published error and the ``chance``.
+
+    Notes
+    -----
+    The average of n thermocouples is taken as normal about the true k_m with the relative
+    standard deviation of Table 1 over √n. The relative error of the true value is then below e
+    with the probability that a standard normal variable is below e √n/s in size. Table 1's s is
+    itself an estimate from n values; with Student's distribution in place of the normal one the
+    chances are a few per cent smaller where they are small.
+    """
+    scatter = table1()["std_percent"] / 100 / np.sqrt(thermocouples)
+    published = table2()
+    chances = {
+        f"chance {name}": stats.halfnorm.cdf(published[name] / scatter) for name in published
+    }
+    return published.assign(scatter=scatter, **chances)
+
+
+def chance_of_perfect_model(
+    training_set: str, formulations: list[str], thermocouples: int
+) -> tuple[float, float]:
+    """The chance that a perfect model errs no more than published on all of some formulations.
+
+    Parameters
+    ----------
+    training_set
+        ``"original"`` or ``"augmented"``.
+    formulations
+        Some of A–I.
+    thermocouples
+        As in `perfect_model`.
+
+    Returns
+    -------
+    chance
+        For these formulations.
+    corrected
+        Times the number of ways to pick as many of nine, at most 1: these were picked after
+        looking (Bonferroni).
+    """
+    chances = _chances(training_set, formulations, thermocouples)
+    return _corrected(float(np.prod(chances)), len(formulations))
+
+
+def combined_p_value(
+    training_set: str, formulations: list[str], thermocouples: int
+) -> tuple[float, float]:
+    """How unlikely errors as small as the published ones are, taken together, for a perfect model.
+
+    `chance_of_perfect_model` is the probability of one event that was laid down after looking. This
+    is a p-value: the probability of all outcomes that are as unlikely, whichever of the errors is
+    the small one, and uniform for a perfect model.
+
+    Parameters
+    ----------
+    training_set, formulations, thermocouples
+        As in `chance_of_perfect_model`.
+
+    Returns
+    -------
+    p_value
+        Fisher's combination of the chances, one for each formulation.
+    corrected
+        As in `chance_of_perfect_model`.
+    """
+    chances = _chances(training_set, formulations, thermocouples)
+    return _corrected(float(stats.combine_pvalues(chances, "fisher").pvalue), len(formulations))
+
+
+def _chances(training_set: str, formulations: list[str], thermocouples: int) -> Values:
+    chances = perfect_model(thermocouples)[f"chance {training_set}"]
+    return chances.loc[formulations].to_numpy(dtype=np.float64)
+
+
+def _corrected(probability: float, picked: int) -> tuple[float, float]:
+    """A probability, and the same times the number of ways to pick as many, at most 1."""
+    return probability, min(1.0, probability * comb(len(table2()), picked))

@@ -1,0 +1,211 @@
+"""The error against the number of formulations: nested training sets, a test set of its own."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fesemlib import learning_curve as curves
+from fesemlib import sensitivity_report
+from fesemlib.dataset import draw_stand_ins
+from fesemlib.formulations import table1
+from fesemlib.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE
+from fesemlib.params import ParameterError, Parameters
+from fesemlib.sensitivity_figures import learning_curve_figure
+
+SHAPE = (96, 128)
+SIZES = [5, 8]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def build(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("build")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FESEM_BUILD", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def stand_ins():
+    return curves.draw_training_and_test(8, [0, 3], SHAPE)
+
+
+@pytest.fixture(scope="module")
+def results(stand_ins):
+    parameters = Parameters(epochs=2, averaging_epochs=2, evaluation_width=64, parallel_jobs=1)
+    return curves.learning_curve(stand_ins, SIZES, parameters)
+
+
+# ------------------------------------------------------------------------------------- stand-ins
+
+
+def test_range_of_drawn_stand_ins_can_be_given():
+    drawn = draw_stand_ins(8, 1, (96, 128), (1e-3, 2e-3))
+    assert 1e-3 <= drawn.k_m.min() < 1.3e-3
+    assert 1.5e-3 < drawn.k_m.max() <= 2e-3
+
+
+def test_thirty_are_tested_inside_and_outside_of_the_training_range(stand_ins):
+    low, high = stand_ins.k_m_range
+    k_m = stand_ins.dataset.formulations["k_m"]
+    assert len(stand_ins.test) == 30
+    inside = [name for name, region in stand_ins.test.items() if region == "inside"]
+    outside = [name for name, region in stand_ins.test.items() if region == "outside"]
+    assert len(inside) == len(outside) == 15
+    assert k_m[inside].between(low, high).all()
+    assert not k_m[outside].between(low, high).any()
+    assert (k_m[outside] < low).any()
+    assert (k_m[outside] > high).any()
+    table = table1()["k_m"]
+    assert k_m.between(table.min() * (1 - 1e-9), table.max() * (1 + 1e-9)).all()
+    assert np.log(high / low) == pytest.approx(curves.MIDDLE * np.log(table.max() / table.min()))
+
+
+def test_training_sets_lie_in_the_range_and_apart_from_the_test_set(stand_ins):
+    low, high = stand_ins.k_m_range
+    k_m = stand_ins.dataset.formulations["k_m"]
+    first, second = stand_ins.training.values()
+    assert len(first) == len(second) == 8
+    assert not set(first) & set(second)
+    assert not {*first, *second} & set(stand_ins.test)
+    assert k_m[[*first, *second]].between(low, high).all()
+    images = [micrograph.image.tobytes() for micrograph in stand_ins.dataset.micrographs]
+    assert len(set(images)) == len(images) == 30 + 2 * 8
+
+
+def test_names_and_values_stay_together(stand_ins):
+    images = stand_ins.dataset.images
+    assert images["formulation"].is_unique
+    known = images["formulation"].map(stand_ins.dataset.formulations["k_m"])
+    assert (known == images["k_m"]).all()
+    again = draw_stand_ins(curves.INSIDE, curves._TEST_SEED, SHAPE, stand_ins.k_m_range)
+    for own, made in zip(stand_ins.dataset.micrographs, again.micrographs, strict=False):
+        assert (own.image == made.image).all()
+
+
+# --------------------------------------------------------------------------------------- results
+
+
+def test_every_predictor_predicts_the_whole_test_set_at_every_size_and_draw(stand_ins, results):
+    assert set(results["predictor"]) == {NETWORK, AVERAGED, RIDGE, MEDIAN}
+    tested = results[results["region"] != "training"]
+    for _, part in tested.groupby(["predictor", "size", "draw"]):
+        assert sorted(part["held_out"]) == sorted(stand_ins.test)
+        assert np.isfinite(part["predicted_km"]).all()
+    assert tested.groupby(["predictor", "size", "draw"]).ngroups == 4 * len(SIZES) * 2
+    trained = results[results["region"] == "training"]
+    for (_, size, draw), part in trained.groupby(["predictor", "size", "draw"]):
+        assert set(part["held_out"]) == set(stand_ins.training[draw][:size])
+    assert set(trained["predictor"]) == {NETWORK, AVERAGED}
+    error = (results["predicted_km"] - results["true_km"]).abs() / results["true_km"]
+    assert results["relative_error"].to_numpy() == pytest.approx(error.to_numpy())
+
+
+def test_error_of_the_median_by_hand(stand_ins, results):
+    k_m = stand_ins.dataset.formulations["k_m"]
+    inside = [name for name, region in stand_ins.test.items() if region == "inside"]
+    for size in SIZES:
+        guess = np.median(k_m[list(stand_ins.training[3][:size])])
+        wanted = np.mean(np.abs(guess - k_m[inside]) / k_m[inside])
+        curve = curves.curve_of(results).set_index(["predictor", "region", "size", "draw"])
+        assert curve.loc[(MEDIAN, "inside", size, 3), "error"] == pytest.approx(wanted)
+
+
+def test_networks_train_on_the_first_stand_ins_of_their_draw_alone(stand_ins, monkeypatch):
+    """What the splits leave for training, whatever the network makes of it."""
+    seen = []
+
+    def spy(dataset, parameters, splits):
+        for split in splits:
+            left = set(dataset.formulations.index) - {*split.held_out, *split.unused}
+            seen.append((split.seed, parameters.epochs, left, set(split.held_out)))
+        raise InterruptedError
+
+    monkeypatch.setattr(curves, "train_splits", spy)
+    for size in SIZES:
+        with pytest.raises(InterruptedError):
+            curves._by_network(stand_ins, size, 8, Parameters(epochs=6, batch_size=4))
+    assert [(seed, epochs) for seed, epochs, *_ in seen] == [(0, 6), (3, 6), (0, 6), (3, 6)]
+    for seed, _, left, held_out in seen[:2]:
+        assert left == set(stand_ins.training[seed][:5])
+        assert held_out == set(stand_ins.test)
+    for (seed, _, fewer, _), (_, _, more, _) in zip(seen[:2], seen[2:], strict=True):
+        assert fewer < more == set(stand_ins.training[seed])
+
+
+@pytest.mark.parametrize(
+    ("number", "largest", "epochs"), [(9, 72, 500), (18, 72, 250), (36, 72, 167), (72, 72, 100)]
+)
+def test_all_sizes_are_trained_for_as_many_steps(number, largest, epochs):
+    """72 images make five batches of 16: 500 steps, and no fewer for the smaller sets."""
+    assert curves.epochs_for(number, largest, 100, 16) == epochs
+
+
+def test_more_than_were_drawn_are_refused(stand_ins):
+    with pytest.raises(ValueError, match="9 stand-ins to train on, but only 8 were drawn"):
+        curves.learning_curve(stand_ins, [5, 9], Parameters())
+
+
+@pytest.mark.parametrize("sizes", [[], [4], [9, 1001], [9.5], 9])
+def test_sizes_that_make_no_curve_are_refused(sizes):
+    with pytest.raises(ParameterError, match="learning_curve_sizes"):
+        Parameters.from_namespace({"learning_curve_sizes": sizes})
+
+
+# ------------------------------------------------------------------------------------------ words
+
+
+def invented(errors: dict[str, list[float]], sizes: list[int], outside: float) -> pd.DataFrame:
+    """Results of two draws with these errors inside, and others outside."""
+    return pd.DataFrame(
+        [
+            {
+                "predictor": predictor,
+                "size": size,
+                "draw": draw,
+                "region": region,
+                "held_out": region,
+                "relative_error": error + draw * 0.01 + (region == "outside") * outside,
+            }
+            for predictor, values in errors.items()
+            for size, error in zip(sizes, values, strict=True)
+            for draw in (0, 1)
+            for region in ("inside", "outside", "training")
+        ]
+    )
+
+
+def test_answer_names_the_number_from_which_on_the_median_is_beaten():
+    errors = {
+        NETWORK: [0.5, 0.3, 0.2],
+        AVERAGED: [0.2, 0.5, 0.2],  # better, worse, better: from the last on
+        RIDGE: [0.1, 0.1, 0.1],
+        MEDIAN: [0.4, 0.4, 0.4],
+    }
+    results = invented(errors, [9, 18, 36], outside=0.5)
+    numbers = [sensitivity_report.enough(results, name, "inside") for name in errors]
+    assert numbers == [18, 36, 9, None]
+    answer = sensitivity_report.learning_curve_answer(results)
+    assert "with 9 to 36 stand-ins" in answer
+    assert "from 50.5 % to 20.5 % inside" in answer
+    assert answer.endswith("in every draw from 18 on.")
+    remark = sensitivity_report.learning_curve_remark(results)
+    assert "3 of these three err more outside" in remark
+    assert remark.endswith("not covered.")
+
+
+def test_answer_for_a_single_size_and_a_network_that_learns_nothing():
+    errors = {NETWORK: [0.5], AVERAGED: [0.5], RIDGE: [0.1], MEDIAN: [0.4]}
+    results = invented(errors, [9], outside=-0.05)
+    answer = sensitivity_report.learning_curve_answer(results)
+    assert "with 9 stand-ins" in answer
+    assert answer.endswith("at none of these numbers.")
+    assert "0 of these three" in sensitivity_report.learning_curve_remark(results)
+
+
+def test_table_and_figure_show_all_predictors(results):
+    html = sensitivity_report.show_learning_curve(results).to_html()
+    for predictor in (NETWORK, AVERAGED, RIDGE, MEDIAN):
+        assert f"{predictor}, inside" in html
+    figure = learning_curve_figure(results)
+    assert [axes.get_title(loc="left")[:6] for axes in figure.axes] == ["inside", "outsid"]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["5", "8"]
