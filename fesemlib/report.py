@@ -31,6 +31,7 @@ __all__ = [
     "glue_failures",
     "grey_levels",
     "percent",
+    "power_of_ten",
     "published_statement",
     "resolution",
     "results_folder",
@@ -541,6 +542,25 @@ def _number_in_paper(number: int, papers_own: bool) -> str:
 
 def _minus(number: str) -> str:
     return number.replace("-", "−")
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(value: float, digits: int = 1) -> str:
+    """A small positive number as it is typeset: ``3.1·10⁻⁸``; from 0.01 on, as a decimal number.
+
+    Parameters
+    ----------
+    value
+        Such as a probability.
+    digits
+        Significant ones.
+    """
+    if value == 0 or value >= 0.01:
+        return f"{value:.{digits}g}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
 
 
 def percent(fraction: float, sign: bool = False) -> str:

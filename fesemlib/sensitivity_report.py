@@ -207,7 +207,7 @@ def learning_curve_answer(results: pd.DataFrame) -> str:
     means, sizes = _means(results), sorted(set(results["size"]))
     span = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
     return (
-        f"with {span} stand-ins to train on, the error of the paper's network goes "
+        f"With {span} stand-ins to train on, the error of the paper's network goes "
         f"{_course(means[NETWORK, 'inside'])} inside the range of its training set and "
         f"{_course(means[NETWORK, 'outside'])} outside, that of ridge regression on texture "
         f"features {_course(means[RIDGE, 'inside'])} and {_course(means[RIDGE, 'outside'])}, and "

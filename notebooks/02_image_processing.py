@@ -303,7 +303,7 @@ tested = [
     for control in controls
 ]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-grey-levels", "caption": "k_m predicted from the mean and the standard deviation of an image's grey levels alone, at each step of the processing; every formulation by a linear model that is fitted to the others. Above each panel the coefficient of determination of these predictions. With stand-ins, the first of the sets is shown."}, "image": {"alt": "Four scatter plots of predicted against true mass transfer coefficients, one for each step of the processing"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-grey-levels", "caption": "$k_m$ predicted from the mean and the standard deviation of an image's grey levels alone, at each step of the processing; every formulation by a linear model that is fitted to the others. Above each panel the coefficient of determination of these predictions. With stand-ins, the first of the sets is shown."}, "image": {"alt": "Four scatter plots of predicted against true mass transfer coefficients, one for each step of the processing"}}
 panels = figures.grey_level_figure(controls[0].k_m, tested[0])
 report.save_figure(panels, "grey_levels", parameters)
 

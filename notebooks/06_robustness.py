@@ -92,7 +92,7 @@ report.resolution(data, parameters)
 maps = attention.held_out_maps(data, parameters, networks)
 map_statistics = attention.map_statistics(maps)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-occlusion", "caption": "Occlusion maps over the inputs of the networks that have not seen the formulation, the greatest k_m first: by how much the predicted k_m changes when the place is hidden by mid-grey. All maps share one scale."}, "image": {"alt": "Processed micrographs with coloured maps of where hiding a patch raises or lowers the predicted k_m"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-occlusion", "caption": "Occlusion maps over the inputs of the networks that have not seen the formulation, the greatest $k_m$ first: by how much the predicted $k_m$ changes when the place is hidden by mid-grey. All maps share one scale."}, "image": {"alt": "Processed micrographs with coloured maps of where hiding a patch raises or lowers the predicted k_m"}}
 maps_figure = figures.maps_figure(maps)
 report.save_figure(maps_figure, "occlusion", parameters)
 
@@ -184,7 +184,7 @@ by_scale = {
     for scale in scales
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-frames", "caption": "Left: predictions of several images of each formulation by the network that has not seen it, beside the true k_m. Right: mean relative error of the average of so many images."}, "image": {"alt": "Dots of predicted k_m beside the true ones, and lines of the error against the number of images averaged"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-frames", "caption": "Left: predictions of several images of each formulation by the network that has not seen it, beside the true $k_m$. Right: mean relative error of the average of so many images."}, "image": {"alt": "Dots of predicted k_m beside the true ones, and lines of the error against the number of images averaged"}}
 frames_figure = figures.combination_figure(
     frames, list(data.formulations.index), {**sources, **by_scale}
 )
@@ -231,7 +231,7 @@ exchanged = {
     for name, reader in imaged_by.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-imaging", "caption": "Change of the predicted k_m of the held-out micrographs by how they were imaged: mean of the absolute change over the formulations, and each formulation for the paper's network. Dashed: the mean change when the micrograph is exchanged for that of another formulation."}, "image": {"alt": "Seven small panels with the change of the prediction against brightness, contrast, defocus, noise, charging, shift and rotation"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-imaging", "caption": "Change of the predicted $k_m$ of the held-out micrographs by how they were imaged: mean of the absolute change over the formulations, and each formulation for the paper's network. Dashed: the mean change when the micrograph is exchanged for that of another formulation."}, "image": {"alt": "Seven small panels with the change of the prediction against brightness, contrast, defocus, noise, charging, shift and rotation"}}
 imaging_figure = figures.imaging_figure(degraded, exchanged)
 report.save_figure(imaging_figure, "imaging", parameters)
 

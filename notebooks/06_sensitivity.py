@@ -155,7 +155,7 @@ stand_ins = learning_curve.draw_training_and_test(
 )
 curve = learning_curve.learning_curve(stand_ins, sizes, parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-learning-curve", "caption": "Mean relative error of a fixed test set of stand-ins against the number of stand-ins trained on: dots, the draws; lines, their mean. Left, stand-ins whose k_m lies in the range of the training sets; right, beyond it."}, "image": {"alt": "Two panels with lines of the error against the number of formulations on logarithmic axes, for two networks, ridge regression and the median"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-learning-curve", "caption": "Mean relative error of a fixed test set of stand-ins against the number of stand-ins trained on: dots, the draws; lines, their mean. Left, stand-ins whose $k_m$ lies in the range of the training sets; right, beyond it."}, "image": {"alt": "Two panels with lines of the error against the number of formulations on logarithmic axes, for two networks, ridge regression and the median"}}
 curve_figure = figures.learning_curve_figure(curve)
 report.save_figure(curve_figure, "learning_curve", parameters)
 

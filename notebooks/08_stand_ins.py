@@ -108,7 +108,7 @@ report.glue("greatest_wall", greatest[2])
 # Windows of 640 × 480 px at the paper's pixel size, 5 % of solids, one seed each. Brightness,
 # contrast, shade and focus change from one to the next as well, but without regard to $k_m$.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-gallery", "caption": "Stand-ins over the range of Table 1. The labels give k_m in 10⁻³ m² s⁻¹ and the diameter of the cells. All images are synthetic."}, "image": {"alt": "Six computed images of foams whose cells grow from one to the next"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-gallery", "caption": "Stand-ins over the range of Table 1. The labels give $k_m$ in 10⁻³ m² s⁻¹ and the diameter of the cells. All images are synthetic."}, "image": {"alt": "Six computed images of foams whose cells grow from one to the next"}}
 WINDOW = (480, 640)
 PIXEL_SIZE_UM = 2000 / 2048
 gallery_k_m = (2.8e-4, 5e-4, 8e-4, 1.1e-3, 1.5e-3, 1.9e-3)
@@ -127,7 +127,7 @@ report.save_figure(shown, "stand_ins_gallery", parameters)
 # %% [markdown]
 # The same $k_m$ gives another image with every seed, as another cut through the cake would. These are whole frames.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-seeds", "caption": "Three stand-ins of one k_m, 1.1·10⁻³ m² s⁻¹, whole frames. All images are synthetic."}, "image": {"alt": "Three computed images of foams with cells of equal size but different shade, brightness and shape"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-seeds", "caption": "Three stand-ins of one $k_m$, 1.1·10⁻³ m² s⁻¹, whole frames. All images are synthetic."}, "image": {"alt": "Three computed images of foams with cells of equal size but different shade, brightness and shape"}}
 seeds = [synthetic_seed + number for number in range(3)]
 frames = [synthesize_micrograph(1.1e-3, seed).image for seed in seeds]
 same_k_m = figures.micrographs_figure(
@@ -160,7 +160,7 @@ predicted = baselines.linear_on_others(
     [str(number) for number in range(len(many))],
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-stand-ins", "caption": "(a) The correlation length grows with the cells asked for. (b) Mean and standard deviation of the raw grey levels do not predict k_m."}, "image": {"alt": "Left, many points close to a straight line; right, many points that form a flat band, far from the line of perfect predictions"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-stand-ins", "caption": "(a) The correlation length grows with the cells asked for. (b) Mean and standard deviation of the raw grey levels do not predict $k_m$."}, "image": {"alt": "Left, many points close to a straight line; right, many points that form a flat band, far from the line of perfect predictions"}}
 checks = figures.stand_in_figure(cells_um, lengths_um, many_k_m, predicted)
 report.save_figure(checks, "stand_ins_checks", parameters)
 

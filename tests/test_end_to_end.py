@@ -253,7 +253,10 @@ def own_micrographs(tmp_path_factory) -> Path:
     table = pd.DataFrame(rows, columns=["formulation", "image", "k_m"])
     table.to_csv(folder / "manifest.csv", index=False)
     (folder / "mine.yml").write_text(
-        "dataset: manifest.csv\ninput_width: 64\nepochs: 2\n", encoding="utf-8"
+        "dataset: manifest.csv\ninput_width: 64\nepochs: 2\nevaluation_width: 64\n"
+        "permutations: 2\naveraging_epochs: 5\nvariations: {target: [raw]}\n"
+        "learning_curve_sizes: [5]\n",
+        encoding="utf-8",
     )
     return folder
 

@@ -69,11 +69,11 @@ def test_published_tables_show_what_was_computed():
     assert "6 thermocouples" in shown
     assert ">0.939<" in shown  # scatter of A's average: 2.3 % over √6
     chances = answers.show_chances([3, 6], {"five": list("BDEFG"), "three": list("ACI")})
-    assert chances.data.loc["five, 6 thermocouples", "original"] == "1.3e-07"
-    assert chances.data.loc["five, 6 thermocouples", "augmented"] == "9.9e-10"
-    assert chances.data.loc["five, 6 thermocouples", "original, corrected"] == "1.7e-05"
-    assert chances.data.loc["five, 6 thermocouples", "original, p"] == "4.5e-04"
-    assert list(chances.data.loc["three, 3 thermocouples"].unique()) == ["1.0e+00"]
+    assert chances.data.loc["five, 6 thermocouples", "original"] == "1.3·10⁻⁷"
+    assert chances.data.loc["five, 6 thermocouples", "augmented"] == "9.9·10⁻¹⁰"
+    assert chances.data.loc["five, 6 thermocouples", "original, corrected"] == "1.7·10⁻⁵"
+    assert chances.data.loc["five, 6 thermocouples", "original, p"] == "4.5·10⁻⁴"
+    assert list(chances.data.loc["three, 3 thermocouples"].unique()) == ["1"]
     assert len(chances.data) == 4
 
 
@@ -108,10 +108,19 @@ def test_images_and_seeds_are_averaged_within_a_formulation():
 @pytest.mark.parametrize(
     ("errors", "words"),
     [
-        ([0.1, 0.1], "ranks 1: its mean error is 10.0 %, less than the best of the others, median"),
-        ([0.6, 0.6], "ranks 3: its mean error is 60.0 %, more than the best of the others, median"),
-        ([0.3, 0.3], "ranks 1: its mean error is 30.0 %, as much as the best of the others"),
-        ([0.1, np.inf], "ranks 3: its mean error is infinite, for a training diverged, more than"),
+        (
+            [0.1, 0.1],
+            "has rank 1: its mean error is 10.0 %, less than the best of the others, median",
+        ),
+        (
+            [0.6, 0.6],
+            "has rank 3: its mean error is 60.0 %, more than the best of the others, median",
+        ),
+        ([0.3, 0.3], "has rank 1: its mean error is 30.0 %, as much as the best of the others"),
+        (
+            [0.1, np.inf],
+            "has rank 3: its mean error is infinite, for a training diverged, more than",
+        ),
     ],
 )
 def test_rank_of_the_network(errors, words):
@@ -266,11 +275,13 @@ def test_selection_table_has_medians_over_seeds_and_their_mean():
 
 
 def test_selection_answer_counts_small_errors():
-    answer = answers.selection_answer(answers.selection_table(selected(CHOICES), None))
+    answer = answers.selection_answer(
+        answers.selection_table(selected(CHOICES), None), selected(CHOICES)
+    )
     assert "fixed beforehand the mean error is 20.1 %" in answer
     assert "inner formulations 30.0 %" in answer
     assert "held-out micrograph best 0.300 %" in answer
-    assert "makes 2 of 2 errors smaller than 1 %, the first 1." in answer
+    assert "Of 6 trainings, the last choice lets 6 err less than 1 %, the first 3." in answer
     assert "published" not in answer
 
 
@@ -278,16 +289,21 @@ def test_published_errors_stand_beside_the_selections():
     own = {name: {letter: [0.1] for letter in "ABCDEFGHI"} for name in SELECTIONS}
     table = answers.selection_table(selected(own), table2())
     assert table.loc["mean", "published, original set"] == pytest.approx(0.446, abs=5e-4)
-    answer = answers.selection_answer(table)
-    assert "as many are that small: 4 (original set), 5 (augmented set)" in answer
+    answer = answers.selection_answer(table, selected(own))
+    assert (
+        "Of the 9 published errors, 4 (original set) and 5 (augmented set) are that small."
+        in answer
+    )
 
 
 def test_selection_of_diverged_trainings():
     lost = {name: {"b": [np.inf]} for name in SELECTIONS}
     table = answers.selection_table(selected(lost), None)
     assert list(answers.show_selection(table).data.loc["mean"]) == ["—"] * 3
-    assert "inf " not in answers.selection_answer(table)
-    assert "0 of 1 errors" in answers.selection_answer(table)
+    assert "inf " not in answers.selection_answer(table, selected(lost))
+    assert "Of 1 trainings, the last choice lets 0 err" in answers.selection_answer(
+        table, selected(lost)
+    )
 
 
 # -------------------------------------------------------------------------------------- words

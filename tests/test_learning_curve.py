@@ -185,7 +185,7 @@ def test_answer_names_the_number_from_which_on_the_median_is_beaten():
     numbers = [sensitivity_report.enough(results, name, "inside") for name in errors]
     assert numbers == [18, 36, 9, None]
     answer = sensitivity_report.learning_curve_answer(results)
-    assert "with 9 to 36 stand-ins" in answer
+    assert "With 9 to 36 stand-ins" in answer
     assert "from 50.5 % to 20.5 % inside" in answer
     assert answer.endswith("in every draw from 18 on.")
     remark = sensitivity_report.learning_curve_remark(results)
@@ -197,7 +197,7 @@ def test_answer_for_a_single_size_and_a_network_that_learns_nothing():
     errors = {NETWORK: [0.5], AVERAGED: [0.5], RIDGE: [0.1], MEDIAN: [0.4]}
     results = invented(errors, [9], outside=-0.05)
     answer = sensitivity_report.learning_curve_answer(results)
-    assert "with 9 stand-ins" in answer
+    assert "With 9 stand-ins" in answer
     assert answer.endswith("at none of these numbers.")
     assert "0 of these three" in sensitivity_report.learning_curve_remark(results)
 

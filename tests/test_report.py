@@ -27,6 +27,7 @@ from fesemlib.report import (
     data_banner,
     data_bar,
     grey_levels,
+    power_of_ten,
     resolution,
     results_folder,
     save_figure,
@@ -355,3 +356,12 @@ def test_of_one_seed_no_range_is_shown():
     )
     assert "range" in show_comparison(table, "errors").data["original"].columns
     assert "range" not in show_comparison(single, "errors").data["original"].columns
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [(3.3e-8, 2, "3.3·10⁻⁸"), (9.96e-10, 2, "1.0·10⁻⁹"), (1.2e-7, 1, "1·10⁻⁷"),
+     (0.0, 1, "0"), (0.0123, 2, "0.012"), (1.0, 1, "1")],
+)  # fmt: skip
+def test_power_of_ten(value, digits, shown):
+    assert power_of_ten(value, digits) == shown
