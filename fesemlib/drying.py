@@ -143,7 +143,7 @@ def porosity(solids_percent: float) -> float:
 
 
 def vapour_flux(
-    heat_transfer_coefficient: float,
+    heat_transfer_coefficient: npt.ArrayLike,
     shelf_temperature: npt.ArrayLike,
     bottom_temperature: npt.ArrayLike,
     area_ratio: float = 1.0,
@@ -176,7 +176,7 @@ def vapour_flux(
     shelf = _shelf_temperature(shelf_temperature)
     bottom = _ice_temperature(bottom_temperature)
     _check_heat_flows_in(shelf, bottom)
-    supplied = heat_transfer_coefficient * area_ratio * (shelf - bottom)
+    supplied = np.asarray(heat_transfer_coefficient) * area_ratio * (shelf - bottom)
     flux: npt.NDArray[np.float64] = supplied / sublimation_enthalpy(bottom)
     return flux
 
