@@ -48,8 +48,9 @@ _JUMP = 2.0  # K from one reading to the next, beyond what the shelf did
 _SAME_SHARE = 0.2  # of primary drying: a reading that does not change for so long is stuck
 _DEPARTURE = 1.5  # factor from the first third by which k_m is no longer that of the cake
 _SMOOTHING = 9  # readings in the running median that shows a departure
-_UNDER_WAY = 0.5  # resistance at the first instant over that in the steady part
+_UNDER_WAY = 0.2  # resistance at the first instant over that in the steady part
 _WARMING_TIME = 900.0  # s: a dry vial takes the shelf's temperature exponentially
+_OVERSHOOT = 1.2  # dried fraction at which k_v or the vial cannot be right
 _DRAWS_AT_ONCE = 100
 
 
@@ -428,6 +429,11 @@ def _instants(
     fraction = course.thickness / vial.ice_thickness
     if fraction.max() >= steady[1]:
         remark = ""  # what happens to the reading later does not matter
+    if fraction.max() > _OVERSHOOT:
+        remark = (
+            f"by Eq. (1), {100 * float(fraction.max()):.0f} % of the ice has sublimed before the "
+            "reading leaves it: check k_v, A_v/A_p and the thickness of the ice"
+        )
     counts = np.isfinite(course.k_m) & (fraction >= steady[0]) & (fraction <= steady[1])
     if not counts.any():
         raise DryingRunError(_too_short(0, fraction, steady, remark))
@@ -490,7 +496,12 @@ def _end_of_contact(run: DryingRun, bottom: FloatArray) -> tuple[int, str]:
     stuck = _stuck(run.time, bottom, subliming & (shelf - bottom > 1.0))
     if stuck is not None:
         ends.append((stuck, "the reading does not change: stuck, or recorded too coarsely"))
-    end, why = min(ends)
+    last = bottom.size - int(np.argmax(subliming[::-1]))
+    if last < bottom.size:
+        ends.append(
+            (last, "the reading is not one of ice that sublimes: contact lost, or ice gone")
+        )
+    end, why = min(ends, key=lambda found: found[0])
     if not why:
         return end, why
     return end, f"from line {run.lines[end]} on ({run.time[end] / 3600:.2f} h) {why}"
