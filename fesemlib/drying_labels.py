@@ -21,20 +21,27 @@ from fesemlib.drying import (
     mass_transfer_coefficient,
     vapour_flux,
 )
+from fesemlib.params import Parameters
 from fesemlib.primary_drying import Cycle, Vial, simulate_primary_drying
 from fesemlib.thermocouples import DryingRun, DryingRunError
 
 __all__ = [
+    "DRAWS",
+    "STEADY",
     "DryingLabels",
     "Uncertainty",
     "label_run",
     "perturbed_coefficients",
     "recorded_drying",
     "uncertainty_budget",
+    "vial_of",
     "worth_of_corrections",
 ]
 
 FloatArray = npt.NDArray[np.float64]
+
+DRAWS = 1000
+"""How many draws the Monte Carlo method takes."""
 
 STEADY = (0.2, 0.95)
 """Dried fractions between which k_m is averaged: after the start, before the ice gets patchy."""
@@ -132,6 +139,22 @@ class _Course:
     resistance: FloatArray
 
 
+def vial_of(parameters: Parameters) -> Vial:
+    """The vials of the drying run, as the parameters describe them.
+
+    Parameters
+    ----------
+    parameters
+        `heat_transfer_coefficient`, `ice_thickness_mm`, `solids_percent` and `area_ratio` are used.
+    """
+    return Vial(
+        heat_transfer_coefficient=parameters.heat_transfer_coefficient,
+        ice_thickness=parameters.ice_thickness_mm / 1000,
+        solids_mass_fraction=parameters.solids_percent / 100,
+        area_ratio=parameters.area_ratio,
+    )
+
+
 def label_run(
     run: DryingRun,
     vial: Vial,
@@ -224,7 +247,7 @@ def perturbed_coefficients(
     thermocouple: str,
     vial: Vial,
     uncertainty: Uncertainty,
-    draws: int = 1000,
+    draws: int = DRAWS,
     seed: int = 0,
     correct_front: bool = True,
 ) -> FloatArray:
@@ -290,7 +313,7 @@ def uncertainty_budget(
     labels: DryingLabels,
     vial: Vial,
     uncertainty: Uncertainty,
-    draws: int = 1000,
+    draws: int = DRAWS,
     seed: int = 0,
     correct_front: bool = True,
 ) -> pd.Series[float]:
