@@ -59,6 +59,7 @@ _UNDER_WAY = 0.2  # resistance at the first instant over that in the steady part
 _WARMING_TIME = 900.0  # s: a dry vial takes the shelf's temperature exponentially
 _OVERSHOOT = 1.2  # dried fraction at which k_v or the vial cannot be right
 _DRAWS_AT_ONCE = 100
+_MOST_INSTANTS = 2000  # of a run, for the Monte Carlo method; more of them are thinned out
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,8 @@ def perturbed_coefficients(
     Parameters
     ----------
     labels
-        Of `label_run`. Its steady part is kept.
+        Of `label_run`. Its steady part is kept. Of a long record, every second instant is taken,
+        or every third, and so on.
     thermocouple
         One of those used.
     vial, correct_front
@@ -291,6 +293,7 @@ def perturbed_coefficients(
     deviations *= scales[:, np.newaxis]
     # What has warmed up is beyond the steady part, and does not count.
     table = table[table["time"] <= table["time"][table["steady"]].max()]
+    table = table.iloc[:: -(-len(table) // _MOST_INSTANTS)]
     columns = ("time", "shelf_temperature", "bottom_temperature", "chamber_pressure")
     time, shelf, bottom, pressure = (table[column].to_numpy() for column in columns)
     means = []

@@ -52,7 +52,8 @@ _NO_READING = {"", "nan", "na", "n/a", "-", "--", "---", "none", "null", "ol", "
 _PLAUSIBLE = (110.0, 400.0)  # K
 _FEWEST_ROWS = 20
 _HIGHEST_PRESSURE = 110_000.0  # Pa: the air
-_SPIKE_WINDOW = 7  # readings: up to three bad ones in a row are a spike
+_SPIKE_WINDOW = 7  # readings, at least: up to three bad ones in a row are a spike
+_SPIKE_TIME = 150.0  # s: so are the readings of this time
 _SPIKE = 1.0  # K from the median of the window, at least, and
 _SPIKE_SPREADS = 8.0  # this many times the usual distance from it
 
@@ -130,8 +131,9 @@ def read_drying_run(
     Returns
     -------
     DryingRun
-        In SI units and in order of time. Spikes of up to three readings, and readings that no
-        thermocouple gives, are replaced like gaps; every such repair is in its remarks.
+        In SI units and in order of time. Spikes of up to three readings, or two and a half
+        minutes, and readings that no thermocouple gives are replaced like gaps; every such repair
+        is in its remarks.
 
     Raises
     ------
@@ -144,6 +146,7 @@ def read_drying_run(
     cells = _cells(path)
     units = {"time": time_unit, "temperature": temperature_unit, "pressure": pressure_unit}
     known = _recognised(list(cells.columns), units, products, path)
+    _check_number(len(cells), path)
     lines = cells.index.to_numpy(dtype=np.int64) + 2
     columns: dict[str, FloatArray] = {}
     for role, column in known.items():
@@ -153,11 +156,7 @@ def read_drying_run(
     if ignored:
         remarks.append(f"Not used: {', '.join(quoted(heading) for heading in ignored)}.")
     table = _in_order(pd.DataFrame(columns, index=pd.Index(lines)), known, path, remarks)
-    if len(table) < _FEWEST_ROWS:
-        raise DryingRunError(
-            f"{path}: {len(table)} instants are too few for a drying; record at least "
-            f"{_FEWEST_ROWS}, some minutes apart"
-        )
+    _check_number(len(table), path)
     for role in ("shelf", "pressure"):
         _check_plausible(table[role], role, known[role], cells, path)
         table[role] = _filled(table[role], table["time"], longest_gap)
@@ -301,6 +300,14 @@ def _product_headings(
             )
         chosen.append(alike[0])
     return chosen
+
+
+def _check_number(instants: int, path: Path) -> None:
+    if instants < _FEWEST_ROWS:
+        raise DryingRunError(
+            f"{path}: {instants} instants are too few for a drying; record at least "
+            f"{_FEWEST_ROWS}, some minutes apart"
+        )
 
 
 def _name_and_unit(heading: str) -> tuple[str, str | None]:
@@ -472,7 +479,7 @@ def _cleaned(
             f"(first in line {values.index[faults][0]})."
         )
         values[faults] = np.nan
-    spikes = _spikes(values)
+    spikes = _spikes(values, float(np.median(np.diff(table["time"]))))
     if spikes.any():
         remarks.append(
             f"{name}: {_some(int(spikes.sum()), 'reading')} in spikes left out (first in line "
@@ -489,30 +496,33 @@ def _cleaned(
     return filled
 
 
-def _spikes(values: pd.Series[float]) -> pd.Series[bool]:
+def _spikes(values: pd.Series[float], step: float) -> pd.Series[bool]:
     """Readings that stand out from the median of those around them (Hampel's filter).
 
     Parameters
     ----------
     values
         K; what is missing is passed over.
+    step
+        Between the readings, s.
 
     Returns
     -------
     Series
-        True where the distance from the median of seven readings exceeds 1 K, eight times what
-        is usual, and the greatest step between the other readings around.
+        True where the distance from the running median exceeds 1 K, eight times what is usual,
+        and what the median itself changes by within half of its window.
     """
     found = pd.Series(False, index=values.index)
     known = values.dropna()
-    if len(known) < _SPIKE_WINDOW:
+    half = max(_SPIKE_WINDOW // 2, round(_SPIKE_TIME / step))
+    if len(known) <= 2 * half:
         return found
-    centre = median_filter(known.to_numpy(), _SPIKE_WINDOW, mode="nearest")
+    centre = median_filter(known.to_numpy(), 2 * half + 1, mode="nearest")
     distance = np.abs(known.to_numpy() - centre)
     usual = 1.4826 * float(np.median(distance))
     # Where the median itself climbs, as at the start of a ramp, the reading may be right.
-    slope = median_filter(np.abs(np.gradient(centre)), _SPIKE_WINDOW, mode="nearest")
-    limit = np.maximum(max(_SPIKE, _SPIKE_SPREADS * usual), 3 * slope)
+    slope = median_filter(np.abs(np.gradient(centre)), 2 * half + 1, mode="nearest")
+    limit = np.maximum(max(_SPIKE, _SPIKE_SPREADS * usual), half * slope)
     found.loc[known.index[distance > limit]] = True
     return found
 

@@ -188,6 +188,23 @@ def test_clean_run_keeps_every_reading(saved):
     assert read_drying_run(saved(coarse)).remarks == ()
 
 
+def test_fast_logger_has_longer_spikes(saved):
+    record = recorded_drying([1e-3], Vial(14.2, 7e-3), PAPER_CYCLE, noise=0.05, time_step=10)
+    true = record[FIRST].to_numpy().copy()
+    record.iloc[2000:2012, 2] = 24.0
+    read = read_drying_run(saved(record)).product_temperatures["T_product_1"].to_numpy() - 273.15
+    assert read == pytest.approx(true, abs=0.3)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_read_or_refused(tmp_path_factory, content, with_heading):
+    path = tmp_path_factory.mktemp("any") / "run.csv"
+    heading = b"time (h),T_shelf (K),T1 (K),pressure (Pa)\n"
+    path.write_bytes(heading * with_heading + content)
+    with pytest.raises(DryingRunError):  # too short to be a run
+        read_drying_run(path)
+
+
 def test_values_that_no_thermocouple_gives_are_left_out(saved):
     run = read_drying_run(saved(changed(SECOND, slice(50, 55), 3276.7)))
     assert run.remarks == (
