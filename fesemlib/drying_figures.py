@@ -33,8 +33,8 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
     steady = labels.instants[labels.instants["steady"]]
     start, end = (hour / 3600 for hour in (subliming["time"].min(), steady["time"].max()))
     margin = 0.08 * (end - start)
-    recorded = labels.instants["time"].min() / 3600
-    coefficients.set_xlim(max(start - margin, recorded), end + 2 * margin)
+    first, last = (hour / 3600 for hour in labels.instants["time"].agg(["min", "max"]))
+    coefficients.set_xlim(max(start - margin, first), min(end + 2 * margin, last))
     coefficients.set_xlabel("time (h)")
     figure.legend(
         *temperatures.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9
