@@ -272,7 +272,7 @@ def perturbed_coefficients(
     Returns
     -------
     ndarray
-        m² s⁻¹, shape (draws,).
+        m² s⁻¹, shape (draws,); NaN where a draw leaves no sublimation.
 
     References
     ----------
@@ -308,7 +308,7 @@ def perturbed_coefficients(
             correct_front,
             vial.heat_transfer_coefficient * (1 + part[:, 2]),
         )
-        means.append(np.nanmean(course.k_m[:, table["steady"].to_numpy()], axis=1))
+        means.append(pd.DataFrame(course.k_m[:, table["steady"].to_numpy()]).mean(axis=1))
     return np.concatenate(means)
 
 
@@ -345,7 +345,7 @@ def uncertainty_budget(
     percent = {}
     for name, source in sources.items():
         drawn = perturbed_coefficients(labels, typical, vial, source, draws, seed, correct_front)
-        percent[name] = 100 * float(drawn.std(ddof=1)) / float(known[typical])
+        percent[name] = 100 * float(np.nanstd(drawn, ddof=1)) / float(known[typical])
     return pd.Series(percent, name="standard uncertainty (%)")
 
 
