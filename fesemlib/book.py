@@ -404,10 +404,15 @@ def _check_can_be_made(folder: Path) -> None:
 
 
 def _checked_data(path: Path, parameters: Parameters) -> str:
-    """The digest of the data set, which is read, and whose size is checked, on the way."""
+    """The digest of the data set, which is read and checked, as is a drying run, on the way."""
     from fesemlib.dataset import load_dataset
 
     dataset = load_dataset(parameters)
+    if parameters.drying_run:
+        from fesemlib.drying_labels import label_run, vial_of
+        from fesemlib.thermocouples import read_drying_run
+
+        label_run(read_drying_run(parameters.drying_run), vial_of(parameters))
     try:
         _check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
@@ -452,7 +457,9 @@ def _execution_digest(notebook: Path, injected: Mapping[str, Any], data: str) ->
         for name, value in _without_paths(injected).items()
         if name not in _PARAMETERS_WITHOUT_INFLUENCE
     }
-    return digest(cells, influential, code_digest(*_modules()), data, _versions())
+    run = injected.get("drying_run")
+    record = Path(run) if run else ""
+    return digest(cells, influential, code_digest(*_modules()), data, record, _versions())
 
 
 def _read_notebook(path: Path) -> dict[str, Any]:
@@ -624,11 +631,13 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
 
 
 def _without_paths(injected: Mapping[str, Any]) -> dict[str, Any]:
-    """The injected parameters as a reader may see them: a data set by its file name only."""
+    """The injected parameters as a reader may see them: files by their names only."""
     private = ("results", "scheduler")
     shown = {name: value for name, value in injected.items() if name not in private}
     if shown.get("dataset", SYNTHETIC) != SYNTHETIC:
         shown["dataset"] = Path(shown["dataset"]).name
+    if shown.get("drying_run"):
+        shown["drying_run"] = Path(shown["drying_run"]).name
     return shown
 
 

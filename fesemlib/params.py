@@ -19,6 +19,9 @@ __all__ = ["ParameterError", "Parameters", "parameter_table", "quoted", "read_pa
 
 SYNTHETIC = "synthetic"
 
+_PATHS = {"dataset": SYNTHETIC, "drying_run": ""}
+"""The parameters that name a file, each with the value that does not."""
+
 VARIABLE = (
     "background_radius_px",
     "light_background",
@@ -102,6 +105,65 @@ class Parameters(BaseModel):
         "B",
         "formulation held out in Figure 5 (the first one, if the data set lacks it)",
         "Figure 5",
+    )
+
+    drying_run: str = _knob(
+        "",
+        "path of the record of a drying run (CSV), from which *The data set* works k_m out; empty "
+        "for a computed run",
+        "this book",
+    )
+    heat_transfer_coefficient: float = _knob(
+        14.2,
+        "heat transfer coefficient k_v of the vials with a thermocouple, with respect to their "
+        "outer area",
+        "not stated",
+        unit="W m⁻² K⁻¹",
+        ge=0.1,
+        le=1000.0,
+    )
+    area_ratio: float = _knob(
+        1.21,
+        "outer area of a vial over that of the product in it, A_v/A_p; 1 as in Eq. (1)",
+        "not stated",
+        ge=0.5,
+        le=3.0,
+    )
+    ice_thickness_mm: float = _knob(
+        7.0, "thickness of the frozen layer in the vials", "not stated", unit="mm", ge=0.1, le=100.0
+    )
+    solids_percent: float = _knob(
+        5.0,
+        "solids in the solution that is dried; the ice leaves the rest as pores",
+        "Table 1",
+        unit="mass %",
+        gt=0.0,
+        le=50.0,
+    )
+    front_correction: bool = _knob(
+        True,
+        "whether Eq. (2) takes the temperature of the sublimation front, worked out from that at "
+        "the bottom of the vial, which it takes otherwise",
+        "not stated",
+    )
+    temperature_uncertainty_k: float = _knob(
+        0.5,
+        "standard uncertainty of each thermocouple and of the shelf's sensor",
+        "this book",
+        unit="K",
+        ge=0.0,
+        le=2.0,
+    )
+    heat_transfer_uncertainty_percent: float = _knob(
+        5.0, "standard uncertainty of k_v", "this book", unit="%", ge=0.0, le=20.0
+    )
+    pressure_uncertainty_percent: float = _knob(
+        2.0,
+        "standard uncertainty of the chamber's pressure",
+        "this book",
+        unit="%",
+        ge=0.0,
+        le=20.0,
     )
 
     background_radius_px: float = _knob(
@@ -343,8 +405,8 @@ class Parameters(BaseModel):
 def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = None) -> Parameters:
     """Read and check a parameter file.
 
-    A relative `dataset` in the file is resolved against the file's folder, one in `overrides`
-    against the working directory.
+    A relative `dataset` or `drying_run` in the file is resolved against the file's folder, one in
+    `overrides` against the working directory.
 
     Parameters
     ----------
@@ -364,9 +426,10 @@ def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = N
     values = _read_mapping(path)
     overrides = dict(overrides or {})
     for source, folder in ((values, path.parent), (overrides, Path.cwd())):
-        dataset = source.get("dataset")
-        if isinstance(dataset, str) and dataset not in ("", SYNTHETIC):
-            source["dataset"] = str((folder / dataset).resolve())
+        for name, no_path in _PATHS.items():
+            value = source.get(name)
+            if isinstance(value, str) and value not in ("", no_path):
+                source[name] = str((folder / value).resolve())
     return _validated({**values, **overrides}, str(path))
 
 
