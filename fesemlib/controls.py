@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import gammaln
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.exceptions import ConvergenceWarning
@@ -37,11 +38,14 @@ __all__ = [
     "TEXTURE_MODELS",
     "averaging_parameters",
     "blind_controls",
+    "coarse_texture_control",
     "composition_controls",
     "composition_of",
     "evaluation_parameters",
     "is_identified",
+    "longer_parameters",
     "network_controls",
+    "number_of_orders",
     "permutation_test",
     "predict_left_out",
     "published_controls",
@@ -326,6 +330,29 @@ def texture_controls(dataset: Dataset, features: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def coarse_texture_control(dataset: Dataset, features: pd.DataFrame) -> pd.DataFrame:
+    """Ridge regression of texture features of what the network sees, not of the full micrograph.
+
+    Parameters
+    ----------
+    dataset
+        The micrographs.
+    features
+        From `fesemlib.features.texture_features`, at the width of the network's input.
+
+    Returns
+    -------
+    DataFrame
+        As of `texture_controls`.
+    """
+    table = dataset.images
+    names = table["formulation"].to_numpy()
+    if len(set(names)) < _FEWEST_FORMULATIONS:
+        return with_errors("", table, table["k_m"]).iloc[:0]
+    predicted = predict_left_out(_ridge, features.to_numpy(), dataset.k_m, names)
+    return with_errors("texture of the network's input, ridge", table, predicted)
+
+
 def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Predictions of networks as rows of the table of controls: one for each image and seed.
 
@@ -387,6 +414,24 @@ def averaging_parameters(parameters: Parameters) -> Parameters:
             "epochs": parameters.averaging_epochs,
         }
     )
+
+
+def longer_parameters(parameters: Parameters) -> Parameters:
+    """The paper's network in more epochs, to see whether it was trained for long enough."""
+    return evaluation_parameters(parameters).model_copy(update={"epochs": parameters.longer_epochs})
+
+
+def number_of_orders(k_m: npt.ArrayLike) -> float:
+    """In how many different ways these values can be dealt out; infinite where there are very many.
+
+    Parameters
+    ----------
+    k_m
+        Shape (n,).
+    """
+    _, counts = np.unique(np.asarray(k_m), return_counts=True)
+    logarithm = gammaln(counts.sum() + 1) - gammaln(counts + 1).sum()
+    return float(np.exp(logarithm)) if logarithm < _GREATEST_LOGARITHM else float("inf")
 
 
 def permutation_test(

@@ -19,8 +19,14 @@ from fesemlib.published_evidence import (
     perfect_model,
 )
 from fesemlib.report import percent, power_of_ten, show_table
-from fesemlib.statistics import Comparison, Interval, permutation_p_value
-from fesemlib.validation import failed_runs, held_out_errors
+from fesemlib.statistics import (
+    Comparison,
+    Interval,
+    compare_pairs,
+    errors_of_formulations,
+    permutation_p_value,
+)
+from fesemlib.validation import failed_runs, held_out_errors, held_out_predictions
 
 __all__ = [
     "comparison_answer",
@@ -36,9 +42,14 @@ __all__ = [
     "show_rules",
     "show_selection",
     "show_spread",
+    "small_errors_answer",
+    "training_answer",
 ]
 
-_SMALL = 0.01  # a relative error
+# Relative errors.
+_SMALL = 0.01
+_LARGE = 0.2
+_TRAINED = 0.1  # of the training set, up to which a training is taken to be at its end
 _SIGNIFICANT = 0.05
 
 
@@ -56,7 +67,42 @@ def published_answer(rules: pd.DataFrame) -> str:
         f"On average the published networks err by {percent(mean['original'])} % (original set) "
         f"and {percent(mean['augmented'])} % (augmented set), the median of the others without "
         f"any image by {percent(mean['median of the others'])} %. The formulations on which the "
-        f"network trained on the original set errs more than that median: {worse}."
+        f"network trained on the original set errs more than that median: {worse}. On the pairs of "
+        f"errors, Wilcoxon's test gives p = {_pairs(rules, 'original', 'augmented')} for the "
+        "augmented set against the original one, and "
+        f"p = {_pairs(rules, 'median of the others', 'augmented')} and "
+        f"{_pairs(rules, 'median of the others', 'original')} for the augmented and the original "
+        "set against the median of the others."
+    )
+
+
+def small_errors_answer(formulations: Sequence[str], thermocouples: int) -> str:
+    """How likely the small published errors are, in a few sentences.
+
+    Parameters
+    ----------
+    formulations
+        Those that were picked because their errors are small.
+    thermocouples
+        Over how many each k_m is taken to be averaged.
+    """
+    sets = ("original", "augmented")
+    asked = [(name, list(formulations), thermocouples) for name in sets]
+    chances = [power_of_ten(chance_of_perfect_model(*each)[0]) for each in asked]
+    bounds = [power_of_ten(chance_of_perfect_model(*each)[1]) for each in asked]
+    p_values = [combined_p_value(*each)[1] for each in asked]
+    verdicts = [
+        f"{power_of_ten(p_value, 2)} for the {name} set, which chance "
+        f"{'hardly explains' if p_value < _SIGNIFICANT else 'may explain'}"
+        for name, p_value in zip(sets, p_values, strict=True)
+    ]
+    return (
+        f"If each k_m averages {thermocouples} thermocouples, a perfect model would err no more "
+        f"than published on {_listed(list(formulations))} together with a probability of "
+        f"{chances[0]} (original set) and {chances[1]} (augmented set), or {bounds[0]} and "
+        f"{bounds[1]} times the number of ways to pick as many of nine. These limits were read off "
+        "the errors themselves. As a p-value, which counts every outcome that is as unlikely, and "
+        f"with the same correction, it is {verdicts[0]}, and {verdicts[1]}."
     )
 
 
@@ -197,7 +243,36 @@ def controls_answer(summary: pd.DataFrame, network: str, number: int) -> str:
     )
 
 
-def permutation_answer(observed: float, shuffled: Sequence[float], p_value: float) -> str:
+def training_answer(results: pd.DataFrame, longer: pd.DataFrame) -> str:
+    """Whether the network was trained to the end, in a few sentences.
+
+    Parameters
+    ----------
+    results, longer
+        From `fesemlib.validation.leave_one_formulation_out`, the second in more epochs.
+    """
+    epochs, more = (int(table["epoch"].max()) for table in (results, longer))
+    train, train_longer = (
+        float(table.loc[table["role"] == "train", "relative_error"].mean())
+        for table in (results, longer)
+    )
+    test = float(errors_of_formulations(held_out_predictions(longer)).mean())
+    if train_longer < train / 2 and train > _TRAINED:
+        verdict = "its error is not that of a network trained to the end"
+    elif train > _TRAINED:
+        verdict = "the paper's learning rate leads no closer to its training set"
+    else:
+        verdict = "it is trained to the end"
+    return (
+        f"After {epochs} epochs, the same for all folds, the paper's network errs by "
+        f"{_size(train)} on its own training micrographs; after {more}, at the smaller input, by "
+        f"{_size(train_longer)}, and then by {_size(test)} on those held out: {verdict}."
+    )
+
+
+def permutation_answer(
+    observed: float, shuffled: Sequence[float], p_value: float, number_of_orders: float
+) -> str:
     """What the shuffled labels tell, in a few sentences.
 
     Parameters
@@ -206,15 +281,22 @@ def permutation_answer(observed: float, shuffled: Sequence[float], p_value: floa
         From `fesemlib.controls.permutation_test`.
     p_value
         Of `fesemlib.statistics.permutation_p_value`.
+    number_of_orders
+        In how many ways the labels can be dealt out: of few, the true one comes up by itself.
     """
     number = len(shuffled)
     as_well = int((np.asarray(shuffled) <= observed).sum())
     if p_value < _SIGNIFICANT:
         found = "Chance hardly explains the error with the true order"
-    elif permutation_p_value(0.0, np.ones(number)) < _SIGNIFICANT:
-        found = "Chance may explain the error with the true order"
-    else:
+    elif 1 / number_of_orders >= _SIGNIFICANT:
+        found = f"With so few formulations p hardly falls below {_SIGNIFICANT}, whatever is read"
+    elif permutation_p_value(0.0, np.ones(number)) >= _SIGNIFICANT:
         found = f"With so few shuffles p cannot fall below {_SIGNIFICANT}: nothing can be concluded"
+    else:
+        found = (
+            "Chance may explain the error with the true order, and this error does not show that "
+            "the image was read"
+        )
     return (
         f"With the labels in their true order the network's error is {_size(observed)}, with "
         f"shuffled ones {_size(float(np.median(shuffled)))} (median of {number}); {as_well} of "
@@ -253,7 +335,9 @@ def show_spread(predictions: Mapping[str, pd.DataFrame], results: pd.DataFrame) 
     )
 
 
-def comparison_answer(compared: Comparison, first: Interval, second: Interval) -> str:
+def comparison_answer(
+    compared: Comparison, first: Interval, second: Interval, steps: Sequence[int]
+) -> str:
     """Whether augmentation helps, in a few sentences.
 
     Parameters
@@ -262,6 +346,8 @@ def comparison_answer(compared: Comparison, first: Interval, second: Interval) -
         Of the errors with the original and with the augmented set.
     first, second
         Mean errors with the original and with the augmented set.
+    steps
+        Of the training with the original and with the augmented set.
     """
     change = compared.difference
     if compared.p_value < _SIGNIFICANT:
@@ -277,7 +363,17 @@ def comparison_answer(compared: Comparison, first: Interval, second: Interval) -
         f"The mean error is {_with_limits(first)} with the original set and {_with_limits(second)} "
         f"with the augmented one (95 % intervals over the formulations). The augmented set errs "
         f"less on {compared.better} of {compared.number} formulations. The mean difference is "
-        f"{_points(change)}, p = {compared.p_value:.2g}. {conclusion}."
+        f"{_points(change)}, p = {compared.p_value:.2g}. {conclusion}.{_unequal(steps)}"
+    )
+
+
+def _unequal(steps: Sequence[int]) -> str:
+    """That the one training was longer than the other, if it was."""
+    if steps[0] == steps[1]:
+        return ""
+    return (
+        f" In the same number of epochs it was trained in {steps[1]} steps against {steps[0]}: "
+        "what differs is the effect of both, and not of augmentation alone."
     )
 
 
@@ -342,7 +438,29 @@ def selection_answer(table: pd.DataFrame, selected: pd.DataFrame) -> str:
             for name in published
         )
         sentences += f" Of the {len(table) - 1} published errors, {counts} are that small."
+        sentences += _beside_published(table, float(small["best_on_held_out"]) * 3 / len(trainings))
     return sentences
+
+
+def _beside_published(table: pd.DataFrame, share: float) -> str:
+    """Whether the choice on the held-out one makes errors like the published, small and large."""
+    errors = table.drop("mean")
+    names = [name for name in errors if str(name).startswith("published")]
+    as_often = min(float((errors[name] < _SMALL).mean()) for name in names) <= share
+    large = errors[(errors[names] > _LARGE).all(axis=1)]
+    best = large[SELECTIONS["best_on_held_out"]]
+    listed = [f"{_listed(_percents(large[name]))} ({str(name).split(', ')[1]})" for name in names]
+    return (
+        " So, in this run, the choice on the held-out one "
+        f"{'makes' if as_often else 'does not make'} small errors as often as they were published. "
+        "Where the published errors are large, on "
+        f"{_listed(list(large.index))}, it would leave {_listed(_percents(best))} %; published are "
+        f"{' and '.join(listed)} %."
+    )
+
+
+def _pairs(rules: pd.DataFrame, first: str, second: str) -> str:
+    return f"{compare_pairs(rules[first], rules[second]).p_value:.2g}"
 
 
 def _percents(fractions: pd.Series[float]) -> list[str]:

@@ -26,6 +26,7 @@ from skimage import feature
 from fesemlib.dataset import Dataset
 from fesemlib.inputs import processed_micrographs
 from fesemlib.params import Parameters
+from fesemlib.processing import resize_by_area
 
 __all__ = [
     "FAMILIES",
@@ -187,8 +188,10 @@ FAMILIES = {
 """The families of features by name: functions of a processed image and its pixel size."""
 
 
-def texture_features(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
-    """All features of all micrographs, processed as the network sees them but at full size.
+def texture_features(
+    dataset: Dataset, parameters: Parameters, width: int | None = None
+) -> pd.DataFrame:
+    """All features of all micrographs, processed as the network sees them.
 
     Parameters
     ----------
@@ -196,16 +199,23 @@ def texture_features(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
         The micrographs.
     parameters
         Those of the processing.
+    width
+        To which the processed micrographs are shrunk before they are measured, px; at full size if
+        not given.
 
     Returns
     -------
     DataFrame
         A row for each micrograph in the order of the data set; columns ``(family, feature)``.
     """
-    pixel_size = dataset.pixel_size_um or 1.0
+    full = dataset.shape[1]
+    pixel_size = (dataset.pixel_size_um or 1.0) * full / (width or full)
     measure = partial(_features, pixel_size=pixel_size)
+    images = processed_micrographs(dataset, parameters)
+    if width is not None:
+        images = [np.round(resize_by_area(image, width)).astype(np.uint8) for image in images]
     with ThreadPoolExecutor(parameters.parallel_jobs or None) as pool:
-        rows = list(pool.map(measure, processed_micrographs(dataset, parameters)))
+        rows = list(pool.map(measure, images))
     table = pd.DataFrame(rows)
     table.columns = pd.MultiIndex.from_tuples(list(rows[0]), names=["family", "feature"])
     return table

@@ -288,6 +288,14 @@ class Parameters(BaseModel):
         gt=0.0,
         le=1.0,
     )
+    longer_epochs: int = _knob(
+        300,
+        "epochs of a longer training of the paper's network at the smaller input, to see whether "
+        "it was trained for long enough",
+        "this book",
+        ge=1,
+        le=100_000,
+    )
     averaging_epochs: int = _knob(200, "epochs of that network", "this book", ge=1, le=100_000)
     variations: dict[str, list[bool | int | float | str]] = _knob(
         {

@@ -76,8 +76,10 @@ def perfect_model(thermocouples: int) -> pd.DataFrame:
     The average of n thermocouples is taken as normal about the true k_m with the relative
     standard deviation of Table 1 over √n. The relative error of the true value is then below e
     with the probability that a standard normal variable is below e √n/s in size. Table 1's s is
-    itself an estimate from n values; with Student's distribution in place of the normal one the
-    chances are a few per cent smaller where they are small.
+    itself an estimate from n values; with Student's distribution in place of the normal one small
+    chances are a little smaller (by a tenth for three values). The micrograph shows another vial
+    than those with thermocouples; if vials differ, a model that reads its own vial scatters by
+    √(1 + 1/n) s about the average, and all chances are smaller still.
     """
     scatter = table1()["std_percent"] / 100 / np.sqrt(thermocouples)
     published = table2()

@@ -37,7 +37,7 @@ __all__ = [
 _NOTHING = 0.01  # a change of less than this share of the prediction counts as none
 _ALIKE = 0.3  # correlations below count as none
 _CLEARLY = 0.1  # an error that is smaller by this share of itself counts as smaller
-_AGREES = 0.25  # shares that differ by less than this share of the known one agree
+_AGREES = 0.5  # a map that knew nothing would miss the known share by all that it exceeds the area
 _UNCHANGED = 0.5  # grey levels; less on average is rounding
 
 
@@ -84,7 +84,8 @@ def maps_answer(statistics: pd.DataFrame) -> str:
     else:
         verdict = (
             "so that they follow the place in the frame more than what is seen there, as a network "
-            "may that has a weight of its own for every place, though a cake has no such places"
+            "may that has a weight of its own for every place; a cake has no such places, though "
+            "focus and charging may make some in a micrograph"
         )
     return (
         f"Hiding a place moves the prediction by up to {_percent(median['greatest'])} % (median "
@@ -156,14 +157,14 @@ def pasted_answer(found: pd.DataFrame, fine_over_coarse: float) -> str:
     """
     mean = found.groupby("reader", sort=False).mean(numeric_only=True)
     area, detail, found_detail = (float(mean[name][_KNOWN]) for name in ("area", "detail", "fine"))
-    works = abs(found_detail / detail - 1) < _AGREES
+    works = abs(found_detail - detail) < _AGREES * abs(detail - area)
     expected = area * (fine_over_coarse - 1)
     sentences = [
         f"Of the model that is linear in detail, {_percent(detail)} % of the weight must "
         f"lie in the patch, and its maps put {_percent(found_detail)} % there: "
-        f"{'the method works' if works else 'the method is off here'}. A predictor that read k_m "
-        f"in proportion to the area would change by {_signed(100 * expected, 1)} % for the finer "
-        "pores."
+        f"{'the method works' if works else 'the method does not show it'}. A predictor that read "
+        "k_m in proportion to the area would change by "
+        f"{_signed(100 * expected, 1)} % for the finer pores."
     ]
     for reader in mean.index.drop(_KNOWN):
         own = found[found["reader"] == reader]
@@ -365,7 +366,7 @@ def imaging_answer(summary: pd.DataFrame, exchanged: float, clean_error: float) 
     begin = (
         f"At the strengths tried, {worst} moves the prediction most, by "
         f"{_percent(summary['change'].iloc[0])} % on average, and {least} least, by "
-        f"{_percent(summary['change'].iloc[-1])} %; the error is then "
+        f"{_percent(summary['change'].iloc[-1])} %; with {worst} the error is "
         f"{_percent(summary['error'].iloc[0])} % in place of {_percent(clean_error)} %."
     )
     if exchanged < _NOTHING:
@@ -373,18 +374,26 @@ def imaging_answer(summary: pd.DataFrame, exchanged: float, clean_error: float) 
             f"{begin} But another formulation's micrograph moves it by {_percent(exchanged)} % "
             "only: what reads nothing survives everything."
         )
+    like = [str(name) for name in summary.index[summary["change"] >= exchanged]]
     strong = [str(name) for name in summary.index[summary["change"] > exchanged / 2]]
-    moves = "move" if len(strong) > 1 else "moves"
-    verdict = (
-        f"{_listed(strong)} {moves} it by more than half of that: such a difference between two "
-        "sessions at the microscope looks to the network like one between formulations"
-        if strong
-        else "none of them moves it by half of that"
-    )
+    strong = [name for name in strong if name not in like]
+    verdicts = []
+    if like:
+        verdicts.append(
+            f"{_listed(like)} {_moves(like)} it as much: to the network, two sessions at the "
+            "microscope that differ by so much look like two formulations"
+        )
+    if strong:
+        verdicts.append(f"{_listed(strong)} {_moves(strong)} it by more than half of that")
+    verdict = "; ".join(verdicts) or "none of them moves it by half of that"
     return (
         f"{begin} The yardstick is what another formulation's micrograph does, "
         f"{_percent(exchanged)} %: {verdict}."
     )
+
+
+def _moves(names: Sequence[str]) -> str:
+    return "move" if len(names) > 1 else "moves"
 
 
 def show_processing(changes: pd.DataFrame) -> Styler:

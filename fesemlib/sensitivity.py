@@ -213,7 +213,8 @@ def sensitivity_table(
         over the formulations; ``change``, the mean of the paired differences from the reference,
         with its interval ``low`` to ``high``; ``better``, on how many of the ``formulations`` it
         errs less; ``p_value`` of Wilcoxon's signed-rank test and ``corrected``, the same controlled
-        for the share of false discoveries among all comparisons [1]_; ``failed`` and ``runs``, how
+        for the share of false discoveries among all choices [1]_, both NaN where the held-out
+        micrographs have a say, and the second for what is no choice; ``failed`` and ``runs``, how
         many runs collapsed or diverged and of how many; ``training_set``, ``reference`` and
         ``parameter`` as of `Setting`; and ``fair``, whether the held-out micrographs have no say in
         the prediction. Sorted by ``change``; what concerns the augmented set comes last.
@@ -233,7 +234,8 @@ def sensitivity_table(
     rule = Setting(MEDIAN_RULE, settings[0].parameters, "", REFERENCE)
     table = pd.DataFrame([_row(setting, errors, predictions) for setting in (*settings, rule)])
     table = table.set_index("setting")
-    compared = table["p_value"].notna()
+    table.loc[~table["fair"], "p_value"] = np.nan  # it can only err less: there is nothing to test
+    compared = table["p_value"].notna() & ~table["parameter"].isin(["", SEED])
     table["corrected"] = np.nan
     if compared.any():
         table.loc[compared, "corrected"] = stats.false_discovery_control(

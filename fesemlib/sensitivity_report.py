@@ -17,6 +17,7 @@ from fesemlib.report import Banner, show_table
 from fesemlib.sensitivity import MEDIAN_RULE, REFERENCE, SEED
 
 __all__ = [
+    "alone_remark",
     "always_synthetic",
     "enough",
     "failures_answer",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _SIGNIFICANT = 0.05
+_RATE = f"false discovery rate of {100 * _SIGNIFICANT:.0f} %"
 _MOST_NAMED = 4
 
 
@@ -53,12 +55,15 @@ def show_sensitivity(table: pd.DataFrame) -> Styler:
         ],
         index=list(table.index),
     )
-    shown.loc[table["p_value"].isna().to_numpy(), ["errs less on", "p", "corrected"]] = ""
+    reference = (table["change"] == 0) & (table.index == table["reference"])
+    shown.loc[reference.to_numpy(), "errs less on"] = ""
+    for column, shown_as in (("p_value", "p"), ("corrected", "corrected")):
+        shown.loc[table[column].isna().to_numpy(), shown_as] = ""
     return show_table(
         shown,
         "Mean relative error (%), its change from the reference (percentage points, with a 95 % "
         "interval over the formulations), and p-values of Wilcoxon's test on the pairs, "
-        "also corrected for their number",
+        "also corrected for the number of choices",
     )
 
 
@@ -85,14 +90,32 @@ def sensitivity_answer(table: pd.DataFrame) -> str:
         low, high = seeds["low"].min(), seeds["high"].max()
         beyond = int((~changed["change"].between(low, high)).sum())
         sentence += (
-            f"; {beyond} of them {'lies' if beyond == 1 else 'lie'} beyond what other seeds alone "
-            f"may do ({_signed(low)} to {_signed(high)} points)"
+            f"; {beyond} of them {'lies' if beyond == 1 else 'lie'} beyond the interval of an "
+            f"exchange of seeds ({_signed(low)} to {_signed(high)} points)"
         )
     if clear.empty:
-        return f"{sentence}, and none differs from its reference more than chance explains."
+        return f"{sentence}, and none differs clearly from its reference ({_RATE})."
     return (
-        f"{sentence}, and {len(clear)} differ{'s' if len(clear) == 1 else ''} from the reference "
-        f"more than chance explains: {_listed(list(clear.index))}."
+        f"{sentence}, and {len(clear)} differ{'s' if len(clear) == 1 else ''} clearly from the "
+        f"reference ({_RATE}): {_listed(list(clear.index))}."
+    )
+
+
+def alone_remark(table: pd.DataFrame) -> str:
+    """Whether one choice alone could come out at all, in a sentence.
+
+    Parameters
+    ----------
+    table
+        From `fesemlib.sensitivity.sensitivity_table`.
+    """
+    choices = _choices(table)
+    if choices.empty:
+        return ""
+    least = min(1.0, len(choices) * least_p_value(int(choices["formulations"].iloc[0])))
+    return (
+        f"Of {len(choices)} choices, one alone cannot come out below {least:.2g} when this is "
+        f"allowed for{', however large its effect' if least >= _SIGNIFICANT else ''}."
     )
 
 
@@ -227,9 +250,10 @@ def learning_curve_remark(results: pd.DataFrame) -> str:
     means, size = _means(results), max(results["size"])
     learned = (NETWORK, AVERAGED, RIDGE)
     worse = [name for name in learned if means[name, "outside"][size] > means[name, "inside"][size]]
+    those = "all" if len(worse) == len(learned) else f"{len(worse)} of these"
     beyond = (
-        f"With {size}, {len(worse)} of these three err more outside of the range that they were "
-        "trained on than inside"
+        f"With {size}, {those} three err more outside of the range that they were trained on than "
+        "inside"
     )
     if len(worse) == len(learned):
         beyond += ": numbers do not make up for a range that is not covered"

@@ -216,7 +216,7 @@ report.glue("evaluation_width", small_parameters.input_width)
 # **How far does the prediction move when the same cake is imaged differently?** Each held-out micrograph is degraded *before*
 # it is processed, then processed and predicted as usual. Where a shift or a rotation leaves the frame empty, it goes on as
 # its mirror image. The yardstick is an exchange: what the same network makes of the micrographs of the other
-# formulations. A change as large as that looks like another cake.
+# formulations, on which it was trained. A change as large as that looks like another cake.
 
 # %% tags=["hide-input"]
 imaged_by = {

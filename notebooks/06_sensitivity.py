@@ -96,7 +96,7 @@ effects = sensitivity.sensitivity_table(
     predictions, settings, data.formulations["k_m"]
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-sensitivity", "caption": "Change of the mean relative error of the held-out formulations when one choice is changed, sorted, with 95 % intervals over the formulations. The shaded band is the interval of what other seeds alone do. To the right, the mean error itself and how many trainings collapsed to a constant or diverged."}, "image": {"alt": "Dot plot of the changes of the mean error with intervals, one row for each setting, a line at zero for the reference"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-sensitivity", "caption": "Change of the mean relative error of the held-out formulations when one choice is changed, sorted, with 95 % intervals over the formulations. The shaded band is the interval of an exchange of the seeds, with nothing else changed. To the right, the mean error itself and how many trainings collapsed to a constant or diverged."}, "image": {"alt": "Dot plot of the changes of the mean error with intervals, one row for each setting, a line at zero for the reference"}}
 sensitivity_figure = figures.sensitivity_figure(effects)
 report.save_figure(sensitivity_figure, "sensitivity", parameters)
 
@@ -111,6 +111,7 @@ report.glue("reference_width", reference.input_width)
 report.glue("reference_epochs", reference.epochs)
 report.glue("seeds", answers.seeds_in_words(reference.number_of_seeds))
 report.glue("least_p", answers.least_p_value(len(data.formulations)))
+report.glue("alone_remark", answers.alone_remark(effects))
 report.glue("formulations", len(data.formulations))
 report.glue("sensitivity_answer", answers.sensitivity_answer(effects))
 report.glue("yardstick", answers.yardstick_remark(effects))
@@ -121,10 +122,10 @@ report.glue("failures", answers.failures_answer(effects))
 # {glue:text}`yardstick` {glue:text}`failures` {glue:text}`selection`
 #
 # Three things keep this from being a recipe. Rows that are called *seeds* change nothing but chance: what
-# lies within their interval means nothing, and the more seeds each setting has, the narrower it is. With
+# lies within their interval is no clear effect, and the more seeds each setting has, the narrower it is. With
 # {glue:text}`formulations` formulations the test on the pairs cannot give a p-value below
 # {glue:text}`least_p:.2g`, whatever the network does, and some of many comparisons
-# come out small by chance; the last p-values in the table allow for that. And whoever took the
+# come out small by chance. {glue:text}`alone_remark` And whoever took the
 # setting with the least error from this figure would have **tuned on the held-out formulations**: its error would
 # no longer say what to expect of a new one. The figure tells which unstated choices may explain a difference between two
 # reproductions. For choosing there are inner formulations, as in the [previous chapter](06_evaluation).
@@ -179,9 +180,9 @@ report.glue("stand_in_width_mm", answers.field_width_mm(stand_ins.dataset))
 # little training, or of a network that cannot use what it is shown, and not of too few formulations.
 #
 # For real micrographs the numbers will be others. The stand-ins know $k_m$ through the size of their pores alone,
-# without the scatter of a measured $k_m$ and without one product differing from another in anything else, so that they are
-# the easier case: what is not enough here is hardly enough there. They show {glue:text}`stand_in_width_mm:.2g` mm of
-# a cake, less than a micrograph of the paper. What carries over is how to ask: hold formulations back for the
+# without the scatter of a measured $k_m$ and without one product differing from another in anything else, and are
+# easier in this; they show {glue:text}`stand_in_width_mm:.2g` mm of a cake, less than a micrograph of the paper,
+# and are harder in that. What carries over is how to ask: hold formulations back for the
 # test from the start, look inside and outside of the range apart, and let a predictor with few parameters
 # compete before the next cake is dried for the sake of the network.
 #

@@ -1,5 +1,7 @@
 """Controls: known errors on Table 1, isolation of what is left out, and tests that find a leak."""
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +22,7 @@ from fesemlib.controls import (
     evaluation_parameters,
     is_identified,
     network_controls,
+    number_of_orders,
     permutation_test,
     predict_left_out,
     published_controls,
@@ -489,3 +492,15 @@ def test_true_order_is_leave_one_out_of_the_first_seed():
     last = results[(results["role"] == "test") & (results["epoch"] == 1)]
     assert observed == last["relative_error"].mean()
     assert shuffled.shape == (1,)
+
+
+# ------------------------------------------------------------------------- orders and coarseness
+
+
+@pytest.mark.parametrize("k_m", [[1.0, 2.0, 3.0], [1.0, 1.0, 2.0, 3.0], [1.0] * 5, [1, 1, 2, 2, 3]])
+def test_number_of_orders_is_that_of_the_distinct_permutations(k_m):
+    assert number_of_orders(k_m) == pytest.approx(len(set(permutations(k_m))))
+
+
+def test_very_many_orders_are_infinitely_many():
+    assert number_of_orders(np.arange(1000.0)) == float("inf")

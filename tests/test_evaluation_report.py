@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from fesemlib import evaluation_report as answers
 from fesemlib.controls import PUBLISHED
@@ -56,9 +57,38 @@ def test_published_answer_names_where_the_network_errs_more():
     answer = answers.published_answer(published_beside_rules())
     assert "44.6 % (original set) and 30.5 % (augmented set)" in answer
     assert "40.8 %" in answer
-    assert answer.endswith("more than that median: A, C, H and I.")
+    assert "more than that median: A, C, H and I. On the pairs" in answer
+    paired = [
+        stats.wilcoxon(table2()["augmented"] - other).pvalue
+        for other in (table2()["original"], published_beside_rules()["median of the others"])
+    ]
+    assert f"p = {paired[0]:.2g} for the augmented set against the original one" in answer
+    assert f"p = {paired[1]:.2g} and" in answer
     better = published_beside_rules().assign(original=0.0)
-    assert answers.published_answer(better).endswith(": none.")
+    assert ": none. On the pairs" in answers.published_answer(better)
+
+
+def test_small_errors_are_likely_or_not_by_the_p_value():
+    answer = answers.small_errors_answer(list("BDEFG"), 6)
+    assert "1·10⁻⁷ (original set) and 1·10⁻⁹ (augmented set), or 2·10⁻⁵ and 1·10⁻⁷" in answer
+    assert "0.057 for the original set, which chance may explain" in answer
+    assert "1.2·10⁻³ for the augmented set, which chance hardly explains" in answer
+
+
+def test_training_is_told_to_be_at_its_end_or_not():
+    def run(train: float, epochs: int) -> pd.DataFrame:
+        table = predictions({"b": [0.5]})
+        table.loc[table["role"] == "train", "relative_error"] = train
+        return table.assign(epoch=epochs)
+
+    assert "not that of a network trained to the end" in answers.training_answer(
+        run(0.3, 10), run(0.05, 99)
+    )
+    told = answers.training_answer(run(0.3, 10), run(0.28, 99))
+    assert "After 10 epochs, the same for all folds, the paper's network errs by 30.0 %" in told
+    assert "after 99, at the smaller input, by 28.0 %, and then by 50.0 % on those held out" in told
+    assert told.endswith("leads no closer to its training set.")
+    assert "trained to the end." in answers.training_answer(run(0.05, 10), run(0.01, 99))
 
 
 def test_published_tables_show_what_was_computed():
@@ -161,7 +191,12 @@ def test_without_rivals_or_network_nothing_is_compared():
 )
 def test_few_shuffles_conclude_nothing(observed, shuffled, words):
     p_value = permutation_p_value(observed, shuffled)
-    assert words in answers.permutation_answer(observed, shuffled, p_value)
+    assert words in answers.permutation_answer(observed, shuffled, p_value, np.inf)
+
+
+def test_few_formulations_have_few_orders():
+    answer = answers.permutation_answer(0.1, [0.1, *[0.5] * 98], 0.02 * 6, 6.0)
+    assert "With so few formulations p hardly falls below 0.05" in answer
 
 
 # ------------------------------------------------------------------------------------- spread
@@ -191,7 +226,10 @@ ORIGINAL = np.array([0.6, 0.13, 0.54, 0.01, 0.02, 0.001, 0.003, 0.07, 2.67])
 
 def comparison(original: np.ndarray, augmented: np.ndarray) -> str:
     return answers.comparison_answer(
-        compare_pairs(original, augmented), mean_interval(original), mean_interval(augmented)
+        compare_pairs(original, augmented),
+        mean_interval(original),
+        mean_interval(augmented),
+        [100, 200],
     )
 
 
@@ -199,6 +237,7 @@ def test_a_consistent_improvement_is_called_one():
     answer = comparison(ORIGINAL, ORIGINAL * 0.7)
     assert "less on 9 of 9 formulations" in answer
     assert "p = 0.0039" in answer
+    assert "in 200 steps against 100: what differs is the effect of both" in answer
     assert "errs less, more clearly than chance" in answer
     assert "other sign" not in answer
     assert "errs more, more clearly" in comparison(ORIGINAL * 0.7, ORIGINAL)
@@ -242,7 +281,8 @@ def test_diverged_trainings_are_said_to_be(position):
 
 def test_limits_stand_beside_the_mean():
     interval = Interval(0.4, 0.25, 0.612)
-    answer = answers.comparison_answer(compare_pairs([0.1], [0.1]), interval, interval)
+    answer = answers.comparison_answer(compare_pairs([0.1], [0.1]), interval, interval, [100, 100])
+    assert "steps" not in answer
     assert "40.0 % (25.0–61.2 %)" in answer
 
 

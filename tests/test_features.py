@@ -161,3 +161,19 @@ def test_table_has_a_row_for_each_processed_micrograph(number, pixel_size_um):
     for (_, row), image in zip(table.iterrows(), processed, strict=True):
         for family, measure in FAMILIES.items():
             assert row[family].to_dict() == measure(image, pixel_size_um or 1.0)
+
+
+@pytest.mark.usefixtures("own_build")
+def test_features_of_shrunk_micrographs_are_those_of_the_shrunk_images():
+    image = blocks(NOISE, 2)
+    data = Dataset(
+        pd.DataFrame({"k_m": [1e-3]}, index=["a"]),
+        pd.DataFrame({"formulation": ["a"], "image": ["x.png"], "k_m": [1e-3]}),
+        (Micrograph(image, 0.5),), False, "",
+    )  # fmt: skip
+    parameters = Parameters(background_radius_px=10.0)
+    row = texture_features(data, parameters, image.shape[1] // 2).iloc[0]
+    full = processed_micrographs(data, parameters)[0]
+    halved = full.reshape(64, 2, 96, 2).mean(axis=(1, 3))
+    expected = FAMILIES["wavelets"](np.round(halved).astype(np.uint8), 1.0)
+    assert row["wavelets"].to_dict() == pytest.approx(expected, abs=1e-2)

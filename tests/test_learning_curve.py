@@ -189,7 +189,7 @@ def test_answer_names_the_number_from_which_on_the_median_is_beaten():
     assert "from 50.5 % to 20.5 % inside" in answer
     assert answer.endswith("in every draw from 18 on.")
     remark = sensitivity_report.learning_curve_remark(results)
-    assert "3 of these three err more outside" in remark
+    assert "all three err more outside" in remark
     assert remark.endswith("not covered.")
 
 

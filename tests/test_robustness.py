@@ -172,3 +172,5 @@ def test_table_is_sorted_by_the_greatest_change():
     answer = imaging_answer(summary, 0.5, 0.4)
     assert "defocus moves it by more than half" in answer
     assert "none of them" in imaging_answer(summary, 0.9, 0.4)
+    assert "defocus moves it as much: to the network" in imaging_answer(summary, 0.25, 0.4)
+    assert "noise moves it by more than half of that" in imaging_answer(summary, 0.25, 0.4)

@@ -191,7 +191,9 @@ def test_table_is_complete_and_agrees_with_hand_calculation():
     assert np.isnan(table.loc[REFERENCE, "p_value"])
     assert (table["low"] <= table["change"]).all()
     assert (table["high"] >= table["change"]).all()
-    assert (table["corrected"].dropna() >= table["p_value"].dropna()).all()
+    corrected = table["corrected"].dropna()  # of two choices, and not of the rule without an image
+    assert set(corrected.index) == {"better", "worse"}
+    assert (corrected >= table["p_value"][corrected.index]).all()
 
 
 def test_augmented_settings_are_compared_with_the_augmented_reference():
@@ -256,8 +258,31 @@ def test_answer_tells_the_clear_effect_and_leaves_chance_and_the_look_out(told):
     answer = sensitivity_report.sensitivity_answer(told)
     assert answer.startswith("Of 2 choices, 'epochs: 9' does most to lower")
     assert "'target: raw' most to raise it (+50.0 points, +50.0 to +50.0)" in answer
-    assert "1 of them lies beyond what other seeds" in answer
-    assert answer.endswith("1 differs from the reference more than chance explains: target: raw.")
+    assert "1 of them lies beyond the interval of an exchange of seeds" in answer
+    assert answer.endswith(
+        "1 differs clearly from the reference (false discovery rate of 5 %): target: raw."
+    )
+
+
+def test_only_choices_are_corrected_for_their_number(told):
+    """As by hand: the smaller of two p-values twice, and the greater one as it is."""
+    corrected = told["corrected"].dropna()
+    finite = [name for name in corrected.index if name != "learning rate: 1"]
+    assert set(finite) == {"target: raw", "epochs: 9"}
+    assert np.isnan(told.loc["best epoch", "p_value"])
+    p_values = told["p_value"][corrected.index].sort_values()
+    by_hand = p_values * len(p_values) / np.arange(1, len(p_values) + 1)
+    by_hand = by_hand[::-1].cummin()[::-1]
+    assert corrected[p_values.index].tolist() == pytest.approx(by_hand.tolist())
+
+
+def test_remark_on_what_one_choice_alone_can_show(told):
+    remark = sensitivity_report.alone_remark(told)
+    assert (
+        remark == "Of 2 choices, one alone cannot come out below 3.8e-06 when this is allowed for."
+    )
+    few = told.assign(formulations=5)
+    assert "0.12 when this is allowed for, however large" in sensitivity_report.alone_remark(few)
 
 
 def test_remarks_tell_failures_and_the_look_at_the_answer(told):
