@@ -49,6 +49,7 @@ __all__ = [
 # Relative errors.
 _SMALL = 0.01
 _LARGE = 0.2
+_CLOSER = 0.8  # times the error: clearly less
 _TRAINED = 0.1  # of the training set, up to which a training is taken to be at its end
 _SIGNIFICANT = 0.05
 
@@ -99,8 +100,8 @@ def small_errors_answer(formulations: Sequence[str], thermocouples: int) -> str:
     return (
         f"If each k_m averages {thermocouples} thermocouples, a perfect model would err no more "
         f"than published on {_listed(list(formulations))} together with a probability of "
-        f"{chances[0]} (original set) and {chances[1]} (augmented set), or {bounds[0]} and "
-        f"{bounds[1]} times the number of ways to pick as many of nine. These limits were read off "
+        f"{chances[0]} (original set) and {chances[1]} (augmented set), or, times the "
+        f"number of ways to pick as many of nine, {bounds[0]} and {bounds[1]}. These limits were read off "
         "the errors themselves. As a p-value, which counts every outcome that is as unlikely, and "
         f"with the same correction, it is {verdicts[0]}, and {verdicts[1]}."
     )
@@ -257,10 +258,10 @@ def training_answer(results: pd.DataFrame, longer: pd.DataFrame) -> str:
         for table in (results, longer)
     )
     test = float(errors_of_formulations(held_out_predictions(longer)).mean())
-    if train_longer < train / 2 and train > _TRAINED:
+    if train_longer < _CLOSER * train and train > _TRAINED:
         verdict = "its error is not that of a network trained to the end"
     elif train > _TRAINED:
-        verdict = "the paper's learning rate leads no closer to its training set"
+        verdict = "more epochs bring it little closer to its training set"
     else:
         verdict = "it is trained to the end"
     return (
