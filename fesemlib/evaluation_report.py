@@ -102,8 +102,8 @@ def small_errors_answer(formulations: Sequence[str], thermocouples: int) -> str:
         f"than published on {_listed(list(formulations))} together with a probability of "
         f"{chances[0]} (original set) and {chances[1]} (augmented set), or, times the "
         f"number of ways to pick as many of nine, {bounds[0]} and {bounds[1]}. These limits "
-        "were read off the errors themselves. As a p-value, which counts every outcome that is as unlikely, and "
-        f"with the same correction, it is {verdicts[0]}, and {verdicts[1]}."
+        "were read off the errors themselves. As a p-value, which counts every outcome that is as "
+        f"unlikely, and with the same correction, it is {verdicts[0]}, and {verdicts[1]}."
     )
 
 
