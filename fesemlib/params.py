@@ -272,6 +272,42 @@ class Parameters(BaseModel):
         "not stated",
     )
 
+    image: str = _knob(
+        "",
+        "micrograph whose k_m is predicted: a file, a folder or a pattern such as `new/*.tif`; "
+        "empty for a fresh stand-in",
+        "this book",
+    )
+    prediction_training_set: Literal["original", "augmented"] = _knob(
+        "original",
+        "training set of the networks that predict new micrographs; no formulation is held out",
+        "Section 5.1",
+    )
+    coverage_stand_ins: int = _knob(
+        12,
+        "fresh stand-ins of random k_m on which the interval of a prediction is tried",
+        "this book",
+        unit="stand-ins",
+        ge=4,
+        le=10_000,
+    )
+    layer_thickness: float = _knob(
+        0.01,
+        "thickness of the dried layer for which a prediction's product resistance is given",
+        "this book",
+        unit="m",
+        gt=0.0,
+        le=1.0,
+    )
+    front_temperature: float = _knob(
+        243.15,
+        "temperature of the sublimation front for which that resistance is given",
+        "this book",
+        unit="K",
+        ge=110.0,
+        le=273.16,
+    )
+
     parallel_jobs: int = _knob(
         0,
         "folds trained, or micrographs processed, side by side, 0 for one on each core; no "
@@ -343,8 +379,8 @@ class Parameters(BaseModel):
 def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = None) -> Parameters:
     """Read and check a parameter file.
 
-    A relative `dataset` in the file is resolved against the file's folder, one in `overrides`
-    against the working directory.
+    A relative `dataset` or `image` in the file is resolved against the file's folder, one in
+    `overrides` against the working directory.
 
     Parameters
     ----------
@@ -364,9 +400,10 @@ def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = N
     values = _read_mapping(path)
     overrides = dict(overrides or {})
     for source, folder in ((values, path.parent), (overrides, Path.cwd())):
-        dataset = source.get("dataset")
-        if isinstance(dataset, str) and dataset not in ("", SYNTHETIC):
-            source["dataset"] = str((folder / dataset).resolve())
+        for name in ("dataset", "image"):
+            path_of = source.get(name)
+            if isinstance(path_of, str) and path_of not in ("", SYNTHETIC):
+                source[name] = str((folder / path_of).resolve())
     return _validated({**values, **overrides}, str(path))
 
 
