@@ -15,7 +15,14 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-__all__ = ["ParameterError", "Parameters", "parameter_table", "quoted", "read_parameters"]
+__all__ = [
+    "ParameterError",
+    "Parameters",
+    "checked_parameters",
+    "parameter_table",
+    "quoted",
+    "read_parameters",
+]
 
 SYNTHETIC = "synthetic"
 
@@ -397,14 +404,36 @@ def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = N
         is allowed.
     """
     path = Path(path)
-    values = _read_mapping(path)
-    overrides = dict(overrides or {})
-    for source, folder in ((values, path.parent), (overrides, Path.cwd())):
-        for name in ("dataset", "image"):
-            path_of = source.get(name)
-            if isinstance(path_of, str) and path_of not in ("", SYNTHETIC):
-                source[name] = str((folder / path_of).resolve())
-    return _validated({**values, **overrides}, str(path))
+    values = _with_absolute_paths(_read_mapping(path), path.parent)
+    return _validated({**values, **_with_absolute_paths(overrides or {}, Path.cwd())}, str(path))
+
+
+def checked_parameters(values: Mapping[str, object], origin: str) -> Parameters:
+    """Check parameters that come from no file.
+
+    Parameters
+    ----------
+    values
+        Relative paths in them are resolved against the working directory.
+    origin
+        What an error calls the place they come from.
+
+    Raises
+    ------
+    ParameterError
+        As `read_parameters`.
+    """
+    return _validated(_with_absolute_paths(values, Path.cwd()), origin)
+
+
+def _with_absolute_paths(values: Mapping[str, object], folder: Path) -> dict[str, object]:
+    """The values, with a relative `dataset` or `image` resolved against a folder."""
+    resolved = dict(values)
+    for name in ("dataset", "image"):
+        path = resolved.get(name)
+        if isinstance(path, str) and path not in ("", SYNTHETIC):
+            resolved[name] = str((folder / path).resolve())
+    return resolved
 
 
 def parameter_table() -> pd.DataFrame:

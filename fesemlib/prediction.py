@@ -472,8 +472,7 @@ def _prepared_file(
         fitted, notes = _fitted(micrograph, model)
         image, texture = _as_seen(model.parameters, fitted.image)
     except (ValueError, OSError, MemoryError) as error:
-        text = str(error) or type(error).__name__
-        return text if text.startswith(file) else f"{file}: {text}"
+        return (str(error) or type(error).__name__).removeprefix(f"{file}: ")
     return image, texture, notes
 
 
