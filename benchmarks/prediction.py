@@ -24,8 +24,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from fesemlib.dataset import draw_stand_ins, load_dataset
+from fesemlib.image_files import image_files
 from fesemlib.params import Parameters
-from fesemlib.prediction import image_files, load_model, predict_files, train_model
+from fesemlib.prediction import load_model, predict_files, train_model
 from fesemlib.zeiss import write_zeiss_tiff
 
 MEMBERS = 5

@@ -404,10 +404,23 @@ def _check_can_be_made(folder: Path) -> None:
 
 
 def _checked_data(path: Path, parameters: Parameters) -> str:
-    """The digest of the data set, which is read, and whose size is checked, on the way."""
+    """The digest of the data set, which is read and checked, as is a drying run, on the way.
+
+    Micrographs that are to be predicted are looked for; what is wrong with one of them is told in
+    the chapter.
+    """
     from fesemlib.dataset import load_dataset
 
     dataset = load_dataset(parameters)
+    if parameters.drying_run:
+        from fesemlib.drying_labels import label_run, vial_of
+        from fesemlib.thermocouples import read_drying_run
+
+        label_run(read_drying_run(parameters.drying_run), vial_of(parameters))
+    if parameters.image:
+        from fesemlib.image_files import image_files
+
+        image_files([parameters.image])
     try:
         _check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
@@ -452,7 +465,19 @@ def _execution_digest(notebook: Path, injected: Mapping[str, Any], data: str) ->
         for name, value in _without_paths(injected).items()
         if name not in _PARAMETERS_WITHOUT_INFLUENCE
     }
-    return digest(cells, influential, code_digest(*_modules()), data, _versions())
+    run = injected.get("drying_run")
+    record = Path(run) if run else ""
+    code = code_digest(*_modules())
+    return digest(cells, influential, code, data, record, _new_images(injected), _versions())
+
+
+def _new_images(injected: Mapping[str, Any]) -> list[str]:
+    """Digests of the micrographs that are to be predicted, of those that are there."""
+    from fesemlib.image_files import image_files
+
+    if not injected.get("image"):
+        return []
+    return [digest(Path(file)) for file in image_files([injected["image"]]) if Path(file).is_file()]
 
 
 def _read_notebook(path: Path) -> dict[str, Any]:
@@ -624,11 +649,14 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
 
 
 def _without_paths(injected: Mapping[str, Any]) -> dict[str, Any]:
-    """The injected parameters as a reader may see them: a data set by its file name only."""
+    """The injected parameters as a reader may see them: files by their names only."""
     private = ("results", "scheduler")
     shown = {name: value for name, value in injected.items() if name not in private}
     if shown.get("dataset", SYNTHETIC) != SYNTHETIC:
         shown["dataset"] = Path(shown["dataset"]).name
+    for name in ("drying_run", "image"):
+        if shown.get(name):
+            shown[name] = Path(shown[name]).name
     return shown
 
 

@@ -258,7 +258,8 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from fesemlib.prediction import image_files, load_model
+    from fesemlib.image_files import image_files
+    from fesemlib.prediction import load_model
 
     try:
         _check_numbers(options)

@@ -1,4 +1,4 @@
-"""Mass transfer in the dried cake: Eqs. (1) and (2), ice vapour pressure, product resistance.
+"""Heat and mass transfer in a drying vial: Eqs. (1) and (2), the ice, the dried layer.
 
 SI units throughout; arrays and floats alike.
 """
@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.integrate import cumulative_trapezoid
 
 __all__ = [
     "GAS_CONSTANT",
     "ICE_DENSITY",
     "MOLAR_MASS_WATER",
+    "SOLIDS_DENSITY",
+    "dried_thickness",
+    "front_temperature",
+    "ice_conductivity",
     "ice_vapour_pressure",
     "mass_transfer_coefficient",
+    "porosity",
     "product_resistance",
     "sublimation_enthalpy",
     "vapour_flux",
@@ -22,6 +28,7 @@ __all__ = [
 GAS_CONSTANT = 8.314462618  # J mol⁻¹ K⁻¹, CODATA 2018
 MOLAR_MASS_WATER = 0.01801528  # kg mol⁻¹
 ICE_DENSITY = 918.0  # kg m⁻³, near 250 K
+SOLIDS_DENSITY = 1500.0  # kg m⁻³, assumed for dextran, mannitol and PVP alike
 
 
 def ice_vapour_pressure(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -83,8 +90,60 @@ def sublimation_enthalpy(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return molar / MOLAR_MASS_WATER
 
 
+def ice_conductivity(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Thermal conductivity of ice.
+
+    Parameters
+    ----------
+    temperature
+        K, from 110 K to the triple point, 273.16 K.
+
+    Returns
+    -------
+    ndarray
+        W m⁻¹ K⁻¹, of the shape of `temperature`.
+
+    Raises
+    ------
+    ValueError
+        Outside that range.
+
+    References
+    ----------
+    Yen, Review of thermal properties of snow, ice and sea ice, CRREL Report 81-10 (1981).
+    """
+    conductivity: npt.NDArray[np.float64] = 9.828 * np.exp(-0.0057 * _ice_temperature(temperature))
+    return conductivity
+
+
+def porosity(solids_percent: float) -> float:
+    """Porosity of the cake that is left when all ice has sublimed.
+
+    Parameters
+    ----------
+    solids_percent
+        Solids in the solution, mass %.
+
+    Returns
+    -------
+    float
+        Volume fraction of the pores: that of the ice, with the densities of ice and solids.
+
+    Raises
+    ------
+    ValueError
+        When `solids_percent` is not in (0, 50].
+    """
+    if not 0 < solids_percent <= 50:
+        raise ValueError(
+            f"solids_percent {solids_percent!r}: not in (0, 50]; give mass %, 5 for 5 %"
+        )
+    ice = (100 - solids_percent) / ICE_DENSITY
+    return ice / (ice + solids_percent / SOLIDS_DENSITY)
+
+
 def vapour_flux(
-    heat_transfer_coefficient: float,
+    heat_transfer_coefficient: npt.ArrayLike,
     shelf_temperature: npt.ArrayLike,
     bottom_temperature: npt.ArrayLike,
     area_ratio: float = 1.0,
@@ -117,9 +176,79 @@ def vapour_flux(
     shelf = _shelf_temperature(shelf_temperature)
     bottom = _ice_temperature(bottom_temperature)
     _check_heat_flows_in(shelf, bottom)
-    supplied = heat_transfer_coefficient * area_ratio * (shelf - bottom)
+    supplied = np.asarray(heat_transfer_coefficient) * area_ratio * (shelf - bottom)
     flux: npt.NDArray[np.float64] = supplied / sublimation_enthalpy(bottom)
     return flux
+
+
+def dried_thickness(
+    time: npt.ArrayLike, flux: npt.ArrayLike, porosity: float
+) -> npt.NDArray[np.float64]:
+    """Thickness of the dried layer, L_d: the flux, added up over time.
+
+    Parameters
+    ----------
+    time
+        s, shape (n,), increasing.
+    flux
+        J_w, kg s⁻¹ m⁻², shape (…, n).
+    porosity
+        Volume fraction of the ice in the frozen layer, in (0, 1]; see `porosity`.
+
+    Returns
+    -------
+    ndarray
+        L_d, m, shape (…, n): ∫ J_w dt/(ρ_ice ε), by the trapezoidal rule, from zero.
+
+    Raises
+    ------
+    ValueError
+        When the porosity is not in (0, 1], or the times do not increase.
+    """
+    if not 0 < porosity <= 1:
+        raise ValueError(f"porosity {porosity!r}: not in (0, 1]; give a volume fraction")
+    seconds = np.asarray(time, dtype=np.float64)
+    if not np.all(np.diff(seconds) > 0):
+        raise ValueError("the times do not increase; sort them, and keep one of equal ones")
+    sublimed = cumulative_trapezoid(np.asarray(flux), seconds, initial=0.0)
+    thickness: npt.NDArray[np.float64] = sublimed / (ICE_DENSITY * porosity)
+    return thickness
+
+
+def front_temperature(
+    bottom_temperature: npt.ArrayLike, flux: npt.ArrayLike, frozen_thickness: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Temperature of the sublimation front, from that of the bottom of the vial.
+
+    The heat that the flux carries off has passed through the frozen layer: the front is colder
+    than the bottom, by J_w ΔH_s/λ times the thickness of that layer. The solids in it, a few
+    percent, are taken to conduct like ice.
+
+    Parameters
+    ----------
+    bottom_temperature
+        K, as the thermocouple reads it.
+    flux
+        J_w, kg s⁻¹ m⁻².
+    frozen_thickness
+        Of the layer that is still frozen, m.
+
+    Returns
+    -------
+    ndarray
+        K.
+
+    Raises
+    ------
+    ValueError
+        When the temperature is none of ice, as one in °C.
+    """
+    bottom = _ice_temperature(bottom_temperature)
+    heat = np.asarray(flux) * sublimation_enthalpy(bottom)
+    front: npt.NDArray[np.float64] = bottom - heat * np.asarray(
+        frozen_thickness
+    ) / ice_conductivity(bottom)
+    return front
 
 
 def mass_transfer_coefficient(

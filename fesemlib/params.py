@@ -26,6 +26,9 @@ __all__ = [
 
 SYNTHETIC = "synthetic"
 
+_PATHS = {"dataset": SYNTHETIC, "drying_run": "", "image": ""}
+"""The parameters that name a file, each with the value that does not."""
+
 VARIABLE = (
     "background_radius_px",
     "light_background",
@@ -109,6 +112,65 @@ class Parameters(BaseModel):
         "B",
         "formulation held out in Figure 5 (the first one, if the data set lacks it)",
         "Figure 5",
+    )
+
+    drying_run: str = _knob(
+        "",
+        "path of the record of a drying run (CSV), from which *The data set* works k_m out; empty "
+        "for a computed run",
+        "this book",
+    )
+    heat_transfer_coefficient: float = _knob(
+        14.2,
+        "heat transfer coefficient k_v of the vials with a thermocouple, with respect to their "
+        "outer area",
+        "not stated",
+        unit="W m⁻² K⁻¹",
+        ge=0.1,
+        le=1000.0,
+    )
+    area_ratio: float = _knob(
+        1.21,
+        "outer area of a vial over that of the product in it, A_v/A_p; 1 as in Eq. (1)",
+        "not stated",
+        ge=0.5,
+        le=3.0,
+    )
+    ice_thickness_mm: float = _knob(
+        7.0, "thickness of the frozen layer in the vials", "not stated", unit="mm", ge=0.1, le=100.0
+    )
+    solids_percent: float = _knob(
+        5.0,
+        "solids in the solution that is dried; the ice leaves the rest as pores",
+        "Table 1",
+        unit="mass %",
+        gt=0.0,
+        le=50.0,
+    )
+    front_correction: bool = _knob(
+        True,
+        "whether Eq. (2) takes the temperature of the sublimation front, worked out from that at "
+        "the bottom of the vial, which it takes otherwise",
+        "not stated",
+    )
+    temperature_uncertainty_k: float = _knob(
+        0.5,
+        "standard uncertainty of each thermocouple and of the shelf's sensor",
+        "this book",
+        unit="K",
+        ge=0.0,
+        le=5.0,
+    )
+    heat_transfer_uncertainty_percent: float = _knob(
+        5.0, "standard uncertainty of k_v", "this book", unit="%", ge=0.0, le=20.0
+    )
+    pressure_uncertainty_percent: float = _knob(
+        2.0,
+        "standard uncertainty of the chamber's pressure",
+        "this book",
+        unit="%",
+        ge=0.0,
+        le=20.0,
     )
 
     background_radius_px: float = _knob(
@@ -298,20 +360,46 @@ class Parameters(BaseModel):
         ge=4,
         le=10_000,
     )
-    layer_thickness: float = _knob(
-        0.01,
+    layer_thickness_mm: float = _knob(
+        10.0,
         "thickness of the dried layer for which a prediction's product resistance is given",
         "this book",
-        unit="m",
+        unit="mm",
         gt=0.0,
-        le=1.0,
+        le=1000.0,
     )
-    front_temperature: float = _knob(
+    front_temperature_k: float = _knob(
         243.15,
         "temperature of the sublimation front for which that resistance is given",
         "this book",
         unit="K",
-        ge=110.0,
+        ge=150.0,
+        le=273.16,
+    )
+    shelf_start_k: float = _knob(
+        223.15,
+        "temperature of the shelf at the start of the drying that *A new micrograph* plans",
+        "Section 2",
+        unit="K",
+        ge=150.0,
+        le=400.0,
+    )
+    shelf_hold_k: float = _knob(
+        263.15, "temperature that it is then held at", "Section 2", unit="K", ge=150.0, le=400.0
+    )
+    shelf_ramp_k_per_min: float = _knob(
+        1.0, "rate from the one to the other", "not stated", unit="K/min", ge=1.0e-4, le=10.0
+    )
+    chamber_pressure_pa: float = _knob(
+        10.0, "pressure of the chamber in that drying", "Section 2", unit="Pa", ge=0.001, le=600.0
+    )
+    collapse_temperature_k: float = _knob(
+        241.15,
+        "temperature that the sublimation front must stay below, as from freeze-drying microscopy; "
+        "the default is about that of sucrose",
+        "this book",
+        unit="K",
+        ge=150.0,
         le=273.16,
     )
 
@@ -386,8 +474,8 @@ class Parameters(BaseModel):
 def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = None) -> Parameters:
     """Read and check a parameter file.
 
-    A relative `dataset` or `image` in the file is resolved against the file's folder, one in
-    `overrides` against the working directory.
+    A relative `dataset`, `drying_run` or `image` in the file is resolved against the file's folder,
+    one in `overrides` against the working directory.
 
     Parameters
     ----------
@@ -427,11 +515,11 @@ def checked_parameters(values: Mapping[str, object], origin: str) -> Parameters:
 
 
 def _with_absolute_paths(values: Mapping[str, object], folder: Path) -> dict[str, object]:
-    """The values, with a relative `dataset` or `image` resolved against a folder."""
+    """The values, with relative paths among them resolved against a folder."""
     resolved = dict(values)
-    for name in ("dataset", "image"):
+    for name, no_path in _PATHS.items():
         path = resolved.get(name)
-        if isinstance(path, str) and path not in ("", SYNTHETIC):
+        if isinstance(path, str) and path not in ("", no_path):
             resolved[name] = str((folder / path).resolve())
     return resolved
 

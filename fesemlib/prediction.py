@@ -7,7 +7,6 @@ the other; a file that cannot be used gives a row that says why.
 
 from __future__ import annotations
 
-import glob
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +30,7 @@ from fesemlib.dataset import (
 )
 from fesemlib.domain import Domain, texture_description
 from fesemlib.drying import product_resistance
+from fesemlib.image_files import PredictionError
 from fesemlib.inputs import processed_micrographs
 from fesemlib.intervals import (
     interval,
@@ -38,7 +38,7 @@ from fesemlib.intervals import (
     positive,
     residuals_of_formulations,
 )
-from fesemlib.micrographs import SUFFIXES, GreyImage, Micrograph, read_micrograph
+from fesemlib.micrographs import GreyImage, Micrograph, read_micrograph
 from fesemlib.model_folder import (
     Card,
     ModelError,
@@ -65,9 +65,7 @@ __all__ = [
     "Model",
     "ModelError",
     "Prediction",
-    "PredictionError",
     "Row",
-    "image_files",
     "load_model",
     "predict_files",
     "predict_micrographs",
@@ -82,10 +80,6 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _AHEAD = 1  # micrographs that are prepared beyond those at work
-
-
-class PredictionError(ValueError):
-    """A micrograph cannot be predicted by this model, or there is none."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +120,13 @@ class Layer:
         Of the sublimation front, K.
     """
 
-    thickness: float = Parameters().layer_thickness
-    front_temperature: float = Parameters().front_temperature
+    thickness: float = 0.01
+    front_temperature: float = 243.15
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Layer:
+        """The layer that `layer_thickness_mm` and `front_temperature_k` describe."""
+        return cls(parameters.layer_thickness_mm / 1e3, parameters.front_temperature_k)
 
     def resistance(self, k_m: float) -> float:
         """R_p in m s⁻¹, infinite for k_m = 0 and 0 for an infinite one."""
@@ -329,45 +328,6 @@ def load_model(folder: Path | str) -> Model:
     return Model(card, tuple(networks))
 
 
-def image_files(arguments: Sequence[str]) -> list[str]:
-    """The micrographs that files, folders and patterns name, each once.
-
-    Parameters
-    ----------
-    arguments
-        A file stands for itself, whether it is there or not; a folder for the micrographs in it,
-        by name, though not in folders below; a pattern with ``*``, ``?`` or ``[…]`` for what it
-        matches, by name.
-
-    Raises
-    ------
-    PredictionError
-        When a folder or a pattern gives none.
-    """
-    found: dict[str, None] = {}
-    for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            files = [str(each) for each in sorted(path.iterdir()) if _is_micrograph(each)]
-            if not files:
-                raise PredictionError(
-                    f"{argument}: no micrographs in this folder; they end in {', '.join(SUFFIXES)}"
-                )
-        elif not path.exists() and glob.has_magic(argument):
-            matches = sorted(glob.glob(argument, recursive=True))
-            files = [each for each in matches if Path(each).is_file()]
-            if not files:
-                raise PredictionError(
-                    f"{argument}: no file matches (looked in {Path.cwd()}); correct the pattern"
-                )
-        else:
-            files = [argument]
-        found.update(dict.fromkeys(files))
-    if not found:
-        raise PredictionError("no micrograph is named; give files, folders or patterns")
-    return list(found)
-
-
 def predict_files(
     model: Model,
     files: Sequence[str],
@@ -382,7 +342,7 @@ def predict_files(
     model
         From `train_model` or `load_model`.
     files
-        From `image_files`.
+        From `fesemlib.image_files.image_files`.
     layer
         For which the resistance is given.
     pixel_size_um
@@ -438,10 +398,6 @@ def predict_micrographs(
 def rows_as_table(rows: Sequence[Row]) -> pd.DataFrame:
     """Rows as a table with the columns `COLUMNS`."""
     return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
-
-
-def _is_micrograph(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
 
 
 def _each_in_turn(

@@ -38,7 +38,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse, special
 
-from fesemlib.drying import GAS_CONSTANT, ICE_DENSITY, MOLAR_MASS_WATER
+from fesemlib.drying import GAS_CONSTANT, MOLAR_MASS_WATER, porosity
 from fesemlib.micrographs import GreyImage, Micrograph
 
 __all__ = [
@@ -55,7 +55,6 @@ FloatImage = npt.NDArray[np.float32]  # axes (y, x)
 Solid = npt.NDArray[np.bool_]  # axes (z, y, x)
 Volume = npt.NDArray[np.float32]  # axes (z, y, x)
 
-SOLIDS_DENSITY = 1500.0  # kg m⁻³, assumed for dextran, mannitol and PVP alike
 TORTUOSITY = 1.5  # assumed, usual for open foams
 TEMPERATURE = 250.0  # K, assumed, typical of the product in primary drying
 THROAT_TO_CELL = 0.2  # assumed; at the lower end of 0.2–0.4, Table 1 gives cells of 12–82 µm
@@ -120,32 +119,6 @@ SKEWNESS = (0.2, 0.4)  # standard deviation of the logarithm of the grey level
 TONE_RANGE = 2.6  # standard deviations of that logarithm at which bright and dark saturate
 TONES = 16384  # brightnesses that are told apart; more than enough for 8 bits
 SHOT_NOISE = (0.4, 0.8)  # standard deviation over the square root of the grey level
-
-
-def porosity(solids_percent: float) -> float:
-    """Porosity of the cake that is left when all ice has sublimed.
-
-    Parameters
-    ----------
-    solids_percent
-        Solids in the solution, mass %.
-
-    Returns
-    -------
-    float
-        Volume fraction of the pores: that of the ice, with the densities of ice and solids.
-
-    Raises
-    ------
-    ValueError
-        When `solids_percent` is not in (0, 50].
-    """
-    if not 0 < solids_percent <= 50:
-        raise ValueError(
-            f"solids_percent {solids_percent!r}: not in (0, 50]; give mass %, 5 for 5 %"
-        )
-    ice = (100 - solids_percent) / ICE_DENSITY
-    return ice / (ice + solids_percent / SOLIDS_DENSITY)
 
 
 def throat_diameter(

@@ -27,6 +27,15 @@ crop: str = "auto"
 check_pixel_size: bool = True
 rescale: bool = False
 example_formulation: str = "C"
+drying_run: str = ""  # or the path of a record
+heat_transfer_coefficient: float = 14.2
+area_ratio: float = 1.21
+ice_thickness_mm: float = 7.0
+solids_percent: float = 5.0
+front_correction: bool = True
+temperature_uncertainty_k: float = 0.5
+heat_transfer_uncertainty_percent: float = 5.0
+pressure_uncertainty_percent: float = 2.0
 background_radius_px: float = 50.0
 light_background: bool = True
 smooth_background: bool = True
@@ -36,11 +45,21 @@ padding: str = "same"
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import drying, figures, report
+from fesemlib import drying_report, figures, report
 from fesemlib.dataset import load_dataset
+from fesemlib.drying_figures import drying_run_figure
+from fesemlib.drying_labels import (
+    DRAWS,
+    STEADY,
+    label_run,
+    uncertainty_budget,
+    vial_of,
+    worth_of_corrections,
+)
 from fesemlib.network import build_network
 from fesemlib.params import Parameters
 from fesemlib.processing import process_with, resize_by_area
+from fesemlib.thermocouples import read_drying_run
 
 figures.use_style()
 parameters = Parameters.from_namespace(globals())
@@ -112,54 +131,100 @@ report.glue("data_statement", report.data_banner(data, parameters).text)
 #
 # where $R$ is the gas constant and $M_w$ the molar mass of water.
 #
-# As an example, take one instant half-way through a primary drying **computed** with LyoPRONTO, an
-# independent simulator, for a cake of known $k_m$ at the paper's shelf temperature and pressure.
+# ### A drying run
+#
+# A record of a run holds the time, the temperatures of the shelf and of one or more products, and the
+# pressure of the chamber. If the parameter `drying_run` names such a file, it is read here
+# ([what it has to look like](../book/drying_runs)). Otherwise a model of primary drying
+# makes one: heat passes through the vial and the frozen layer to the sublimation front, vapour through the
+# dried layer into the chamber, and what warms the ice itself is neglected. Everything below sees only
+# the file.
 
-# %%
-shelf = 273.15 - 10.0  # T_f, K: the paper's set point
-bottom = 273.15 - 26.982  # T_p at the bottom of the vial, K
-front = 273.15 - 27.392  # T_p at the sublimation front, K
-chamber = 10.0  # P_c, Pa
-thickness = 0.4998 * 6.919e-3  # L_d, m: half of the ice has gone
-k_v = 14.215  # W m⁻² K⁻¹
-area_ratio = 3.8 / 3.14  # outer area of the vial over that of the product
-
-flux = drying.vapour_flux(k_v, shelf, bottom, area_ratio)
-k_m = drying.mass_transfer_coefficient(flux, thickness, front, chamber)
-print(
-    f"J_w = {3600 * flux:.3f} kg h⁻¹ m⁻²,  k_m = {1e3 * k_m:.2f}·10⁻³ m² s⁻¹"
-)
-
-# %% [markdown]
-# The simulator was given 1.0·10⁻³ m² s⁻¹ at 243 K, and has correlations of its own for the ice. Two
-# details decide whether one gets that back. As is usual, and in this simulator, $k_v$ refers to the
-# outer area of the vial but $J_w$ to the smaller area of the product; and the thermocouple sits at the
-# bottom, whereas the vapour pressure is that of the ice at the front, which is colder. The paper does
-# not say how it dealt with either. Taking both equations as they stand, with one area and one
-# temperature, the flux is too small, and so is $L_d$, which is the flux added up over time:
-
-# %%
-naive_flux = drying.vapour_flux(k_v, shelf, bottom)
-naive_thickness = thickness * naive_flux / flux
-naive_k_m = drying.mass_transfer_coefficient(
-    naive_flux, naive_thickness, bottom, chamber
-)
-print(f"k_m = {1e3 * naive_k_m:.2f}·10⁻³ m² s⁻¹")
+# %% tags=["hide-input"]
+vial = vial_of(parameters)
+run = read_drying_run(drying_report.drying_record(parameters))
+drying_report.run_banner(run, parameters)
 
 # %% tags=["remove-cell"]
-resistance = drying.product_resistance(k_m, thickness, front)
-report.glue("example_resistance", resistance / 47996)
-report.glue("naive_difference", 100 * (1 - naive_k_m / k_m))
+report.glue("drying_remarks", drying_report.remarks_sentence(run))
+report.glue("k_v", vial.heat_transfer_coefficient)
+report.glue("area_ratio", vial.area_ratio)
+report.glue("ice_thickness", 1e3 * vial.ice_thickness)
+report.glue("ice_share", 100 * vial.porosity)
+report.glue("steady_start", 100 * STEADY[0])
+report.glue("steady_end", 100 * STEADY[1])
+report.glue("draws", DRAWS)
 
 # %% [markdown]
-# That is {glue:text}`naive_difference:.0f` % too low. The same $k_m$ written as the *product
-# resistance* that drying models ask for, $R_p = R\,T\,L_d/(M_w\,k_m)$, is
-# {glue:text}`example_resistance:.1f` cm² Torr h g⁻¹ at this thickness.
+# {glue:text}`drying_remarks` The vials take up $k_v$ = {glue:text}`k_v:.1f` W m⁻² K⁻¹ through an outer
+# area that is {glue:text}`area_ratio:.2f` times that of the product; the frozen layer is
+# {glue:text}`ice_thickness:.1f` mm thick, and ice fills {glue:text}`ice_share:.1f` % of it.
 #
-# Table 1's standard deviations tell how well $k_m$ is known: it differs by several percent from one
-# thermocouple to the next. No prediction can be judged more finely than that. Moreover, a vial with a
-# thermocouple in it cannot be imaged: the micrograph shows another vial than those in which $k_m$ was
-# measured, so that the differences between vials enter every pair.
+# Eq. (1) gives the flux at every instant. Added up over time, and divided by the density of the ice
+# and its share of the layer, it is the thickness $L_d$ that Eq. (2) needs. In the **steady part**,
+# from {glue:text}`steady_start:.0f` to {glue:text}`steady_end:.0f` % dried and with shelf and chamber at their set points, $k_m$ should not change.
+
+# %%
+labels = label_run(run, vial, parameters.front_correction)
+drying_report.show_thermocouples(labels)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-drying-run", "caption": "Temperatures of a primary drying, and the mass transfer coefficient worked out at every instant. Pale: what lies outside the steady part."}, "image": {"alt": "Two diagrams over time: the temperatures of the shelf, the thermocouples and the sublimation front; and the mass transfer coefficient of each thermocouple, constant in the steady part"}}
+drying_run_drawn = drying_run_figure(labels)
+report.save_figure(drying_run_drawn, "drying_run", parameters)
+
+# %% tags=["remove-cell"]
+report.glue("label_sentence", drying_report.label_sentence(labels))
+resistance = labels.instants["resistance"][labels.instants["steady"]]
+report.glue("least_resistance", resistance.min() / 47996)
+report.glue("greatest_resistance", resistance.max() / 47996)
+
+# %% [markdown]
+# {glue:text}`label_sentence` Drying models ask for the *product resistance*
+# $R_p = R\,T\,L_d/(M_w\,k_m)$ instead, which grows with the dried layer: in the steady part from
+# {glue:text}`least_resistance:.1f` to {glue:text}`greatest_resistance:.1f` cm² Torr h g⁻¹.
+#
+# ### Two details
+#
+# The equations leave two things open. As is usual, $k_v$ refers to the outer area of the vial but
+# $J_w$ to the smaller area of the product: the flux of Eq. (1) has to be multiplied by the ratio of the two,
+# $A_v/A_p$. And the thermocouple sits at the bottom, whereas the vapour pressure of Eq. (2) is that of the ice at
+# the front, which is colder by as much as the heat needs to pass through the frozen layer. The paper
+# does not say how it dealt with either.
+
+# %% tags=["hide-input"]
+corrections = worth_of_corrections(run, vial)
+report.glue(
+    "corrections_answer", drying_report.corrections_answer(corrections)
+)
+drying_report.show_corrections(corrections)
+
+# %% [markdown]
+# {glue:text}`corrections_answer` The area counts twice: where the flux is too small, so is the
+# thickness.
+#
+# ### How well a coefficient is known
+#
+# Whatever is wrong with $k_v$, a sensor or the gauge stays wrong throughout a run and does not average
+# out. To see what it does to $k_m$, these inputs are drawn anew from normal distributions about their
+# values, {glue:text}`draws:.0f` times, and $k_m$ is worked out from each draw. The widths are assumed.
+
+# %% tags=["hide-input"]
+budget = uncertainty_budget(
+    labels,
+    vial,
+    drying_report.uncertainty_of(parameters),
+    correct_front=parameters.front_correction,
+)
+report.glue("spread_sentence", drying_report.spread_sentence(data, budget))
+drying_report.show_uncertainty(budget, parameters, labels)
+
+# %% [markdown]
+# {glue:text}`spread_sentence` The two are not the same thing. A standard deviation over
+# thermocouples shows how vials and sensors differ within a run; an error that all of them share, such as one
+# of $k_v$, does not show in it. No prediction can be judged more finely than the
+# coefficients are known. Moreover, a vial with a thermocouple in it cannot be imaged: the micrograph
+# shows another vial than those in which $k_m$ was measured, so that the differences between vials
+# enter every pair.
 
 # %% [markdown]
 # ## The micrographs

@@ -129,6 +129,21 @@ class TestExecution:
         profile.notebooks[1].write_text(text)
         assert execute(profile, data="other data", epochs=8) == ["02_second"]
 
+    def test_changed_drying_run_is_read_again_by_the_notebook_that_uses_it(
+        self, profile: Profile, tmp_path: Path
+    ) -> None:
+        parameters = new_code_cell('drying_run: str = ""', metadata={"tags": ["parameters"]})
+        write_notebook(profile.notebooks[1], [SECOND[0], parameters, new_code_cell("1 + 1")])
+        run = tmp_path / "run.csv"
+        run.write_text("one")
+        assert execute(profile, drying_run=str(run)) == ["01_first", "02_second"]
+        assert execute(profile, drying_run=str(run)) == []
+        run.write_text("other")
+        assert execute(profile, drying_run=str(run)) == ["02_second"]
+        stamp = Stamp.read(profile.stamp(profile.notebooks[1]))
+        assert stamp is not None
+        assert stamp.parameters == {"drying_run": "run.csv"}
+
     def test_stamp_says_how_the_page_was_made(self, profile: Profile) -> None:
         execute(profile, dataset="/somewhere/manifest.csv", scheduler="tcp://host:8786")
         stamp = Stamp.read(profile.stamp(profile.notebooks[0]))
@@ -428,6 +443,13 @@ class TestBadInput:
         monkeypatch.setattr(fesemlib.dataset, "load_dataset", refuse)
         assert main(["book", str(checkout / "params" / "test.yml")]) == 2
         assert capsys.readouterr().err == "fesem: error: image.tif: 0 bytes; export it again\n"
+
+    def test_drying_run(self, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = checkout / "params" / "test.yml"
+        path.write_text("drying_run: run.csv\n")
+        assert main(["book", str(path)]) == 2
+        assert f"error: {path.parent / 'run.csv'}: no such drying run" in capsys.readouterr().err
+        assert not (checkout / "build").exists()
 
     @pytest.mark.parametrize(
         ("shape", "width", "message"),

@@ -65,6 +65,16 @@ def test_relative_dataset_is_beside_its_file_and_an_override_where_we_are(
     assert override.dataset == str(tmp_path / "here" / "data" / "manifest.csv")
 
 
+def test_relative_drying_run_is_resolved_like_the_dataset(tmp_path, written, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = written("drying_run: run.csv")
+    assert read_parameters(path).drying_run == str(tmp_path / "run.csv")
+    override = read_parameters(path, {"drying_run": "run.csv"})
+    assert override.drying_run == str(tmp_path / "here" / "run.csv")
+    assert read_parameters(written("drying_run: ''")).drying_run == ""
+
+
 @pytest.mark.parametrize("dataset", ["synthetic", "/data/manifest.csv"])
 def test_other_datasets_stay_as_written(written, dataset):
     parameters = read_parameters(written(f"dataset: {dataset}"), {"epochs": 1})

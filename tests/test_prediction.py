@@ -24,14 +24,13 @@ from fesemlib import prediction
 from fesemlib.cli import main
 from fesemlib.domain import texture_description
 from fesemlib.drying import product_resistance
+from fesemlib.image_files import PredictionError, image_files
 from fesemlib.inputs import network_inputs, processed_micrographs
 from fesemlib.micrographs import Micrograph
 from fesemlib.model_folder import ModelError
 from fesemlib.prediction import (
     COLUMNS,
     Layer,
-    PredictionError,
-    image_files,
     load_model,
     predict_files,
     predict_micrographs,

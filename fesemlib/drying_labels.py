@@ -1,0 +1,583 @@
+"""From a recorded drying run to k_m: one value for each thermocouple, their mean and spread.
+
+Eq. (1) gives the flux from the temperatures, the flux added up the thickness of the dried layer,
+and Eq. (2) k_m at every instant. Its mean over the steady part of primary drying is the label of a
+formulation, as in Table 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fesemlib.drying import (
+    dried_thickness,
+    front_temperature,
+    ice_vapour_pressure,
+    mass_transfer_coefficient,
+    vapour_flux,
+)
+from fesemlib.params import Parameters
+from fesemlib.primary_drying import Cycle, Vial, simulate_primary_drying
+from fesemlib.thermocouples import DryingRun, DryingRunError
+
+__all__ = [
+    "DRAWS",
+    "STEADY",
+    "DryingLabels",
+    "Uncertainty",
+    "label_run",
+    "perturbed_coefficients",
+    "recorded_drying",
+    "uncertainty_budget",
+    "vial_of",
+    "worth_of_corrections",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+DRAWS = 1000
+"""How many draws the Monte Carlo method takes."""
+
+STEADY = (0.2, 0.95)
+"""Dried fractions between which k_m is averaged: after the start, before the ice gets patchy."""
+
+_TRIPLE_POINT = 273.16  # K
+_FEWEST_READINGS = 10
+_LEAST_SPAN = 0.1  # dried fraction that the steady part has to cover
+_SHELF_TOLERANCE = 1.0  # K from its median in the steady part
+_PRESSURE_TOLERANCE = 0.1  # relative to its median in the steady part
+_JUMP = 2.0  # K from one reading to the next, beyond what the shelf did
+_SAME_SHARE = 0.2  # of primary drying: a reading that does not change for so long is stuck
+_DEPARTURE = 1.5  # factor from the first third by which k_m is no longer that of the cake
+_SMOOTHING = 9  # readings in the running median that shows a departure
+_UNDER_WAY = 0.2  # resistance at the first instant over that in the steady part
+_WARMING_TIME = 900.0  # s: a dry vial takes the shelf's temperature exponentially
+_OVERSHOOT = 1.2  # dried fraction at which k_v or the vial cannot be right
+_DRAWS_AT_ONCE = 100
+_MOST_INSTANTS = 2000  # of a run, for the Monte Carlo method; more of them are thinned out
+
+
+@dataclass(frozen=True)
+class DryingLabels:
+    """What a drying run tells of k_m.
+
+    Parameters
+    ----------
+    instants
+        For each thermocouple that can be used and each instant: ``thermocouple``, ``time`` (s),
+        ``shelf_temperature``, ``bottom_temperature``, ``front_temperature`` (K),
+        ``chamber_pressure`` (Pa), ``flux`` (kg s⁻¹ m⁻²), ``dried_thickness`` (m),
+        ``dried_fraction``, ``k_m`` (m² s⁻¹; NaN while nothing sublimes), ``resistance`` (R_p,
+        m s⁻¹) and ``steady``, whether it counts.
+    thermocouples
+        Indexed by thermocouple: ``k_m`` (m² s⁻¹, the mean of its steady part; NaN where it cannot
+        be used), ``spread_percent`` (standard deviation within that part, % of the mean),
+        ``start`` and ``end`` (of it, s), ``readings`` and ``remark``.
+    """
+
+    instants: pd.DataFrame
+    thermocouples: pd.DataFrame
+
+    @property
+    def k_m(self) -> float:
+        """Mean over the thermocouples, m² s⁻¹."""
+        return float(self.thermocouples["k_m"].mean())
+
+    @property
+    def std_percent(self) -> float:
+        """Standard deviation over the thermocouples, % of the mean; NaN for a single one."""
+        return 100 * float(self.thermocouples["k_m"].std(ddof=1)) / self.k_m
+
+    @property
+    def used(self) -> list[str]:
+        """The thermocouples that gave a k_m."""
+        return list(self.thermocouples.index[self.thermocouples["k_m"].notna()])
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Standard uncertainties of what k_m is worked out from.
+
+    Parameters
+    ----------
+    temperature
+        Of each thermocouple and of the shelf's, K: an offset that stays through a run.
+    heat_transfer
+        Of k_v, as a fraction.
+    pressure
+        Of the chamber's pressure, as a fraction.
+
+    Raises
+    ------
+    ValueError
+        When one of them is negative or not finite.
+    """
+
+    temperature: float = 0.5
+    heat_transfer: float = 0.05
+    pressure: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "heat_transfer", "pressure"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} = {value!r}: an uncertainty is zero or positive")
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What follows from temperatures and pressure at every instant; shapes (…, n)."""
+
+    flux: FloatArray
+    thickness: FloatArray
+    front: FloatArray
+    k_m: FloatArray
+    resistance: FloatArray
+
+
+def vial_of(parameters: Parameters) -> Vial:
+    """The vials of the drying run, as the parameters describe them.
+
+    Parameters
+    ----------
+    parameters
+        `heat_transfer_coefficient`, `ice_thickness_mm`, `solids_percent` and `area_ratio` are used.
+    """
+    return Vial(
+        heat_transfer_coefficient=parameters.heat_transfer_coefficient,
+        ice_thickness=parameters.ice_thickness_mm / 1000,
+        solids_mass_fraction=parameters.solids_percent / 100,
+        area_ratio=parameters.area_ratio,
+    )
+
+
+def label_run(
+    run: DryingRun,
+    vial: Vial,
+    correct_front: bool = True,
+    steady: tuple[float, float] = STEADY,
+) -> DryingLabels:
+    """The k_m of each thermocouple of a drying run.
+
+    Parameters
+    ----------
+    run
+        Of `fesemlib.thermocouples.read_drying_run`, from before the start of sublimation.
+    vial
+        k_v, the thickness of the frozen layer, the solids and A_v/A_p.
+    correct_front
+        Whether Eq. (2) takes the temperature of the sublimation front, worked out from the
+        bottom's; otherwise it takes the bottom's.
+    steady
+        Least and greatest dried fraction of the steady part. It ends earlier where the reading
+        leaves the ice: it jumps, is stuck, or gives a k_m that departs from the cake's.
+
+    Returns
+    -------
+    DryingLabels
+        A thermocouple that cannot be used has no k_m, and a remark that says why.
+
+    Raises
+    ------
+    DryingRunError
+        When no thermocouple can be used. The message names the reason for each.
+    """
+    low, high = steady
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"steady = {steady!r}: give two fractions, as in (0.2, 0.95)")
+    rows, tables = {}, []
+    for name in run.product_temperatures.columns:
+        try:
+            table, remark = _instants(run, str(name), vial, correct_front, steady)
+        except DryingRunError as error:
+            rows[name] = {"k_m": np.nan, "readings": 0, "remark": str(error)}
+            continue
+        counted = table[table["steady"]]
+        rows[name] = {
+            "k_m": counted["k_m"].mean(),
+            "spread_percent": 100 * counted["k_m"].std() / counted["k_m"].mean(),
+            "start": counted["time"].iloc[0],
+            "end": counted["time"].iloc[-1],
+            "readings": len(counted),
+            "remark": remark,
+        }
+        tables.append(table)
+    if not tables:
+        reasons = "; ".join(f"{name}: {row['remark']}" for name, row in rows.items())
+        raise DryingRunError(f"{run.name}: no thermocouple gives a k_m: {reasons}")
+    columns = ["k_m", "spread_percent", "start", "end", "readings", "remark"]
+    summary = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
+    return DryingLabels(
+        instants=pd.concat(tables, ignore_index=True),
+        thermocouples=summary.rename_axis("thermocouple"),
+    )
+
+
+def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
+    """What A_v/A_p and the temperature of the front are each worth.
+
+    Parameters
+    ----------
+    run, vial
+        As for `label_run`.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by what is left out, with the columns ``k_m`` (m² s⁻¹) and ``difference``
+        (relative to nothing left out).
+    """
+    plain = replace(vial, area_ratio=1.0)
+    k_m = {
+        "nothing": label_run(run, vial).k_m,
+        "front temperature": label_run(run, vial, correct_front=False).k_m,
+        "area ratio": label_run(run, plain).k_m,
+        "both": label_run(run, plain, correct_front=False).k_m,
+    }
+    table = pd.DataFrame({"k_m": pd.Series(k_m)}).rename_axis("left out")
+    return table.assign(difference=table["k_m"] / k_m["nothing"] - 1)
+
+
+def perturbed_coefficients(
+    labels: DryingLabels,
+    thermocouple: str,
+    vial: Vial,
+    uncertainty: Uncertainty,
+    draws: int = DRAWS,
+    seed: int = 0,
+    correct_front: bool = True,
+) -> FloatArray:
+    """The k_m of one thermocouple for inputs drawn about the measured ones (Monte Carlo).
+
+    Parameters
+    ----------
+    labels
+        Of `label_run`. Its steady part is kept. Of a long record, every second instant is taken,
+        or every third, and so on.
+    thermocouple
+        One of those used.
+    vial, correct_front
+        As for `label_run`.
+    uncertainty
+        Standard deviations of the normal distributions. The shelf and the thermocouple each have
+        their own offset.
+    draws, seed
+        How many, and of which seed.
+
+    Returns
+    -------
+    ndarray
+        m² s⁻¹, shape (draws,).
+
+    References
+    ----------
+    JCGM 101:2008, Propagation of distributions using a Monte Carlo method.
+    """
+    table = labels.instants[labels.instants["thermocouple"] == thermocouple]
+    if table.empty:
+        raise ValueError(f"{thermocouple!r} gave no k_m; used were {', '.join(labels.used)}")
+    deviations = np.random.default_rng(seed).standard_normal((draws, 4, 1))
+    scales = np.array(
+        [
+            uncertainty.temperature,
+            uncertainty.temperature,
+            uncertainty.heat_transfer,
+            uncertainty.pressure,
+        ]
+    )
+    deviations *= scales[:, np.newaxis]
+    # What has warmed up is beyond the steady part, and does not count.
+    table = table[table["time"] <= table["time"][table["steady"]].max()]
+    table = table.iloc[:: -(-len(table) // _MOST_INSTANTS)]
+    columns = ("time", "shelf_temperature", "bottom_temperature", "chamber_pressure")
+    time, shelf, bottom, pressure = (table[column].to_numpy() for column in columns)
+    means = []
+    for start in range(0, draws, _DRAWS_AT_ONCE):
+        part = deviations[start : start + _DRAWS_AT_ONCE]
+        course = _course(
+            time,
+            shelf + part[:, 0],
+            bottom + part[:, 1],
+            pressure * (1 + part[:, 3]),
+            vial,
+            correct_front,
+            vial.heat_transfer_coefficient * (1 + part[:, 2]),
+        )
+        means.append(np.nanmean(course.k_m[:, table["steady"].to_numpy()], axis=1))
+    return np.concatenate(means)
+
+
+def uncertainty_budget(
+    labels: DryingLabels,
+    vial: Vial,
+    uncertainty: Uncertainty,
+    draws: int = DRAWS,
+    seed: int = 0,
+    correct_front: bool = True,
+) -> pd.Series[float]:
+    """The standard uncertainty of k_m from each source alone and from all of them.
+
+    Parameters
+    ----------
+    labels, vial, uncertainty, draws, seed, correct_front
+        As for `perturbed_coefficients`, for the thermocouple whose k_m is the median.
+
+    Returns
+    -------
+    Series
+        In % of k_m, indexed by ``temperatures``, ``heat transfer coefficient``, ``chamber
+        pressure`` and ``all together``.
+    """
+    known = labels.thermocouples["k_m"].dropna().sort_values()
+    typical = str(known.index[(len(known) - 1) // 2])
+    none = Uncertainty(0.0, 0.0, 0.0)
+    sources = {
+        "temperatures": replace(none, temperature=uncertainty.temperature),
+        "heat transfer coefficient": replace(none, heat_transfer=uncertainty.heat_transfer),
+        "chamber pressure": replace(none, pressure=uncertainty.pressure),
+        "all together": uncertainty,
+    }
+    percent = {}
+    for name, source in sources.items():
+        drawn = perturbed_coefficients(labels, typical, vial, source, draws, seed, correct_front)
+        percent[name] = 100 * float(drawn.std(ddof=1)) / float(known[typical])
+    return pd.Series(percent, name="standard uncertainty (%)")
+
+
+def recorded_drying(
+    coefficients: Sequence[float],
+    vial: Vial,
+    cycle: Cycle,
+    noise: float = 0.0,
+    seed: int = 0,
+    time_step: float = 120.0,
+) -> pd.DataFrame:
+    """A computed drying run as a freeze-dryer would record it.
+
+    Parameters
+    ----------
+    coefficients
+        k_m of the cake in each of the vials with a thermocouple, m² s⁻¹.
+    vial, cycle
+        Of `fesemlib.primary_drying`.
+    noise
+        Standard deviation of each reading of a thermocouple, K.
+    seed
+        Of the noise.
+    time_step
+        Between the readings, s.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``time (h)``, ``T_shelf (°C)``, ``T_product_1 (°C)``, … and ``pressure (Pa)``, up
+        to two hours after the last vial's ice is gone. A vial without ice warms up to the
+        shelf's temperature exponentially; its time constant, 15 min, is assumed.
+    """
+    runs = [simulate_primary_drying(k_m, vial, cycle, time_step) for k_m in coefficients]
+    end = max(float(run["time"].iloc[-1]) for run in runs) + 7200
+    times = np.arange(0.0, end, time_step)
+    generator = np.random.default_rng(seed)
+    shelf = cycle.shelf_temperature(times)
+    table = {"time (h)": times / 3600, "T_shelf (°C)": shelf - 273.15}
+    for number, run in enumerate(runs, start=1):
+        read = np.interp(times, run["time"], run["bottom_temperature"])
+        dry = np.maximum(times - float(run["time"].iloc[-1]), 0.0)
+        read = shelf + (read - shelf) * np.exp(-dry / _WARMING_TIME)
+        read = read + noise * generator.standard_normal(times.size)
+        table[f"T_product_{number} (°C)"] = read - 273.15
+    table["pressure (Pa)"] = np.full(times.size, cycle.chamber_pressure)
+    return pd.DataFrame(table)
+
+
+def _course(
+    time: FloatArray,
+    shelf: FloatArray,
+    bottom: FloatArray,
+    pressure: FloatArray,
+    vial: Vial,
+    correct_front: bool,
+    heat_transfer: npt.ArrayLike | None = None,
+) -> _Course:
+    """Flux, thickness and k_m at every instant, NaN where nothing sublimes; shapes (…, n)."""
+    if heat_transfer is None:
+        heat_transfer = vial.heat_transfer_coefficient
+    shelf, bottom, pressure = np.broadcast_arrays(shelf, bottom, pressure)
+    subliming = _subliming(shelf, bottom, pressure)
+    ice = np.where(subliming, bottom, 240.0)
+    flux = vapour_flux(heat_transfer, np.where(subliming, shelf, ice), ice, vial.area_ratio)
+    thickness = dried_thickness(time, flux, vial.porosity)
+    front = ice
+    if correct_front:
+        front = front_temperature(ice, flux, np.maximum(vial.ice_thickness - thickness, 0.0))
+    driving = ice_vapour_pressure(front) - pressure
+    good = subliming & (driving > 0) & (thickness > 0)
+    k_m = np.full(good.shape, np.nan)
+    k_m[good] = mass_transfer_coefficient(flux[good], thickness[good], front[good], pressure[good])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resistance = np.where(subliming & (flux > 0), driving / flux, np.nan)
+    return _Course(flux, thickness, np.where(subliming, front, np.nan), k_m, resistance)
+
+
+def _subliming(
+    shelf: FloatArray, bottom: FloatArray, pressure: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """Where the reading is one of ice that is heated and has more pressure than the chamber."""
+    ice = (bottom > 110) & (bottom < _TRIPLE_POINT)  # false where there is no reading
+    return ice & (shelf > bottom) & (ice_vapour_pressure(np.where(ice, bottom, 240.0)) > pressure)
+
+
+def _instants(
+    run: DryingRun,
+    name: str,
+    vial: Vial,
+    correct_front: bool,
+    steady: tuple[float, float],
+) -> tuple[pd.DataFrame, str]:
+    """The table of one thermocouple, and what is to be said of it.
+
+    Raises
+    ------
+    DryingRunError
+        When it cannot be used.
+    """
+    bottom = run.product_temperatures[name].to_numpy()
+    last, remark = _end_of_contact(run, bottom)
+    bottom = np.where(np.arange(bottom.size) < last, bottom, np.nan)
+    course = _course(
+        run.time, run.shelf_temperature, bottom, run.chamber_pressure, vial, correct_front
+    )
+    fraction = course.thickness / vial.ice_thickness
+    if fraction.max() >= steady[1]:
+        remark = ""  # what happens to the reading later does not matter
+    if fraction.max() > _OVERSHOOT:
+        remark = (
+            f"by Eq. (1), {100 * float(fraction.max()):.0f} % of the ice has sublimed before the "
+            "reading leaves it: check k_v, A_v/A_p and the thickness of the ice"
+        )
+    counts = np.isfinite(course.k_m) & (fraction >= steady[0]) & (fraction <= steady[1])
+    if not counts.any():
+        raise DryingRunError(_too_short(0, fraction, steady, remark))
+    for values, tolerance in (
+        (run.shelf_temperature, _SHELF_TOLERANCE),
+        (
+            run.chamber_pressure,
+            _PRESSURE_TOLERANCE * float(np.median(run.chamber_pressure[counts])),
+        ),
+    ):
+        counts &= np.abs(values - np.median(values[counts])) <= tolerance
+    departure = _departure(course.k_m, counts)
+    if departure is not None:
+        counts[departure:] = False
+        remark = remark or (
+            f"from line {run.lines[departure]} on ({run.time[departure] / 3600:.2f} h) the reading "
+            "is no longer one of this ice: contact lost, or the ice gone"
+        )
+    span = np.ptp(fraction[counts]) if counts.any() else 0.0
+    if counts.sum() < _FEWEST_READINGS or span < _LEAST_SPAN:
+        raise DryingRunError(_too_short(int(counts.sum()), fraction, steady, remark))
+    _check_start(course, counts)
+    table = pd.DataFrame(
+        {
+            "thermocouple": name,
+            "time": run.time,
+            "shelf_temperature": run.shelf_temperature,
+            "bottom_temperature": bottom,
+            "front_temperature": course.front,
+            "chamber_pressure": run.chamber_pressure,
+            "flux": course.flux,
+            "dried_thickness": course.thickness,
+            "dried_fraction": fraction,
+            "k_m": course.k_m,
+            "resistance": course.resistance,
+            "steady": counts,
+        }
+    )
+    return table, remark
+
+
+def _end_of_contact(run: DryingRun, bottom: FloatArray) -> tuple[int, str]:
+    """From which instant on a reading cannot be used, and why; (n, "") where all can be."""
+    shelf = run.shelf_temperature
+    subliming = _subliming(shelf, bottom, run.chamber_pressure)
+    if not subliming.any():
+        raise DryingRunError(
+            "it never reads ice that is colder than the shelf and has a higher vapour pressure "
+            "than the chamber; check columns and units"
+        )
+    ends = [(bottom.size, "")]
+    first = int(np.argmax(subliming))
+    missing = np.flatnonzero(np.isnan(bottom[first:])) + first
+    if missing.size:
+        ends.append((int(missing[0]), "there are no readings"))
+    steps = np.diff(bottom)
+    jumps = np.flatnonzero((steps > _JUMP + np.maximum(np.diff(shelf), 0.0)) & subliming[:-1])
+    if jumps.size:
+        ends.append((int(jumps[0]) + 1, "the reading has jumped: contact lost, or the ice gone"))
+    stuck = _stuck(run.time, bottom, subliming & (shelf - bottom > 1.0))
+    if stuck is not None:
+        ends.append((stuck, "the reading does not change: stuck, or recorded too coarsely"))
+    last = bottom.size - int(np.argmax(subliming[::-1]))
+    if last < bottom.size:
+        ends.append(
+            (last, "the reading is not one of ice that sublimes: contact lost, or ice gone")
+        )
+    end, why = min(ends, key=lambda found: found[0])
+    if not why:
+        return end, why
+    return end, f"from line {run.lines[end]} on ({run.time[end] / 3600:.2f} h) {why}"
+
+
+def _stuck(time: FloatArray, bottom: FloatArray, subliming: npt.NDArray[np.bool_]) -> int | None:
+    """Where a reading begins that stays the same for a good part of primary drying."""
+    places = np.flatnonzero(subliming)
+    if places.size < _FEWEST_READINGS:
+        return None
+    shortest = _SAME_SHARE * (time[places[-1]] - time[places[0]])
+    changes = np.flatnonzero(np.diff(bottom[places]) != 0) + 1
+    for part in np.split(places, changes):
+        if part.size >= _FEWEST_READINGS and time[part[-1]] - time[part[0]] > shortest:
+            return int(part[0])
+    return None
+
+
+def _departure(k_m: FloatArray, counts: npt.NDArray[np.bool_]) -> int | None:
+    """From which instant on k_m stays away from what it was in the first third that counts."""
+    places = np.flatnonzero(counts)
+    if places.size < _FEWEST_READINGS:
+        return None
+    values = pd.Series(k_m[places])
+    usual = float(values.iloc[: max(places.size // 3, 3)].median())
+    smooth = values.rolling(min(_SMOOTHING, places.size), center=True, min_periods=1).median()
+    away = ~smooth.between(usual / _DEPARTURE, usual * _DEPARTURE).to_numpy()
+    if not away[-1]:
+        return None
+    inside = np.flatnonzero(~away)
+    return int(places[inside[-1] + 1]) if inside.size else int(places[0])
+
+
+def _check_start(course: _Course, counts: npt.NDArray[np.bool_]) -> None:
+    """Refuse a record that begins when part of the ice has gone already."""
+    first, later = course.resistance[0], float(np.median(course.resistance[counts]))
+    if np.isfinite(first) and first > _UNDER_WAY * later:
+        raise DryingRunError(
+            "sublimation is under way at the first instant, so that the dried layer's thickness is "
+            "not known; let the record begin before the chamber is evacuated"
+        )
+
+
+def _too_short(
+    readings: int, fraction: FloatArray, steady: tuple[float, float], remark: str
+) -> str:
+    text = (
+        f"only {readings} readings are in the steady part ({100 * steady[0]:.0f} to "
+        f"{100 * steady[1]:.0f} % dried); by Eq. (1), {100 * float(np.nanmax(fraction)):.0f} % of "
+        "the ice has sublimed by the last usable reading: check k_v, the thickness of the ice and "
+        "the units"
+    )
+    return f"{text}; {remark}" if remark else text

@@ -1,0 +1,328 @@
+"""From a record to k_m: round trips, another simulator, bad thermocouples, uncertainty."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fesemlib.drying import product_resistance
+from fesemlib.drying_labels import (
+    DryingLabels,
+    Uncertainty,
+    label_run,
+    perturbed_coefficients,
+    recorded_drying,
+    uncertainty_budget,
+    worth_of_corrections,
+)
+from fesemlib.primary_drying import PAPER_CYCLE, Cycle, Vial
+from fesemlib.thermocouples import DryingRun, DryingRunError, read_drying_run
+
+LYOPRONTO = Path(__file__).parent / "data" / "lyopronto"
+META = json.loads((LYOPRONTO / "meta.json").read_text())
+VIAL = Vial(14.2, 7e-3)
+RECORD = recorded_drying([1e-3, 1.1e-3, 0.9e-3], VIAL, PAPER_CYCLE)
+NAMES = ["T_product_1", "T_product_2", "T_product_3"]
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(record: pd.DataFrame) -> DryingRun:
+        path = tmp_path / "run.csv"
+        record.to_csv(path, index=False, float_format="%.4f")
+        return read_drying_run(path)
+
+    return read
+
+
+def with_column(name: str, values: object) -> pd.DataFrame:
+    return RECORD.assign(**{f"{name} (°C)": values})
+
+
+def after(hours: float, before: object, later: object) -> np.ndarray:
+    return np.where(RECORD["time (h)"] < hours, before, later)
+
+
+# ------------------------------------------------------------------------------------ round trips
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.floats(1.5e-4, 4e-3),
+    st.floats(8.0, 25.0),
+    st.floats(4e-3, 15e-3),
+    st.floats(0.02, 0.15),
+    st.floats(1.0, 1.4),
+    st.floats(5.0, 15.0),
+    st.floats(243.15, 268.15),
+)
+def test_round_trip_gives_k_m_back(
+    tmp_path_factory, k_m, k_v, thickness, solids, ratio, pressure, shelf
+):
+    vial = Vial(k_v, thickness, solids, ratio)
+    cycle = Cycle(223.15, shelf, 1 / 60, pressure)
+    path = tmp_path_factory.mktemp("trip") / "run.csv"
+    recorded_drying([k_m], vial, cycle).to_csv(path, index=False, float_format="%.5f")
+    labels = label_run(read_drying_run(path), vial)
+    assert labels.k_m == pytest.approx(k_m, rel=5e-3)
+    assert labels.thermocouples["spread_percent"].iloc[0] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("case", "k_m"),
+    [("km1.9e-3_A", 1.905e-3), ("km1.0e-3_D", 1.017e-3), ("km2.8e-4_I", 2.92e-4)],
+)
+def test_run_of_another_simulator_gives_its_k_m(read, case, k_m):
+    # Only what a thermocouple and a gauge see; the front and the dried layer are worked out.
+    theirs = pd.read_csv(LYOPRONTO / f"{case}.csv")
+    record = pd.DataFrame(
+        {
+            "time (h)": theirs["t_hr"],
+            "T_shelf (°C)": theirs["Tshelf_C"],
+            "T_bottom (°C)": theirs["Tbot_C"],
+            "pressure (mTorr)": theirs["Pch_mTorr"],
+        }
+    )
+    constants = META["cases"][case]
+    vial = Vial(
+        META["Kv_W_m2K"],
+        constants["L0_m"],
+        constants["product"]["cSolid"],
+        META["Av_cm2"] / META["Ap_cm2"],
+    )
+    labels = label_run(read(record), vial)
+    assert labels.k_m == pytest.approx(k_m, rel=0.01)
+    steady = labels.instants[labels.instants["steady"]]
+    assert np.isnan(labels.std_percent)
+    front = np.interp(steady["time"], 3600 * theirs["t_hr"], theirs["Tsub_C"] + 273.15)
+    assert steady["front_temperature"].to_numpy() == pytest.approx(front, abs=0.02)
+    dried = np.interp(steady["time"], 3600 * theirs["t_hr"], theirs["percent_dried"] / 100)
+    assert steady["dried_fraction"].to_numpy() == pytest.approx(dried, abs=0.01)
+
+
+def test_mean_and_spread_are_those_of_the_thermocouples(read):
+    labels = label_run(read(RECORD), VIAL)
+    assert list(labels.thermocouples.index) == NAMES == labels.used
+    assert labels.thermocouples["k_m"].to_numpy() == pytest.approx([1e-3, 1.1e-3, 0.9e-3], rel=5e-3)
+    assert labels.k_m == pytest.approx(1e-3, rel=5e-3)
+    assert labels.std_percent == pytest.approx(10, abs=0.1)
+    assert (labels.thermocouples["remark"] == "").all()
+
+
+def test_noise_is_averaged_out(read):
+    labels = label_run(read(recorded_drying([1e-3], VIAL, PAPER_CYCLE, noise=0.2, seed=1)), VIAL)
+    assert labels.k_m == pytest.approx(1e-3, rel=0.01)
+    assert 2 < labels.thermocouples["spread_percent"].iloc[0] < 6
+
+
+def test_resistance_is_that_of_the_layer(read):
+    table = label_run(read(RECORD), VIAL).instants
+    table = table[table["steady"]]
+    expected = product_resistance(
+        table["k_m"], table["dried_thickness"], table["front_temperature"]
+    )
+    assert table["resistance"].to_numpy() == pytest.approx(expected)
+
+
+def test_steady_part_lies_between_the_limits_and_at_the_hold(read):
+    table = label_run(read(RECORD), VIAL).instants
+    steady = table[table["steady"]]
+    assert steady["dried_fraction"].between(0.2, 0.95).all()
+    assert steady["shelf_temperature"].between(262.15, 264.15).all()
+    assert steady["dried_fraction"].max() > 0.94
+    assert label_run(read(RECORD), VIAL, steady=(0.4, 0.6)).instants["steady"].sum() < len(steady)
+
+
+def test_other_phases_of_the_cycle_do_not_matter(read):
+    before = RECORD.iloc[:30].copy()
+    before["time (h)"] = np.arange(-30, 0) * 2 / 60 * 3
+    before["pressure (Pa)"] = 101_325.0
+    before.iloc[:, 1:5] = np.repeat(np.linspace(20, -50, 30)[:, np.newaxis], 4, axis=1)
+    later = RECORD.iloc[-60:].copy()
+    later["time (h)"] += 2.1
+    later.iloc[:, 1:5] = 20.0
+    labels = label_run(read(pd.concat([before, RECORD, later])), VIAL)
+    assert labels.k_m == pytest.approx(1e-3, rel=5e-3)
+
+
+# -------------------------------------------------------------------------------- the corrections
+
+
+def test_area_ratio_enters_squared_and_the_front_lowers_what_drives(read):
+    table = worth_of_corrections(read(RECORD), VIAL)
+    assert table["difference"]["nothing"] == 0
+    # Flux and thickness are both proportional to A_v/A_p.
+    assert 1 + table["difference"]["both"] / 1 == pytest.approx(
+        (1 + table["difference"]["front temperature"]) / 1.21**2, rel=0.02
+    )
+    assert table["difference"]["area ratio"] == pytest.approx(1 / 1.21**2 - 1, abs=0.02)
+    assert -0.06 < table["difference"]["front temperature"] < -0.02
+
+
+# -------------------------------------------------------------------------------- bad thermocouples
+
+
+def test_end_of_the_ice_is_found_though_k_v_is_wrong(read):
+    # With half of k_v, the reading leaves the ice when half of it seems to have gone.
+    labels = label_run(read(RECORD), replace(VIAL, heat_transfer_coefficient=7.1))
+    assert (labels.instants["dried_fraction"][labels.instants["steady"]] < 0.53).all()
+    assert labels.thermocouples["spread_percent"].max() < 5
+    assert labels.thermocouples["remark"].str.contains("contact lost, or the ice gone").all()
+
+
+def test_more_ice_than_there_was_is_told(read):
+    labels = label_run(read(RECORD), replace(VIAL, heat_transfer_coefficient=20.0))
+    assert labels.thermocouples["remark"].str.contains(r"Eq\. \(1\), 14\d % .* check k_v").all()
+
+
+@pytest.mark.parametrize("later", [-10.0, 22.0, -45.0])
+def test_reading_that_leaves_the_ice_counts_until_then(read, later):
+    good = RECORD["T_product_2 (°C)"]
+    labels = label_run(read(with_column("T_product_2", after(9.0, good, later))), VIAL)
+    assert labels.used == NAMES
+    row = labels.thermocouples.loc["T_product_2"]
+    assert row["k_m"] == pytest.approx(1.1e-3, rel=5e-3)
+    assert row["end"] <= 9 * 3600
+    assert "(9.0" in row["remark"]
+    assert row["remark"].startswith("from line 27")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (after(1.5, RECORD["T_product_2 (°C)"], -10.0), "the reading has jumped"),
+        (after(1.5, RECORD["T_product_2 (°C)"], np.nan), "there are no readings"),
+        (after(2.5, RECORD["T_product_2 (°C)"], -31.0), "stuck, or recorded too coarsely"),
+        (RECORD["T_shelf (°C)"], "never reads ice that is colder than the shelf"),
+        (RECORD["T_shelf (°C)"] + 1, "never reads ice that is colder than the shelf"),
+        (np.full(len(RECORD), 22.0), "never reads ice that is colder than the shelf"),
+    ],
+)
+def test_thermocouple_that_cannot_be_used_says_why_and_leaves_the_others(read, values, words):
+    labels = label_run(read(with_column("T_product_2", values)), VIAL)
+    assert labels.used == ["T_product_1", "T_product_3"]
+    assert words in labels.thermocouples["remark"]["T_product_2"]
+    assert labels.k_m == pytest.approx(0.95e-3, rel=5e-3)
+    assert set(labels.instants["thermocouple"]) == {"T_product_1", "T_product_3"}
+
+
+def test_run_of_which_no_thermocouple_can_be_used_is_refused_with_all_reasons(read):
+    record = RECORD.drop(columns=["T_product_3 (°C)"])
+    record["T_product_1 (°C)"] = 22.0
+    record["T_product_2 (°C)"] = record["T_shelf (°C)"]
+    with pytest.raises(
+        DryingRunError, match=r"^run\.csv: no .*T_product_1: .*T_product_2: never|it"
+    ):
+        label_run(read(record), VIAL)
+
+
+def test_record_that_begins_late_is_refused(read):
+    with pytest.raises(DryingRunError, match="sublimation is under way at the first instant"):
+        label_run(read(RECORD[RECORD["time (h)"] > 3]), VIAL)
+
+
+def test_record_that_begins_with_the_hold_is_not_refused(read):
+    held = Cycle(263.15, 263.15, 0.01, 10.0)
+    labels = label_run(read(recorded_drying([1e-3], VIAL, held)), VIAL)
+    assert labels.k_m == pytest.approx(1e-3, rel=5e-3)
+
+
+def test_record_that_ends_early_is_refused(read):
+    with pytest.raises(DryingRunError, match=r"by Eq\. \(1\), \d+ % of the ice has sublimed"):
+        label_run(read(RECORD[RECORD["time (h)"] < 2]), VIAL)
+
+
+def test_wrong_unit_of_the_thickness_is_refused():
+    with pytest.raises(ValueError, match=r"ice_thickness = 7: .* in m"):
+        replace(VIAL, ice_thickness=7)
+
+
+@pytest.mark.parametrize("steady", [(0.9, 0.2), (20, 95), (-0.1, 0.5)])
+def test_impossible_steady_part_is_refused(read, steady):
+    with pytest.raises(ValueError, match=r"steady = .* give two fractions"):
+        label_run(read(RECORD), VIAL, steady=steady)
+
+
+# ------------------------------------------------------------------------------------ uncertainty
+
+
+@pytest.fixture
+def labels(read) -> DryingLabels:
+    return label_run(read(RECORD), VIAL)
+
+
+def shifted(shelf=0.0, bottom=0.0, k_v=1.0, pressure=1.0) -> float:
+    """The k_m of the first thermocouple after a change of the record; by the pipeline itself."""
+    record = RECORD[RECORD["time (h)"] < 17]
+    run = DryingRun(
+        "shifted",
+        3600 * record["time (h)"].to_numpy(),
+        record["T_shelf (°C)"].to_numpy() + 273.15 + shelf,
+        record["pressure (Pa)"].to_numpy() * pressure,
+        pd.DataFrame({"T": record["T_product_1 (°C)"].to_numpy() + 273.15 + bottom}),
+        np.arange(len(record)),
+    )
+    return label_run(run, replace(VIAL, heat_transfer_coefficient=14.2 * k_v)).k_m
+
+
+def test_monte_carlo_agrees_with_linear_propagation(labels):
+    small = Uncertainty(temperature=0.05, heat_transfer=0.005, pressure=0.005)
+    derivatives = [
+        (shifted(shelf=0.05) - shifted(shelf=-0.05)) / 2,
+        (shifted(bottom=0.05) - shifted(bottom=-0.05)) / 2,
+        (shifted(k_v=1.005) - shifted(k_v=0.995)) / 2,
+        (shifted(pressure=1.005) - shifted(pressure=0.995)) / 2,
+    ]
+    linear = float(np.linalg.norm(derivatives))
+    drawn = perturbed_coefficients(labels, "T_product_1", VIAL, small, draws=4000, seed=3)
+    assert drawn.mean() == pytest.approx(labels.thermocouples["k_m"].iloc[0], rel=1e-3)
+    # The standard deviation of 4000 draws is known to about 1 %.
+    assert drawn.std(ddof=1) == pytest.approx(linear, rel=0.05)
+
+
+def test_k_v_enters_twice(labels):
+    only = Uncertainty(temperature=0.0, heat_transfer=0.02, pressure=0.0)
+    budget = uncertainty_budget(labels, VIAL, only, draws=2000, correct_front=False)
+    assert budget["heat transfer coefficient"] == pytest.approx(4.0, rel=0.06)
+    assert budget["temperatures"] == budget["chamber pressure"] == pytest.approx(0, abs=1e-9)
+    assert budget["all together"] == budget["heat transfer coefficient"]
+
+
+def test_sources_add_in_squares(labels):
+    budget = uncertainty_budget(labels, VIAL, Uncertainty(0.1, 0.01, 0.02), draws=2000)
+    parts = budget.drop("all together")
+    assert budget["all together"] == pytest.approx(float(np.linalg.norm(parts)), rel=0.06)
+
+
+def test_draws_depend_on_the_seed_only(labels):
+    first, again, other = (
+        perturbed_coefficients(labels, "T_product_1", VIAL, Uncertainty(), 150, seed)
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert first.shape == (150,)
+    assert not np.array_equal(first, other)
+
+
+def test_no_uncertainty_changes_nothing(labels):
+    drawn = perturbed_coefficients(labels, "T_product_1", VIAL, Uncertainty(0, 0, 0), draws=2)
+    assert drawn == pytest.approx(labels.thermocouples["k_m"].iloc[0])
+
+
+@pytest.mark.parametrize("name", ["temperature", "heat_transfer", "pressure"])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_impossible_uncertainty_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} = {value!r}: an uncertainty"):
+        Uncertainty(**{name: value})
+
+
+def test_unknown_thermocouple_is_refused(labels):
+    with pytest.raises(ValueError, match="'TC9' gave no k_m; used were T_product_1"):
+        perturbed_coefficients(labels, "TC9", VIAL, Uncertainty())
