@@ -418,14 +418,23 @@ def _checked_data(path: Path, parameters: Parameters) -> str:
 
         label_run(read_drying_run(parameters.drying_run), vial_of(parameters))
     if parameters.image:
-        from fesemlib.image_files import image_files
-
-        image_files([parameters.image])
+        _check_new_images(parameters.image)
     try:
         _check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return dataset.digest
+
+
+def _check_new_images(image: str) -> None:
+    """Raise a ValueError where there are no micrographs to be predicted."""
+    from fesemlib.image_files import image_files
+
+    files = image_files([image])
+    if not any(Path(file).is_file() for file in files):
+        raise ValueError(
+            f"image = {quoted(image)}: no such file; correct the path, or leave it out"
+        )
 
 
 def _check_size(shape: tuple[int, int], input_width: int) -> None:

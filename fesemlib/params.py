@@ -353,7 +353,7 @@ class Parameters(BaseModel):
         "Section 5.1",
     )
     coverage_stand_ins: int = _knob(
-        12,
+        10,
         "fresh stand-ins of random k_m on which the interval of a prediction is tried",
         "this book",
         unit="stand-ins",

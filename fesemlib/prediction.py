@@ -69,6 +69,7 @@ __all__ = [
     "load_model",
     "predict_files",
     "predict_micrographs",
+    "row_of",
     "rows_as_table",
     "train_model",
 ]
@@ -364,7 +365,7 @@ def predict_files(
             continue
         image, texture, notes = prepared
         (prediction,) = model.predict(image[np.newaxis], texture[np.newaxis])
-        yield _row(file, prediction, model, layer, notes)
+        yield row_of(file, prediction, model, layer, notes)
 
 
 def predict_micrographs(
@@ -393,6 +394,37 @@ def predict_micrographs(
     for seen, texture in _each_in_turn(see, images, parallel_jobs or cpu_count()):
         predictions += model.predict(seen[np.newaxis], texture[np.newaxis])
     return predictions
+
+
+def row_of(
+    image: str, prediction: Prediction, model: Model, layer: Layer, notes: Sequence[str] = ()
+) -> Row:
+    """A prediction as a line of the output.
+
+    Parameters
+    ----------
+    image
+        What the micrograph is called.
+    prediction
+        Of it.
+    model, layer
+        Which predicted, and for which layer the resistance is given.
+    notes
+        What could not be checked.
+    """
+    return Row(
+        image=image,
+        k_m=prediction.k_m,
+        k_m_low=prediction.low,
+        k_m_high=prediction.high,
+        resistance=layer.resistance(prediction.k_m),
+        resistance_low=layer.resistance(prediction.high),
+        resistance_high=layer.resistance(prediction.low),
+        in_domain=not prediction.reasons,
+        texture_distance=prediction.distance,
+        texture_limit=model.texture_limit,
+        remarks="; ".join((*prediction.reasons, *notes)),
+    )
 
 
 def rows_as_table(rows: Sequence[Row]) -> pd.DataFrame:
@@ -472,21 +504,3 @@ def _as_seen(parameters: Parameters, image: GreyImage) -> tuple[Images, Values]:
     processed = process_with(parameters, image).equalized
     small = resize_by_area(processed, parameters.input_width) / np.float32(255)
     return small.astype(np.float32, copy=False), texture_description(processed)
-
-
-def _row(
-    file: str, prediction: Prediction, model: Model, layer: Layer, notes: tuple[str, ...]
-) -> Row:
-    return Row(
-        image=file,
-        k_m=prediction.k_m,
-        k_m_low=prediction.low,
-        k_m_high=prediction.high,
-        resistance=layer.resistance(prediction.k_m),
-        resistance_low=layer.resistance(prediction.high),
-        resistance_high=layer.resistance(prediction.low),
-        in_domain=not prediction.reasons,
-        texture_distance=prediction.distance,
-        texture_limit=model.texture_limit,
-        remarks="; ".join((*prediction.reasons, *notes)),
-    )
