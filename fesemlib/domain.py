@@ -3,8 +3,10 @@
 A network answers whatever it is shown. Here a processed micrograph is described by a few numbers on
 scales of one, two, four … pixels: how the variance is distributed over the scales, how heavy the
 tails of the details are, whether bright or dark details stand out, and whether rows or columns do.
-The distance of these to the nearest micrograph of the training set is compared with the distances
-that the micrographs of the training set have when their own formulation is left out.
+What counts is the distance of these to the nearest mixture of two micrographs of the training set:
+with few formulations, what lies between two of them is familiar as well. It is compared with the
+distances that the micrographs of the training set have when their own formulation is left out. If
+the formulations are exchangeable, a new one exceeds all n of them once in n + 1 times.
 
 The features of `fesemlib.features` are richer, and take several seconds a micrograph at full
 resolution; these take a few hundredths.
@@ -33,6 +35,7 @@ _MOST_SCALES = 6
 _LEAST_SIDE = 8  # of the coarsest scale, px
 _WAVELET = "db2"
 _LEAST = 1e-9  # so that a flat image has logarithms, too
+_MOST_MIXED = 32  # of the nearest training micrographs
 _LEAST_SPREAD = 0.02  # of a feature over the training set, whose scale it is
 _KINDS = ("share of the variance", "tails", "skewness", "rows against columns")
 
@@ -130,20 +133,26 @@ class Domain:
         """
         names = np.array(self.formulations)
         distances = [
-            _nearest(texture, self.textures[names != name], self.spread)
+            _distance(texture, self.textures[names != name], self.spread)
             for texture, name in zip(self.textures, names, strict=True)
         ]
         return max(distances)
 
     def distance(self, texture: Values) -> float:
-        """Distance to the nearest training micrograph: root mean square, in units of `spread`.
+        """Distance to the nearest mixture of two training micrographs.
 
         Parameters
         ----------
         texture
             Of `texture_description`.
+
+        Returns
+        -------
+        float
+            Root mean square over the features, in units of `spread`. Mixtures are weighted means
+            of two textures; of a large training set, those of the nearest ones.
         """
-        return _nearest(texture, self.textures, self.spread)
+        return _distance(texture, self.textures, self.spread)
 
     @classmethod
     def of(cls, images: Sequence[GreyImage], formulations: Sequence[str]) -> Domain:
@@ -159,10 +168,17 @@ class Domain:
         return cls(np.stack([texture_description(each) for each in images]), tuple(formulations))
 
 
-def _nearest(texture: Values, others: Values, spread: Values) -> float:
+def _distance(texture: Values, others: Values, spread: Values) -> float:
     if len(others) == 0:
         return float("inf")
-    return float(np.sqrt((((others - texture) / spread) ** 2).mean(axis=1)).min())
+    points = (others - texture) / spread
+    points = points[np.argsort((points**2).sum(axis=1), kind="stable")[:_MOST_MIXED]]
+    first, second = np.triu_indices(len(points))  # each with itself, too
+    start, way = points[first], points[second] - points[first]
+    length = np.maximum((way**2).sum(axis=1), np.finfo(float).tiny)
+    part = np.clip(-(start * way).sum(axis=1) / length, 0, 1)
+    nearest = start + part[:, np.newaxis] * way
+    return float(np.sqrt((nearest**2).mean(axis=1).min()))
 
 
 def _reduced(image: GreyImage) -> npt.NDArray[np.float32]:

@@ -394,9 +394,9 @@ class Parameters(BaseModel):
         10.0, "pressure of the chamber in that drying", "Section 2", unit="Pa", ge=0.001, le=600.0
     )
     collapse_temperature_k: float = _knob(
-        241.15,
+        253.15,
         "temperature that the sublimation front must stay below, as from freeze-drying microscopy; "
-        "the default is about that of sucrose",
+        "the default is an example",
         "this book",
         unit="K",
         ge=150.0,

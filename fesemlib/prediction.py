@@ -96,7 +96,7 @@ class Prediction:
     members
         What each network says, m² s⁻¹.
     distance
-        Of its texture to the nearest micrograph of the training set; see `fesemlib.domain`.
+        Of its texture from those of the training set; see `fesemlib.domain`.
     reasons
         Why it is outside the model's domain; empty if it is inside.
     """

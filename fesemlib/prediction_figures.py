@@ -89,7 +89,6 @@ def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
     top.plot(training, np.zeros(len(training)), "^", color=_OUTSIDE, clip_on=False, ms=7)
     top.plot([], [], "^", color=_OUTSIDE, label="training set")
     top.set_ylabel("number")
-    top.legend(fontsize=9, loc="upper left")
     for covered, colour, label in (
         (True, _INSIDE, "holds the truth"),
         (False, _OUTSIDE, "does not"),
@@ -106,15 +105,19 @@ def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
             color=colour,
             label=f"interval {label} ({len(part)})",
         )
-    ends = [true.min(), true.max()]
+    ends = [1e3 * least, 1e3 * greatest]
     axes.plot(ends, ends, color=_INK, lw=1, ls="--", label="predicted = true")
     _logarithmic(axes)
     _logarithmic(axes, "y")
     axes.set_xlabel(f"true {_K_M}")
     axes.set_ylabel(f"predicted {_K_M}")
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9
+    handles, labels = (
+        first + second
+        for first, second in zip(
+            top.get_legend_handles_labels(), axes.get_legend_handles_labels(), strict=True
+        )
     )
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 
@@ -143,7 +146,7 @@ def domain_figure(trial: pd.DataFrame, limit: float) -> Figure:
     axes.set_yticks(range(len(kinds)), kinds, fontsize=10)
     axes.set_ylim(len(kinds) - 0.5, -0.5)
     axes.set_xlim(left=0)
-    axes.set_xlabel("distance to the nearest training micrograph")
+    axes.set_xlabel("distance to the nearest mixture of two training micrographs")
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9
     )

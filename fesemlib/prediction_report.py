@@ -260,8 +260,9 @@ def domain_answer(trial: pd.DataFrame, limit: float) -> str:
     if alarms > 0.1:
         text += " That is more false alarms than one in ten."
     return (
-        f"{text} The limit is {limit:.3g}, the greatest distance of a training micrograph to those "
-        "of the other formulations. A micrograph that is not flagged is not thereby predicted well."
+        f"{text} The limit is {limit:.3g}, the greatest distance of a training micrograph to "
+        "those of the other formulations. A micrograph that is not flagged is not thereby "
+        "predicted well."
     )
 
 

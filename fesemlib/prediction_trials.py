@@ -8,11 +8,12 @@ trained on the stand-ins of Table 1 first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from scipy import ndimage
-from skimage import data as samples
 
 from fesemlib.dataset import Dataset, draw_stand_ins, load_dataset
 from fesemlib.formulations import SOLUTES, table1
@@ -43,6 +44,7 @@ _FRESH_SEED = 6_000_000  # far from that of the set and of the other chapters
 _STRANGE_SEED = 6_500_000
 _BEYOND = 3.0  # times the coarsest pores, or of the finest
 _STRANGE_SHARE = 5  # one stand-in with strange pores, on either side, for so many fresh ones
+_SAMPLES = ("brick", "grass", "gravel")
 _GRAINS = (0.0, 0.7, 1.5, 3.0, 6.0, 12.0)  # standard deviation of the blur of noise, px
 
 
@@ -183,10 +185,17 @@ def _noise(shape: tuple[int, int]) -> list[GreyImage]:
 
 def _textures(shape: tuple[int, int]) -> list[GreyImage]:
     images = []
-    for picture in (samples.brick(), samples.grass(), samples.gravel()):  # type: ignore[no-untyped-call]
+    for name in _SAMPLES:
+        picture = _sample(name)
         times = [-(-side // own) for side, own in zip(shape, picture.shape, strict=True)]
         images.append(np.ascontiguousarray(np.tile(picture, times)[: shape[0], : shape[1]]))
         factor = max(side / own for side, own in zip(shape, picture.shape, strict=True))
         enlarged = ndimage.zoom(picture.astype(np.float32), factor, order=1)
         images.append(enlarged[: shape[0], : shape[1]].astype(np.uint8))
     return images
+
+
+def _sample(name: str) -> GreyImage:
+    """A picture that comes with scikit-image."""
+    with (files("skimage.data") / f"{name}.png").open("rb") as stream:
+        return np.asarray(Image.open(stream).convert("L"))

@@ -74,6 +74,27 @@ def test_limit_is_the_greatest_distance_to_other_formulations():
     assert Domain(textures, ("A",) * 4).limit == np.inf
 
 
+def test_distance_is_to_the_nearest_mixture_of_two():
+    """Against all mixtures, one after the other."""
+    random = np.random.default_rng(3)
+    domain = Domain(random.normal(size=(6, 5)), tuple("ABCDEF"))
+    texture = random.normal(size=5)
+    parts = np.linspace(0, 1, 2001)[:, np.newaxis]
+    mixtures = np.concatenate(
+        [one * (1 - parts) + other * parts for one in domain.textures for other in domain.textures]
+    )
+    found = np.sqrt((((mixtures - texture) / domain.textures.std(axis=0)) ** 2).mean(axis=1)).min()
+    assert domain.distance(texture) == pytest.approx(found, rel=1e-5)
+    middle = domain.textures[[0, 3]].mean(axis=0)
+    assert domain.distance(middle) == pytest.approx(0, abs=1e-9)
+
+
+def test_equal_micrographs_have_a_distance():
+    domain = Domain(np.ones((3, 4)), ("A", "B", "C"))
+    assert domain.limit == 0
+    assert np.isfinite(domain.distance(np.zeros(4)))
+
+
 def test_reduction_by_whole_blocks_is_that_by_area():
     image = grain(2, (1536, 2048), sigma=3.0)
     whole = texture_description(image)
