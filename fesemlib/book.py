@@ -418,7 +418,7 @@ def _checked_data(path: Path, parameters: Parameters) -> str:
 
         label_run(read_drying_run(parameters.drying_run), vial_of(parameters))
     if parameters.image:
-        _check_new_images(parameters.image)
+        _check_new_images(parameters, dataset.shape)
     try:
         _check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
@@ -426,15 +426,25 @@ def _checked_data(path: Path, parameters: Parameters) -> str:
     return dataset.digest
 
 
-def _check_new_images(image: str) -> None:
-    """Raise a ValueError where there are no micrographs to be predicted."""
+def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
+    """Raise a ValueError where no micrograph can be predicted; the chapter tells of single ones."""
     from fesemlib.image_files import image_files
+    from fesemlib.micrographs import MicrographError, read_micrograph
 
-    files = image_files([image])
-    if not any(Path(file).is_file() for file in files):
-        raise ValueError(
-            f"image = {quoted(image)}: no such file; correct the path, or leave it out"
+    problem = ""
+    for file in image_files([parameters.image]):
+        try:
+            found = read_micrograph(file, parameters.crop).image.shape
+        except MicrographError as error:
+            problem = problem or str(error)
+            continue
+        if found == shape or parameters.rescale:
+            return
+        problem = problem or (
+            f"{file}: {found[1]}×{found[0]} px, but the set is {shape[1]}×{shape[0]} px (width × "
+            "height, after cropping)"
         )
+    raise ValueError(f"image: no micrograph can be used; {problem}")
 
 
 def _check_size(shape: tuple[int, int], input_width: int) -> None:

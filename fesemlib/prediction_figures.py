@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fesemlib.drying_outlook import Case, Outlook
+from fesemlib.figures import titled_figure
+from fesemlib.micrographs import GreyImage
 from fesemlib.prediction import Model, Row
 
-__all__ = ["coverage_figure", "domain_figure", "drying_figure", "predictions_figure", "short_name"]
+__all__ = [
+    "coverage_figure",
+    "domain_figure",
+    "drying_figure",
+    "pictures_figure",
+    "predictions_figure",
+    "short_name",
+    "short_names",
+]
 
 _INK = "#333333"
 _PALE = "#999999"
@@ -29,9 +39,32 @@ _LONGEST_NAME = 28
 
 
 def short_name(image: str) -> str:
-    """The file's name, cut where it is long."""
+    """The file's name; of a long one the beginning and the end, which tell files apart."""
     name = Path(image).name
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = _LONGEST_NAME // 2
+    return f"{name[: half - 1]}…{name[-half:]}"
+
+
+def short_names(images: Sequence[str]) -> list[str]:
+    """`short_name` of each; where two become equal, all are numbered."""
+    names = [short_name(image) for image in images]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{number}: {name}" for number, name in enumerate(names, start=1)]
+
+
+def pictures_figure(pictures: Mapping[str, GreyImage]) -> Figure:
+    """New micrographs, or one of them at several steps.
+
+    Parameters
+    ----------
+    pictures
+        From `fesemlib.new_micrographs.NewMicrographs`.
+    """
+    titles = short_names(list(pictures))
+    return titled_figure(dict(zip(titles, pictures.values(), strict=True)))
 
 
 def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
@@ -53,7 +86,7 @@ def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
         _draw_interval(axes, row, place)
     training = [1e3 * each.k_m for each in model.card.formulations]
     axes.plot(training, [len(drawn)] * len(training), "|", color=_INK, ms=14, mew=1.5)
-    names = [short_name(row.image) for row in drawn]
+    names = short_names([row.image for row in drawn])
     axes.set_yticks(range(len(drawn) + 1), [*names, "training set"], fontsize=10)
     axes.set_ylim(len(drawn) + 0.6, -0.6)
     _logarithmic(axes)
@@ -177,15 +210,16 @@ def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> F
             _draw_front(left, outlook.fast, colour, ":", "upper end of the interval")
         _draw_time(right, outlook, number, colour)
     left.axhline(
-        collapse_temperature - 273.15, color=_OUTSIDE, lw=1.5, label="collapse temperature"
+        collapse_temperature - 273.15, color=_INK, ls="-.", lw=1.2, label="collapse temperature"
     )
     left.set_xlabel("time (h)")
     left.set_ylabel("front temperature (°C)")
     left.set_xlim(left=0)
     left.grid(axis="y", color="#e6e6e6")
-    names = [short_name(outlook.image) for outlook in drawn]
+    names = short_names([outlook.image for outlook in drawn])
     right.set_yticks(range(len(drawn)), names, fontsize=9)
     right.set_ylim(len(drawn) - 0.4, -0.6)
+    right.margins(x=0.08)
     right.set_xlim(left=0)
     right.set_xlabel("primary drying (h)")
     right.yaxis.tick_right()

@@ -17,7 +17,7 @@ from fesemlib.drying_outlook import Case, Outlook
 from fesemlib.intervals import LEVEL
 from fesemlib.new_micrographs import NewMicrographs
 from fesemlib.prediction import Layer, Model, Row
-from fesemlib.prediction_figures import short_name
+from fesemlib.prediction_figures import short_name, short_names
 from fesemlib.prediction_trials import FRESH
 from fesemlib.report import Banner, percent, show_table
 
@@ -106,7 +106,7 @@ def show_predictions(rows: Sequence[Row], layer: Layer) -> Styler:
     """
     shown = pd.DataFrame(
         {
-            "micrograph": [short_name(row.image) for row in rows],
+            "micrograph": short_names([row.image for row in rows]),
             "k_m (10⁻³ m² s⁻¹)": [_or_dash(1e3 * row.k_m) for row in rows],
             "interval": [_interval(1e3 * row.k_m_low, 1e3 * row.k_m_high) for row in rows],
             "R_p (10⁵ m s⁻¹)": [_or_dash(row.resistance / 1e5) for row in rows],
@@ -139,10 +139,14 @@ def predictions_answer(new: NewMicrographs) -> str:
         )
         return text if not outside else f"{text} Their predictions should not be used."
     row = rows[0]
-    text = (
-        f"k_m = {1e3 * row.k_m:.3g}·10⁻³ m² s⁻¹, with an interval of "
-        f"{_interval(1e3 * row.k_m_low, 1e3 * row.k_m_high)}·10⁻³ m² s⁻¹."
-    )
+    text = f"k_m = {1e3 * row.k_m:.3g}·10⁻³ m² s⁻¹"
+    if math.isfinite(row.k_m_high):
+        text += (
+            f", and with the interval {1e3 * row.k_m_low:.3g} to {1e3 * row.k_m_high:.3g}·10⁻³ "
+            "m² s⁻¹."
+        )
+    else:
+        text += "; the formulations are too few for an interval."
     if new.true_km is not None:
         held = row.k_m_low <= new.true_km <= row.k_m_high
         text += (
@@ -270,7 +274,7 @@ def show_drying(table: pd.DataFrame) -> Styler:
     """Present `fesemlib.drying_outlook.outlook_table`."""
     shown = pd.DataFrame(
         {
-            "micrograph": [short_name(str(image)) for image in table.index],
+            "micrograph": short_names([str(image) for image in table.index]),
             "drying (h)": [_or_dash(value / 3600) for value in table["time"]],
             "range (h)": [
                 _interval(fast / 3600, slow / 3600)

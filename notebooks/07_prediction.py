@@ -69,7 +69,7 @@ from fesemlib import (
 from fesemlib import prediction_figures as figures
 from fesemlib import prediction_report as answers
 from fesemlib.dataset import load_dataset
-from fesemlib.figures import titled_figure, use_style
+from fesemlib.figures import use_style
 from fesemlib.new_micrographs import predict_new_micrographs
 from fesemlib.params import Parameters
 
@@ -111,12 +111,7 @@ new = predict_new_micrographs(model, data, parameters)
 answers.new_banner(new)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-new", "caption": "The new micrograph and what the network is given of it, before it is shrunk; of several micrographs the first ones."}, "image": {"alt": "Grey micrographs"}}
-pictures_figure = titled_figure(
-    {
-        figures.short_name(name): picture
-        for name, picture in new.pictures.items()
-    }
-)
+pictures_figure = figures.pictures_figure(new.pictures)
 report.save_figure(pictures_figure, "new_micrographs", parameters)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-predictions", "caption": "Predicted mass transfer coefficients with their intervals, and below them those of the training set."}, "image": {"alt": "Dots with bars on a logarithmic axis of k_m, and a row of ticks for the training set"}}
