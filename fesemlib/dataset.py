@@ -349,7 +349,8 @@ def _stand_ins(
 def _kept_stand_in(folder: Path, recipe: _Recipe, shape: tuple[int, int]) -> Path:
     """Where a stand-in is kept, named by all that determines it."""
     made_of = (recipe.k_m, recipe.seed, recipe.solids_percent, shape, PAPER_PIXEL_SIZE_UM)
-    return folder / f"{recipe.name}-{digest(code_digest('fesemlib.synthetic'), *made_of)}.npy"
+    code = code_digest("fesemlib.synthetic", "fesemlib.drying")
+    return folder / f"{recipe.name}-{digest(code, *made_of)}.npy"
 
 
 def _synthesize(path: Path, recipe: _Recipe, shape: tuple[int, int]) -> None:

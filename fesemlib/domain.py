@@ -8,8 +8,8 @@ with few formulations, what lies between two of them is familiar as well. It is 
 distances that the micrographs of the training set have when their own formulation is left out. If
 the formulations are exchangeable, a new one exceeds all n of them once in n + 1 times.
 
-The features of `fesemlib.features` are richer, and take several seconds a micrograph at full
-resolution; these take a few hundredths.
+The features of `fesemlib.features` are richer, and take more than a second for a micrograph at
+full resolution; these take less than a tenth of one.
 """
 
 from __future__ import annotations

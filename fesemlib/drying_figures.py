@@ -33,8 +33,8 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
     steady = labels.instants[labels.instants["steady"]]
     start, end = (hour / 3600 for hour in (subliming["time"].min(), steady["time"].max()))
     margin = 0.08 * (end - start)
-    recorded = labels.instants["time"].min() / 3600
-    coefficients.set_xlim(max(start - margin, recorded), end + 2 * margin)
+    first, last = (hour / 3600 for hour in labels.instants["time"].agg(["min", "max"]))
+    coefficients.set_xlim(max(start - margin, first), min(end + 2 * margin, last))
     coefficients.set_xlabel("time (h)")
     figure.legend(
         *temperatures.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9
@@ -51,14 +51,15 @@ def _draw_temperatures(axes: Axes, labels: DryingLabels) -> None:
         bottom = table["bottom_temperature"] - 273.15
         axes.plot(table["time"] / 3600, bottom, color=colour, linewidth=1.2, label=name)
     front = first["front_temperature"] - 273.15
-    axes.plot(
-        hours,
-        front,
-        color=_COLOURS[0],
-        linestyle="--",
-        linewidth=1.2,
-        label=f"sublimation front at {labels.used[0]}, worked out",
-    )
+    if (first["front_temperature"] < first["bottom_temperature"]).any():
+        axes.plot(
+            hours,
+            front,
+            color=_COLOURS[0],
+            linestyle="--",
+            linewidth=1.2,
+            label=f"sublimation front at {labels.used[0]}, worked out",
+        )
     lowest = min(shelf.min(), front.min(), (labels.instants["bottom_temperature"] - 273.15).min())
     while_subliming = shelf[first["flux"] > 0]
     axes.set_ylim(lowest - 2, while_subliming.max() + 4)

@@ -51,7 +51,8 @@ _FEWEST_READINGS = 10
 _LEAST_SPAN = 0.1  # dried fraction that the steady part has to cover
 _SHELF_TOLERANCE = 1.0  # K from its median in the steady part
 _PRESSURE_TOLERANCE = 0.1  # relative to its median in the steady part
-_JUMP = 2.0  # K from one reading to the next, beyond what the shelf did
+_JUMP = 2.0  # K from one reading to the next, beyond what the shelf did, at least, and
+_JUMP_NOISES = 8.0  # this many standard deviations of the readings' noise
 _SAME_SHARE = 0.2  # of primary drying: a reading that does not change for so long is stuck
 _DEPARTURE = 1.5  # factor from the first third by which k_m is no longer that of the cake
 _SMOOTHING = 9  # readings in the running median that shows a departure
@@ -272,7 +273,7 @@ def perturbed_coefficients(
     Returns
     -------
     ndarray
-        m² s⁻¹, shape (draws,).
+        m² s⁻¹, shape (draws,); NaN where a draw leaves no sublimation.
 
     References
     ----------
@@ -308,7 +309,7 @@ def perturbed_coefficients(
             correct_front,
             vial.heat_transfer_coefficient * (1 + part[:, 2]),
         )
-        means.append(np.nanmean(course.k_m[:, table["steady"].to_numpy()], axis=1))
+        means.append(pd.DataFrame(course.k_m[:, table["steady"].to_numpy()]).mean(axis=1))
     return np.concatenate(means)
 
 
@@ -345,7 +346,7 @@ def uncertainty_budget(
     percent = {}
     for name, source in sources.items():
         drawn = perturbed_coefficients(labels, typical, vial, source, draws, seed, correct_front)
-        percent[name] = 100 * float(drawn.std(ddof=1)) / float(known[typical])
+        percent[name] = 100 * float(np.nanstd(drawn, ddof=1)) / float(known[typical])
     return pd.Series(percent, name="standard uncertainty (%)")
 
 
@@ -474,7 +475,7 @@ def _instants(
     departure = _departure(course.k_m, counts)
     if departure is not None:
         counts[departure:] = False
-        remark = remark or (
+        remark = (  # it comes before what may have been found already
             f"from line {run.lines[departure]} on ({run.time[departure] / 3600:.2f} h) the reading "
             "is no longer one of this ice: contact lost, or the ice gone"
         )
@@ -516,7 +517,12 @@ def _end_of_contact(run: DryingRun, bottom: FloatArray) -> tuple[int, str]:
     if missing.size:
         ends.append((int(missing[0]), "there are no readings"))
     steps = np.diff(bottom)
-    jumps = np.flatnonzero((steps > _JUMP + np.maximum(np.diff(shelf), 0.0)) & subliming[:-1])
+    # Second differences show the noise of the readings without their course.
+    bends = np.abs(np.diff(steps))
+    bends = bends[np.isfinite(bends)]
+    noise = 1.4826 * float(np.median(bends)) / np.sqrt(6) if bends.size else 0.0
+    least = max(_JUMP, _JUMP_NOISES * noise)
+    jumps = np.flatnonzero((steps > least + np.maximum(np.diff(shelf), 0.0)) & subliming[:-1])
     if jumps.size:
         ends.append((int(jumps[0]) + 1, "the reading has jumped: contact lost, or the ice gone"))
     stuck = _stuck(run.time, bottom, subliming & (shelf - bottom > 1.0))

@@ -219,15 +219,15 @@ def show_uncertainty(
 
 def spread_sentence(data: Dataset, budget: pd.Series[float]) -> str:
     """The standard deviations of Table 1 beside the uncertainty of k_m, in a sentence."""
-    total = f"an uncertainty of {budget['all together']:.2g} %"
+    total = f"the uncertainty found here, {budget['all together']:.2g} %"
     stated = data.formulations["std_percent"].dropna()
     if stated.empty:
         return f"The data set states no standard deviations to compare with {total}."
     if stated.min() == stated.max():
-        span = f"is {stated.min():g} %"
+        span = f"are {stated.min():g} %"
     else:
         span = f"run from {stated.min():g} to {stated.max():g} %"
-    return f"The standard deviations of the data set {span}; here stands {total}."
+    return f"The standard deviations of the data set {span}, beside {total}."
 
 
 def _signed(value: float) -> str:

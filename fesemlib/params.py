@@ -159,7 +159,7 @@ class Parameters(BaseModel):
         "this book",
         unit="K",
         ge=0.0,
-        le=5.0,
+        le=2.0,
     )
     heat_transfer_uncertainty_percent: float = _knob(
         5.0, "standard uncertainty of k_v", "this book", unit="%", ge=0.0, le=20.0

@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fesemlib.drying import (
+    dried_thickness,
+    front_temperature,
+    ice_conductivity,
     ice_vapour_pressure,
     mass_transfer_coefficient,
     product_resistance,
@@ -58,6 +61,38 @@ def test_sublimation_enthalpy_is_the_tabulated_one():
     assert sublimation_enthalpy(243.0) == pytest.approx(2.8386e6, rel=2e-5)
 
 
+@pytest.mark.parametrize(("kelvin", "tabulated"), [(233.15, 2.63), (243.15, 2.50), (253.15, 2.39)])
+def test_conductivity_of_ice_is_near_the_tabulated_one(kelvin, tabulated):
+    # Tables differ by some percent from each other, too.
+    assert ice_conductivity(kelvin) == pytest.approx(tabulated, rel=0.03)
+
+
+@pytest.mark.parametrize("case", META["cases"])
+def test_front_follows_from_the_bottom_as_in_the_simulator(case):
+    run = simulated(case)
+    frozen = META["cases"][case]["L0_m"] - run["thickness"]
+    front = front_temperature(run["bottom"], run["flux"], frozen)
+    assert front == pytest.approx(run["front"].to_numpy(), abs=0.03)
+
+
+def test_dried_thickness_is_that_of_a_constant_flux():
+    # 918 kg of ice for each cubic metre of pores, which are half of the layer.
+    thickness = dried_thickness([0.0, 10.0, 30.0], [[0.918] * 3, [1.836] * 3], 0.5)
+    assert thickness == pytest.approx(np.array([[0, 0.02, 0.06], [0, 0.04, 0.12]]))
+
+
+@pytest.mark.parametrize("porosity", [0.0, -0.1, 96.9, float("nan")])
+def test_porosity_that_is_no_fraction_is_refused(porosity):
+    with pytest.raises(ValueError, match=r"porosity .* give a volume fraction"):
+        dried_thickness([0.0, 1.0], [1e-4, 1e-4], porosity)
+
+
+@pytest.mark.parametrize("time", [[0.0, 0.0], [1.0, 0.0], [0.0, float("nan")]])
+def test_times_that_do_not_increase_are_refused(time):
+    with pytest.raises(ValueError, match="the times do not increase; sort them"):
+        dried_thickness(time, [1e-4, 1e-4], 0.97)
+
+
 @given(ice_temperatures)
 def test_pressure_and_enthalpy_obey_clausius_and_clapeyron(kelvin):
     below, above = np.log(ice_vapour_pressure([kelvin - 0.01, kelvin + 0.01]))
@@ -65,7 +100,7 @@ def test_pressure_and_enthalpy_obey_clausius_and_clapeyron(kelvin):
     assert (above - below) / 0.02 == pytest.approx(enthalpy / (8.314462618 * kelvin**2), rel=5e-3)
 
 
-@pytest.mark.parametrize("function", [ice_vapour_pressure, sublimation_enthalpy])
+@pytest.mark.parametrize("function", [ice_vapour_pressure, sublimation_enthalpy, ice_conductivity])
 def test_arrays_are_treated_element_by_element(function):
     kelvin = np.array([[220.0, 240.0], [250.0, 273.16]])
     assert np.array_equal(function(kelvin), [[function(t) for t in row] for row in kelvin])
@@ -77,6 +112,8 @@ def test_arrays_are_treated_element_by_element(function):
     [
         ice_vapour_pressure,
         sublimation_enthalpy,
+        ice_conductivity,
+        lambda t: front_temperature(t, 1e-4, 0.005),
         lambda t: product_resistance(1e-3, 0.01, t),
         lambda t: mass_transfer_coefficient(1e-4, 0.005, t, 10.0),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +121,22 @@ def test_noise_is_averaged_out(read):
     labels = label_run(read(recorded_drying([1e-3], VIAL, PAPER_CYCLE, noise=0.2, seed=1)), VIAL)
     assert labels.k_m == pytest.approx(1e-3, rel=0.01)
     assert 2 < labels.thermocouples["spread_percent"].iloc[0] < 6
+
+
+def test_noise_is_not_taken_for_lost_contact(read):
+    noisy = recorded_drying([1e-3], VIAL, PAPER_CYCLE, noise=1.0, seed=2)
+    row = label_run(read(noisy), VIAL).thermocouples.iloc[0]
+    assert row["k_m"] == pytest.approx(1e-3, rel=0.05)
+    assert row["remark"] == ""
+
+
+def test_slow_loss_of_contact_is_told_with_its_time(read):
+    hours = RECORD["time (h)"]
+    drifting = np.minimum(RECORD["T_product_2 (°C)"] + 4 * np.maximum(hours - 8, 0), -10)
+    row = label_run(read(with_column("T_product_2", drifting)), VIAL).thermocouples.iloc[1]
+    assert row["k_m"] == pytest.approx(1.1e-3, rel=0.03)
+    assert 8 * 3600 < row["end"] < 10 * 3600
+    assert re.match(r"from line \d+ on \([89]\.\d\d h\) the reading is no longer", row["remark"])
 
 
 def test_resistance_is_that_of_the_layer(read):

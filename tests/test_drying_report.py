@@ -123,15 +123,25 @@ def test_uncertainty_stands_beside_the_spread(parameters, tmp_path):
 @pytest.mark.parametrize(
     ("stated", "words"),
     [
-        ([2.3, 9.3], "run from 2.3 to 9.3 %; here stands an uncertainty of 16 %"),
-        ([5.0, np.nan], "is 5 %; here stands"),
-        ([np.nan, np.nan], "states no standard deviations to compare with an uncertainty of 16 %"),
+        ([2.3, 9.3], "run from 2.3 to 9.3 %, beside the uncertainty found here, 16 %"),
+        ([5.0, np.nan], "are 5 %, beside"),
+        (
+            [np.nan, np.nan],
+            "states no standard deviations to compare with the uncertainty found here, 16 %",
+        ),
     ],
 )
 def test_spread_of_the_data_set_is_told_as_far_as_it_is_known(stated, words):
     data = SimpleNamespace(formulations=pd.DataFrame({"std_percent": stated}))
     budget = pd.Series({"all together": 15.9})
     assert words in drying_report.spread_sentence(data, budget)
+
+
+def test_figure_has_no_front_where_none_was_worked_out(tmp_path):
+    labels_for(tmp_path / "run.csv", [1e-3])
+    run = read_drying_run(tmp_path / "run.csv")
+    figure = drying_run_figure(label_run(run, vial_of(Parameters()), correct_front=False))
+    assert [line.get_label() for line in figure.axes[0].lines] == ["shelf", "T_product_1"]
 
 
 @pytest.mark.parametrize("number", [1, 3, 6])
