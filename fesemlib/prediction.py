@@ -360,12 +360,13 @@ def predict_files(
     workers = parallel_jobs or cpu_count()
     layer = layer or Layer()
     for file, prepared in zip(files, _each_in_turn(prepare, files, workers), strict=True):
+        name = _readable(file)
         if isinstance(prepared, str):
-            yield Row(file, error=prepared)
+            yield Row(name, error=_readable(prepared))
             continue
         image, texture, notes = prepared
         (prediction,) = model.predict(image[np.newaxis], texture[np.newaxis])
-        yield row_of(file, prediction, model, layer, notes)
+        yield row_of(name, prediction, model, layer, notes)
 
 
 def predict_micrographs(
@@ -447,6 +448,12 @@ def _each_in_turn(
                 yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _readable(text: str) -> str:
+    """Text that can be printed in a line and encoded, whatever a file is called."""
+    encodable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(sign if sign.isprintable() else "?" for sign in encodable)
 
 
 def _prepared_file(

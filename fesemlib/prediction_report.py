@@ -189,10 +189,19 @@ def interval_answer(model: Model) -> str:
             "bounds. Four would be the least."
         )
     rank = math.ceil(round(LEVEL * (number + 1), 9))
-    return (
+    text = (
         f"The interval reaches from the prediction divided by {math.exp(model.half_width):.2f} to "
-        f"the prediction times that: number {rank} of the {number} errors, from the smallest. "
-        f"{number} formulations carry no guarantee: one more of another kind may widen it much."
+        f"the prediction times that: number {rank} of the {number} errors, from the smallest."
+    )
+    least, greatest = model.card.k_m_range
+    if 2 * model.half_width >= math.log(greatest / least):
+        text += (
+            " It is as wide as the whole range of the training set, so that a prediction says "
+            "hardly more than that range does."
+        )
+    return (
+        f"{text} {number} formulations carry no guarantee: one more of another kind may widen it "
+        "much."
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -281,6 +282,15 @@ def test_files_folders_and_patterns(here):
             image_files([argument])
     with pytest.raises(PredictionError, match="no micrograph is named"):
         image_files([])
+
+
+def test_any_name_of_a_file_can_be_printed_and_written(model, here):
+    name = os.fsdecode(b"odd\n\xff.png")
+    write_grain(here / name, 1)
+    (row,) = predict_files(model, [name])
+    assert row.error == ""
+    assert row.image == "odd?\ufffd.png"
+    row.image.encode("utf-8")
 
 
 # The command
