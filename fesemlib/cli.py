@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except KeyboardInterrupt:
-        print("\nfesem: interrupted; what was finished will be reused", file=sys.stderr)
+        print(f"\nfesem: interrupted; {options.left}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Mass transfer coefficients of freeze-dried products from FESEM micrographs.",
     )
     parser.add_argument("--version", action="version", version=f"fesem {version('fesem')}")
+    parser.set_defaults(left="what was finished will be reused")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_book(commands)
     _add_train(commands)
@@ -254,7 +255,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--csv", metavar="FILE", type=Path, help="write the table as CSV, in SI units")
     add("--json", metavar="FILE", type=Path, help="write it as JSON, in SI units")
     add("--jobs", type=int, default=0, metavar="N", help="images at a time (default: one a core)")
-    predict.set_defaults(command=_predict)
+    predict.set_defaults(command=_predict, left="no file was written")
 
 
 def _predict(options: argparse.Namespace) -> int:

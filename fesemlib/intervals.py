@@ -95,7 +95,7 @@ def jackknife_half_width(residuals: npt.ArrayLike, level: float = LEVEL) -> floa
 
     References
     ----------
-    Barber et al. (2021), Eqs. (1.3) and (1.5), with the quantile of the latter.
+    Barber et al. (2021), Section 1: the jackknife, with the quantile of jackknife+.
     """
     if not 0 < level < 1:
         raise ValueError(f"level = {level:g}: give a rate between 0 and 1, as 0.8")

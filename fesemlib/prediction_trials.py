@@ -45,6 +45,7 @@ _STRANGE_SEED = 6_500_000
 _BEYOND = 3.0  # times the coarsest pores, or of the finest
 _STRANGE_SHARE = 5  # one stand-in with strange pores, on either side, for so many fresh ones
 _SAMPLES = ("brick", "grass", "gravel")
+_MOST_STRANGE = 10
 _GRAINS = (0.0, 0.7, 1.5, 3.0, 6.0, 12.0)  # standard deviation of the blur of noise, px
 
 
@@ -108,7 +109,8 @@ def domain_trial(model: Model, coverage: pd.DataFrame) -> pd.DataFrame:
     """
     columns = ["distance", "by_texture", "by_k_m", "flagged"]
     tables = [coverage[columns].assign(kind=FRESH)]
-    strange = strange_images(model.card.shape, max(len(coverage) // _STRANGE_SHARE, 1))
+    pores = min(max(len(coverage) // _STRANGE_SHARE, 1), _MOST_STRANGE)
+    strange = strange_images(model.card.shape, pores)
     tables += [
         _predicted(model, images)[columns].assign(kind=kind) for kind, images in strange.items()
     ]

@@ -372,6 +372,17 @@ def test_wrong_arguments_end_before_any_work(arguments, message, model_folder, h
     assert told.out == ""
 
 
+def test_an_interrupt_leaves_no_file(model_folder, here, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prediction, "predict_files", interrupted)
+    write_grain(here / "a.png", 1)
+    assert predict(model_folder, "a.png", "--csv", "out.csv") == 130
+    assert "interrupted; no file was written" in capsys.readouterr().err
+    assert not (here / "out.csv").exists()
+
+
 def test_no_image_is_a_wrong_argument(model_folder):
     with pytest.raises(SystemExit) as stopped:
         predict(model_folder)
