@@ -37,8 +37,6 @@ __all__ = [
     "trial_banner",
 ]
 
-_TORR_CM2_H_PER_G = 47_996.0  # m s⁻¹
-
 
 def show_model(model: Model) -> Styler:
     """Present what the model card holds, in its main lines."""
@@ -76,14 +74,14 @@ def new_banner(new: NewMicrographs) -> Banner:
     if new.source == "stand-in":
         return Banner(
             "A fresh stand-in",
-            "No micrograph was given (parameter `image`): a stand-in of random k_m, which no "
+            "No micrograph was given (parameter image): a stand-in of random k_m, which no "
             "network has seen, takes its place. It is computed, not measured.",
             "warning",
         )
     if new.source == "mirrored":
         return Banner(
             "No new micrograph",
-            "None was given (parameter `image`): the mirror image of the first one of your set "
+            "None was given (parameter image): the mirror image of the first one of your set "
             "takes its place, so that this page shows what it would. The networks have seen it.",
             "warning",
         )
@@ -110,9 +108,7 @@ def show_predictions(rows: Sequence[Row], layer: Layer) -> Styler:
             "k_m (10⁻³ m² s⁻¹)": [_or_dash(1e3 * row.k_m) for row in rows],
             "interval": [_interval(1e3 * row.k_m_low, 1e3 * row.k_m_high) for row in rows],
             "R_p (10⁵ m s⁻¹)": [_or_dash(row.resistance / 1e5) for row in rows],
-            "(cm² Torr h g⁻¹)": [_or_dash(row.resistance / _TORR_CM2_H_PER_G) for row in rows],
-            "domain": ["—" if row.error else _domain(row) for row in rows],
-            "remarks": [row.error or row.remarks for row in rows],
+            "domain": [_domain(row) for row in rows],
         }
     )
     table = show_table(
@@ -122,7 +118,8 @@ def show_predictions(rows: Sequence[Row], layer: Layer) -> Styler:
         "K",
     ).hide(axis="index")
     return table.set_properties(
-        subset=["remarks"], **{"white-space": "normal", "text-align": "left"}
+        subset=["domain"],
+        **{"white-space": "normal", "text-align": "left", "min-width": "12em"},
     )
 
 
@@ -368,7 +365,11 @@ def _front_sentence(outlooks: Sequence[Outlook], collapse_temperature: float) ->
 
 
 def _domain(row: Row) -> str:
-    return "inside" if row.in_domain else "outside"
+    """Whether a micrograph is inside the domain, why not, and what could not be checked."""
+    if row.error:
+        return f"no prediction: {row.error}"
+    inside = "inside" if row.in_domain else "outside"
+    return f"{inside}: {row.remarks}" if row.remarks else inside
 
 
 def _or_dash(value: float) -> str:
