@@ -191,6 +191,13 @@ def interval_answer(model: Model) -> str:
         f"the prediction times that: number {rank} of the {number} errors, from the smallest."
     )
     least, greatest = model.card.k_m_range
+    deciding = sorted(model.card.formulations, key=lambda each: abs(each.log_residual))[rank - 1]
+    if deciding.k_m in (least, greatest):
+        which = "least" if deciding.k_m == least else "greatest"
+        text += (
+            f" It is that of {deciding.name}, which has the {which} k_m of the set: left out, it "
+            "lies beyond what the others span, and is harder to predict than what lies between."
+        )
     if 2 * model.half_width >= math.log(greatest / least):
         text += (
             " It is as wide as the whole range of the training set, so that a prediction says "
