@@ -135,7 +135,7 @@ def test_interval_answer_names_the_rank(model):
     assert "no guarantee" in answers.interval_answer(model)
     # The range is 1.9/0.7, the logarithm of which is 1.0: twice the error of 0.5 spans it.
     assert "as wide as the whole range" in answers.interval_answer(model)
-    assert "that of E, which has the least k_m" in answers.interval_answer(model)
+    assert "the error of E, which has the least k_m" in answers.interval_answer(model)
     exact = with_residuals(model, dict.fromkeys("ABCDE", 0.1))
     assert "as wide as the whole range" not in answers.interval_answer(exact)
     few = with_residuals(model, {"A": 0.1, "B": 0.2})
