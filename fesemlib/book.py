@@ -404,7 +404,11 @@ def _check_can_be_made(folder: Path) -> None:
 
 
 def _checked_data(path: Path, parameters: Parameters) -> str:
-    """The digest of the data set, which is read and checked, as is a drying run, on the way."""
+    """The digest of the data set, which is read and checked, as is a drying run, on the way.
+
+    Micrographs that are to be predicted are looked for; what is wrong with one of them is told in
+    the chapter.
+    """
     from fesemlib.dataset import load_dataset
 
     dataset = load_dataset(parameters)
@@ -413,11 +417,34 @@ def _checked_data(path: Path, parameters: Parameters) -> str:
         from fesemlib.thermocouples import read_drying_run
 
         label_run(read_drying_run(parameters.drying_run), vial_of(parameters))
+    if parameters.image:
+        _check_new_images(parameters, dataset.shape)
     try:
         _check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return dataset.digest
+
+
+def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
+    """Raise a ValueError where no micrograph can be predicted; the chapter tells of single ones."""
+    from fesemlib.image_files import image_files
+    from fesemlib.micrographs import MicrographError, read_micrograph
+
+    problem = ""
+    for file in image_files([parameters.image]):
+        try:
+            found = read_micrograph(file, parameters.crop).image.shape
+        except MicrographError as error:
+            problem = problem or str(error)
+            continue
+        if found == shape or parameters.rescale:
+            return
+        problem = problem or (
+            f"{file}: {found[1]}×{found[0]} px, but the set is {shape[1]}×{shape[0]} px (width × "
+            "height, after cropping)"
+        )
+    raise ValueError(f"image: no micrograph can be used; {problem}")
 
 
 def _check_size(shape: tuple[int, int], input_width: int) -> None:
@@ -459,7 +486,17 @@ def _execution_digest(notebook: Path, injected: Mapping[str, Any], data: str) ->
     }
     run = injected.get("drying_run")
     record = Path(run) if run else ""
-    return digest(cells, influential, code_digest(*_modules()), data, record, _versions())
+    code = code_digest(*_modules())
+    return digest(cells, influential, code, data, record, _new_images(injected), _versions())
+
+
+def _new_images(injected: Mapping[str, Any]) -> list[str]:
+    """Digests of the micrographs that are to be predicted, of those that are there."""
+    from fesemlib.image_files import image_files
+
+    if not injected.get("image"):
+        return []
+    return [digest(Path(file)) for file in image_files([injected["image"]]) if Path(file).is_file()]
 
 
 def _read_notebook(path: Path) -> dict[str, Any]:
@@ -636,8 +673,9 @@ def _without_paths(injected: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: value for name, value in injected.items() if name not in private}
     if shown.get("dataset", SYNTHETIC) != SYNTHETIC:
         shown["dataset"] = Path(shown["dataset"]).name
-    if shown.get("drying_run"):
-        shown["drying_run"] = Path(shown["drying_run"]).name
+    for name in ("drying_run", "image"):
+        if shown.get(name):
+            shown[name] = Path(shown[name]).name
     return shown
 
 

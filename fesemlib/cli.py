@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import signal
 import sys
@@ -16,6 +17,7 @@ import yaml
 
 if TYPE_CHECKING:
     from fesemlib.micrographs import Micrograph
+    from fesemlib.prediction import Model
 
 __all__ = ["main"]
 
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except KeyboardInterrupt:
-        print("\nfesem: interrupted; what was finished will be reused", file=sys.stderr)
+        print(f"\nfesem: interrupted; {options.left}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -82,8 +84,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Mass transfer coefficients of freeze-dried products from FESEM micrographs.",
     )
     parser.add_argument("--version", action="version", version=f"fesem {version('fesem')}")
+    parser.set_defaults(left="what was finished will be reused")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_book(commands)
+    _add_train(commands)
+    _add_predict(commands)
     _add_synthesize(commands)
     return parser
 
@@ -111,7 +116,12 @@ def _add_book(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         type=Path,
         help="parameter file in YAML (default: params/book.yml of the checkout)",
     )
-    book.add_argument(
+    _add_overrides(book)
+    book.set_defaults(command=_book)
+
+
+def _add_overrides(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "-p",
         dest="overrides",
         metavar=("NAME", "VALUE"),
@@ -120,7 +130,6 @@ def _add_book(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         default=[],
         help="a parameter that replaces the file's; repeatable",
     )
-    book.set_defaults(command=_book)
 
 
 def _book(options: argparse.Namespace) -> int:
@@ -134,6 +143,181 @@ def _book(options: argparse.Namespace) -> int:
         return error.exit_code
     print(index)
     return 0
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train networks on all formulations, and write them to a model folder",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Train one network for each seed on all formulations, leave each formulation out in\n"
+            "turn to know how far they are wrong, and write them to a folder with a model card.\n"
+            "What has been trained before is reused."
+        ),
+        epilog=(
+            "examples:\n"
+            "  fesem train params/book.yml -o model\n"
+            "  fesem train -p dataset mine/manifest.csv -p number_of_seeds 5 -o model"
+        ),
+    )
+    train.add_argument(
+        "parameters",
+        metavar="PARAMS",
+        nargs="?",
+        type=Path,
+        help="parameter file in YAML (default: the defaults of all parameters)",
+    )
+    train.add_argument(
+        "-o", dest="folder", metavar="FOLDER", type=Path, required=True, help="the model folder"
+    )
+    train.add_argument("--force", action="store_true", help="replace the model if there is one")
+    _add_overrides(train)
+    train.set_defaults(command=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from fesemlib.dataset import load_dataset
+    from fesemlib.model_folder import check_target
+    from fesemlib.network import check_input_shape
+    from fesemlib.params import checked_parameters, read_parameters
+    from fesemlib.prediction import train_model
+    from fesemlib.processing import input_shape
+    from fesemlib.scheduling import SchedulerError, TrainingError
+    from fesemlib.storage import DiskFullError, writable
+
+    overrides = {name: parameter_value(text) for name, text in options.overrides}
+    try:
+        check_target(options.folder, options.force)
+        writable(options.folder.resolve().parent)
+        if options.parameters is None:
+            parameters = checked_parameters(overrides, "-p")
+        else:
+            parameters = read_parameters(options.parameters, overrides)
+        dataset = load_dataset(parameters)
+        check_input_shape(input_shape(dataset.shape, parameters.input_width))
+    except (ValueError, OSError) as error:
+        print(f"fesem: error: {error}", file=sys.stderr)
+        return 2
+    try:
+        model = train_model(dataset, parameters).save(options.folder, options.force)
+    except (ValueError, OSError, DiskFullError, TrainingError, SchedulerError) as error:
+        print(f"fesem: error: {error}", file=sys.stderr)
+        return 1
+    print(options.folder)
+    print(
+        f"{model.card.data}; members: {len(model.networks)}; interval from k_m divided by "
+        f"{math.exp(model.half_width):.2f} to k_m times that"
+    )
+    return 0
+
+
+def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="predict k_m of new micrographs with a model folder",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Read and process micrographs as those that the model was trained on, and print k_m\n"
+            "with an interval, the product resistance of a dried layer, and whether the model may\n"
+            "be asked about such a micrograph. A file that cannot be used does not stop the rest;\n"
+            "the exit code is then 1."
+        ),
+        epilog=(
+            "examples:\n"
+            "  fesem predict model new.tif\n"
+            "  fesem predict model 'batch_*/*.tif' --thickness 8 --csv predictions.csv"
+        ),
+    )
+    add = predict.add_argument
+    add("model", metavar="MODEL", type=Path, help="a folder from fesem train")
+    add("images", metavar="IMAGE", nargs="+", help="files, folders, or patterns such as '*.tif'")
+    add(
+        "--thickness",
+        type=float,
+        default=10.0,
+        metavar="MM",
+        help="of the dried layer whose resistance is given, mm (default: %(default)g)",
+    )
+    add(
+        "--front-temperature",
+        type=float,
+        default=-30.0,
+        metavar="CELSIUS",
+        help="of the sublimation front, °C (default: %(default)g)",
+    )
+    add(
+        "--pixel-size",
+        type=float,
+        metavar="UM",
+        help="edge of a pixel of all images, µm, instead of what their files tell",
+    )
+    add("--csv", metavar="FILE", type=Path, help="write the table as CSV, in SI units")
+    add("--json", metavar="FILE", type=Path, help="write it as JSON, in SI units")
+    add("--jobs", type=int, default=0, metavar="N", help="images at a time (default: one a core)")
+    predict.set_defaults(command=_predict, left="no file was written")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from fesemlib.image_files import image_files
+    from fesemlib.prediction import load_model
+
+    try:
+        _check_numbers(options)
+        for path in filter(None, (options.csv, options.json)):
+            _check_writable(path)
+        files = image_files(options.images)
+        model = load_model(options.model)
+    except (ValueError, OSError) as error:
+        print(f"fesem: error: {error}", file=sys.stderr)
+        return 2
+    return _predict_all(options, model, files)
+
+
+def _predict_all(options: argparse.Namespace, model: Model, files: list[str]) -> int:
+    from fesemlib import prediction_output as output
+    from fesemlib.prediction import Layer, predict_files
+    from fesemlib.progress import progress
+
+    layer = Layer(options.thickness / 1e3, round(options.front_temperature + 273.15, 6))
+    width = output.name_width(files)
+    print(output.heading(model, layer, width))
+    rows = []
+    with progress(len(files), "micrographs") as advance:
+        for row in predict_files(model, files, layer, options.pixel_size, options.jobs):
+            rows.append(row)
+            if sys.stderr.isatty():  # where the line of progress stands
+                print("\r\033[K", end="", file=sys.stderr, flush=True)
+            print(output.line(row, width), flush=True)
+            advance()
+    failed = sum(bool(row.error) for row in rows)
+    try:
+        if options.csv:
+            output.write_csv(options.csv, rows)
+        if options.json:
+            output.write_json(options.json, rows, model, layer)
+    except OSError as error:
+        print(f"fesem: error: {error}", file=sys.stderr)
+        return 1
+    if failed:
+        print(f"fesem: {failed} of {len(rows)} micrographs could not be used", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    """Raise a ValueError for a number that is none of what its option is about."""
+    if not 0 < options.thickness <= 1000:
+        raise ValueError(
+            f"--thickness {options.thickness:g}: give the dried layer in mm, 0 to 1000"
+        )
+    if not -163.15 <= options.front_temperature <= 0.01:
+        raise ValueError(
+            f"--front-temperature {options.front_temperature:g}: ice has -163.15 to 0.01 °C"
+        )
+    if options.pixel_size is not None and not 0 < options.pixel_size < 1000:
+        raise ValueError(f"--pixel-size {options.pixel_size:g}: give µm, more than 0, below 1000")
+    if not 0 <= options.jobs <= 1024:
+        raise ValueError(f"--jobs {options.jobs}: give 0 for one a core, or up to 1024")
 
 
 def _add_synthesize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -232,6 +416,17 @@ def _check_target(path: Path, force: bool) -> None:
         raise ValueError(f"{path}: what is written is a TIFF; give a name that ends in .tif")
     if path.exists() and not force:
         raise FileExistsError(f"{path}: exists; choose another name, or add --force to replace it")
+    _check_folder_of(path)
+
+
+def _check_writable(path: Path) -> None:
+    """Raise an OSError where a file cannot be written, be it a new one or one to replace."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
+    _check_folder_of(path)
+
+
+def _check_folder_of(path: Path) -> None:
     folder = path.parent.resolve()
     if not folder.exists():
         raise FileNotFoundError(f"{path}: there is no folder {folder}; make it, or choose another")

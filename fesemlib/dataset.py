@@ -24,7 +24,10 @@ __all__ = [
     "DatasetError",
     "draw_stand_ins",
     "fresh_stand_ins",
+    "has_data_bar",
     "load_dataset",
+    "pixel_sizes_differ",
+    "rescale_micrograph",
     "with_data_bar",
 ]
 
@@ -363,12 +366,22 @@ def _listed(found: Sequence[str]) -> str:
     return ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
+def has_data_bar(micrograph: Micrograph) -> bool:
+    """Whether the instrument's data bar is still part of the image."""
+    return micrograph.data_bar_row is not None and micrograph.cut_rows == 0
+
+
+def pixel_sizes_differ(first_um: float, second_um: float) -> bool:
+    """Whether two pixel sizes differ by more than 1 % of the second."""
+    return abs(first_um / second_um - 1) > _PIXEL_SIZE_TOLERANCE
+
+
 def _check_bars(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
     """Refuse a data bar that the network would see."""
     found = [
         f"{name} (from row {m.data_bar_row})"
         for name, m in zip(names, micrographs, strict=True)
-        if m.data_bar_row is not None and m.cut_rows == 0
+        if has_data_bar(m)
     ]
     if found:
         raise DatasetError(
@@ -382,7 +395,7 @@ def _with_told_size(name: str, micrograph: Micrograph, told_um: float, check: bo
     own_um = micrograph.pixel_size_um
     if np.isnan(told_um):
         return micrograph
-    differ = own_um is not None and abs(told_um / own_um - 1) > _PIXEL_SIZE_TOLERANCE
+    differ = own_um is not None and pixel_sizes_differ(told_um, own_um)
     if differ and check:
         raise DatasetError(
             f"{name}: pixel_size_um = {told_um:.4g} in the manifest, but the file says "
@@ -404,10 +417,10 @@ def _rescaled(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> list[
             "it in the column pixel_size_um of the manifest, or set rescale to false"
         )
     coarsest = max(size for size in sizes if size is not None)
-    pitches = [_pitch(size, coarsest) for size in sizes if size is not None]
     shapes = [
-        np.floor(np.array(m.image.shape) / pitch + 1e-9).astype(int)
-        for m, pitch in zip(micrographs, pitches, strict=True)
+        np.floor(np.array(m.image.shape) / _pitch(size, coarsest) + 1e-9).astype(int)
+        for m, size in zip(micrographs, sizes, strict=True)
+        if size is not None
     ]
     height, width = (int(side) for side in np.min(shapes, axis=0))
     if min(height, width) < 1:
@@ -415,10 +428,7 @@ def _rescaled(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> list[
             f"pixel sizes from {min(filter(None, sizes)):.4g} to {coarsest:.4g} µm have no field "
             "in common; leave out what is of another magnification"
         )
-    return [
-        _resampled(micrograph, pitch, (height, width), coarsest)
-        for micrograph, pitch in zip(micrographs, pitches, strict=True)
-    ]
+    return [rescale_micrograph(each, coarsest, (height, width)) for each in micrographs]
 
 
 def _pitch(size_um: float, coarsest_um: float) -> float:
@@ -427,9 +437,40 @@ def _pitch(size_um: float, coarsest_um: float) -> float:
     return ratio if ratio - 1 > _PIXEL_SIZE_TOLERANCE else 1.0
 
 
-def _resampled(
-    micrograph: Micrograph, pitch: float, shape: tuple[int, int], size_um: float
+def rescale_micrograph(
+    micrograph: Micrograph, size_um: float, shape: tuple[int, int]
 ) -> Micrograph:
+    """A micrograph at a coarser pixel size, cut about its centre.
+
+    Parameters
+    ----------
+    micrograph
+        Of known pixel size.
+    size_um
+        The new pixel size, µm; not less than the micrograph's by more than 1 %.
+    shape
+        Height and width of what is kept, in new pixels.
+
+    Raises
+    ------
+    DatasetError
+        When the pixel size is not known or is coarser than the new one, or the micrograph does not
+        cover the field.
+    """
+    own_um = micrograph.pixel_size_um
+    if own_um is None or own_um > size_um * (1 + _PIXEL_SIZE_TOLERANCE):
+        known = "is not known" if own_um is None else f"is {own_um:.4g} µm"
+        raise DatasetError(
+            f"the pixel size {known}, and {size_um:.4g} µm or finer is needed to rescale; tell the "
+            "pixel size, or take the micrograph at a higher magnification"
+        )
+    pitch = _pitch(own_um, size_um)
+    covered = tuple(int(side / pitch + 1e-9) for side in micrograph.image.shape)
+    if any(side < needed for side, needed in zip(covered, shape, strict=True)):
+        raise DatasetError(
+            f"covers {covered[1]}×{covered[0]} px of {size_um:.4g} µm, but {shape[1]}×{shape[0]} "
+            "px are needed; take the micrograph of a larger field"
+        )
     image = np.round(resample_by_area(micrograph.image, pitch, shape)).astype(np.uint8)
     before = micrograph.pixel_size_um if pitch != 1 else None
     return replace(micrograph, image=image, pixel_size_um=size_um, rescaled_from_um=before)

@@ -15,11 +15,18 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-__all__ = ["ParameterError", "Parameters", "parameter_table", "quoted", "read_parameters"]
+__all__ = [
+    "ParameterError",
+    "Parameters",
+    "checked_parameters",
+    "parameter_table",
+    "quoted",
+    "read_parameters",
+]
 
 SYNTHETIC = "synthetic"
 
-_PATHS = {"dataset": SYNTHETIC, "drying_run": ""}
+_PATHS = {"dataset": SYNTHETIC, "drying_run": "", "image": ""}
 """The parameters that name a file, each with the value that does not."""
 
 VARIABLE = (
@@ -342,6 +349,68 @@ class Parameters(BaseModel):
         "not stated",
     )
 
+    image: str = _knob(
+        "",
+        "micrograph whose k_m is predicted: a file, a folder or a pattern such as `new/*.tif`; "
+        "empty for a fresh stand-in",
+        "this book",
+    )
+    prediction_training_set: Literal["original", "augmented"] = _knob(
+        "original",
+        "training set of the networks that predict new micrographs; no formulation is held out",
+        "Section 5.1",
+    )
+    coverage_stand_ins: int = _knob(
+        10,
+        "fresh stand-ins of random k_m on which the interval of a prediction is tried",
+        "this book",
+        unit="stand-ins",
+        ge=4,
+        le=10_000,
+    )
+    layer_thickness_mm: float = _knob(
+        10.0,
+        "thickness of the dried layer for which a prediction's product resistance is given",
+        "this book",
+        unit="mm",
+        gt=0.0,
+        le=1000.0,
+    )
+    front_temperature_k: float = _knob(
+        243.15,
+        "temperature of the sublimation front for which that resistance is given",
+        "this book",
+        unit="K",
+        ge=150.0,
+        le=273.16,
+    )
+    shelf_start_k: float = _knob(
+        223.15,
+        "temperature of the shelf at the start of the drying that *A new micrograph* plans",
+        "Section 2",
+        unit="K",
+        ge=150.0,
+        le=400.0,
+    )
+    shelf_hold_k: float = _knob(
+        263.15, "temperature that it is then held at", "Section 2", unit="K", ge=150.0, le=400.0
+    )
+    shelf_ramp_k_per_min: float = _knob(
+        1.0, "rate from the one to the other", "not stated", unit="K/min", ge=1.0e-4, le=10.0
+    )
+    chamber_pressure_pa: float = _knob(
+        10.0, "pressure of the chamber in that drying", "Section 2", unit="Pa", ge=0.001, le=600.0
+    )
+    collapse_temperature_k: float = _knob(
+        253.15,
+        "temperature that the sublimation front must stay below, as from freeze-drying microscopy; "
+        "the default is an example",
+        "this book",
+        unit="K",
+        ge=150.0,
+        le=273.16,
+    )
+
     parallel_jobs: int = _knob(
         0,
         "folds trained, or micrographs processed, side by side, 0 for one on each core; no "
@@ -413,8 +482,8 @@ class Parameters(BaseModel):
 def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = None) -> Parameters:
     """Read and check a parameter file.
 
-    A relative `dataset` or `drying_run` in the file is resolved against the file's folder, one in
-    `overrides` against the working directory.
+    A relative `dataset`, `drying_run` or `image` in the file is resolved against the file's folder,
+    one in `overrides` against the working directory.
 
     Parameters
     ----------
@@ -431,14 +500,36 @@ def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = N
         is allowed.
     """
     path = Path(path)
-    values = _read_mapping(path)
-    overrides = dict(overrides or {})
-    for source, folder in ((values, path.parent), (overrides, Path.cwd())):
-        for name, no_path in _PATHS.items():
-            value = source.get(name)
-            if isinstance(value, str) and value not in ("", no_path):
-                source[name] = str((folder / value).resolve())
-    return _validated({**values, **overrides}, str(path))
+    values = _with_absolute_paths(_read_mapping(path), path.parent)
+    return _validated({**values, **_with_absolute_paths(overrides or {}, Path.cwd())}, str(path))
+
+
+def checked_parameters(values: Mapping[str, object], origin: str) -> Parameters:
+    """Check parameters that come from no file.
+
+    Parameters
+    ----------
+    values
+        Relative paths in them are resolved against the working directory.
+    origin
+        What an error calls the place they come from.
+
+    Raises
+    ------
+    ParameterError
+        As `read_parameters`.
+    """
+    return _validated(_with_absolute_paths(values, Path.cwd()), origin)
+
+
+def _with_absolute_paths(values: Mapping[str, object], folder: Path) -> dict[str, object]:
+    """The values, with relative paths among them resolved against a folder."""
+    resolved = dict(values)
+    for name, no_path in _PATHS.items():
+        path = resolved.get(name)
+        if isinstance(path, str) and path not in ("", no_path):
+            resolved[name] = str((folder / path).resolve())
+    return resolved
 
 
 def parameter_table() -> pd.DataFrame:

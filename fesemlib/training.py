@@ -295,13 +295,13 @@ class Engine:
         return losses
 
     def predict(self, images: Any) -> Values:
-        """The network's outputs for images from `form.prepare`, shape (n,)."""
+        """The network's outputs for images from `form.prepare`, shape (n,); n may be 0."""
         size = self._settings.batch_size
         outputs = [
             self._predict(images[start : start + size]).numpy()
             for start in range(0, len(images), size)
         ]
-        predicted: Values = np.concatenate(outputs)[:, 0].astype(np.float64)
+        predicted: Values = np.concatenate([np.zeros((0, 1)), *outputs])[:, 0]
         return predicted
 
     def _steps(self, images: Any, targets: Any, order: Any, step: Any, dropout_seed: Any) -> Any:

@@ -38,9 +38,11 @@ __all__ = [
     "Split",
     "TrainedNetwork",
     "failed_runs",
+    "full_splits",
     "held_out_errors",
     "held_out_predictions",
     "kept_network",
+    "kept_networks",
     "leave_one_formulation_out",
     "leave_one_out_splits",
     "mean_error",
@@ -83,7 +85,7 @@ class Split:
     Attributes
     ----------
     held_out
-        Formulations that are predicted and not trained on.
+        Formulations that are predicted and not trained on; there may be none.
     training_set
         ``"original"`` or ``"augmented"`` (Section 5.1).
     seed
@@ -153,6 +155,11 @@ def leave_one_out_splits(
         for seed in parameters.seeds
         for name in dict.fromkeys(dataset.images["formulation"])
     ]
+
+
+def full_splits(parameters: Parameters, training_set: str = "original") -> list[Split]:
+    """Trainings that hold nothing out, one for each seed; their networks are kept."""
+    return [Split((), training_set, seed, keep_network=True) for seed in parameters.seeds]
 
 
 def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Split]) -> pd.DataFrame:
@@ -234,7 +241,38 @@ def kept_network(dataset: Dataset, parameters: Parameters, split: Split) -> Trai
     split
         With `keep_network`.
     """
-    outcome = _train_all([split], dataset, parameters)[0]
+    return kept_networks(dataset, parameters, [split])[0]
+
+
+def kept_networks(
+    dataset: Dataset, parameters: Parameters, splits: Sequence[Split]
+) -> list[TrainedNetwork]:
+    """The networks of several splits; those that have not been trained are, side by side.
+
+    Parameters
+    ----------
+    dataset, parameters
+        As in `leave_one_formulation_out`.
+    splits
+        With `keep_network`.
+
+    Raises
+    ------
+    ValueError, TrainingError, SchedulerError, DiskFullError
+        As `train_splits`.
+    """
+    for split in splits:
+        _check(split, dataset)
+    outcomes = _train_all(splits, dataset, parameters)
+    return [
+        _network_of(split, dataset, parameters, outcome)
+        for split, outcome in zip(splits, outcomes, strict=True)
+    ]
+
+
+def _network_of(
+    split: Split, dataset: Dataset, parameters: Parameters, outcome: Outcome
+) -> TrainedNetwork:
     height, width = input_shape(dataset.shape, parameters.input_width)
     model = build_network(
         (height, width),
@@ -455,7 +493,7 @@ def _transformations(split: Split, parameters: Parameters) -> tuple[str, ...]:
 
 
 def _joined(split: Split) -> str:
-    return " + ".join(split.held_out)
+    return " + ".join(split.held_out) or "nothing"
 
 
 def _held_out(split: Split, dataset: Dataset) -> npt.NDArray[np.bool_]:

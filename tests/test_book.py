@@ -144,6 +144,22 @@ class TestExecution:
         assert stamp is not None
         assert stamp.parameters == {"drying_run": "run.csv"}
 
+    def test_changed_new_micrograph_is_predicted_again(
+        self, profile: Profile, tmp_path: Path
+    ) -> None:
+        parameters = new_code_cell('image: str = ""', metadata={"tags": ["parameters"]})
+        write_notebook(profile.notebooks[1], [SECOND[0], parameters, new_code_cell("1 + 1")])
+        folder = tmp_path / "new"
+        folder.mkdir()
+        (folder / "a.tif").write_text("one")
+        assert execute(profile, image=str(folder)) == ["01_first", "02_second"]
+        assert execute(profile, image=str(folder)) == []
+        (folder / "b.tif").write_text("another")
+        assert execute(profile, image=str(folder)) == ["02_second"]
+        stamp = Stamp.read(profile.stamp(profile.notebooks[1]))
+        assert stamp is not None
+        assert stamp.parameters == {"image": "new"}
+
     def test_stamp_says_how_the_page_was_made(self, profile: Profile) -> None:
         execute(profile, dataset="/somewhere/manifest.csv", scheduler="tcp://host:8786")
         stamp = Stamp.read(profile.stamp(profile.notebooks[0]))
@@ -443,6 +459,19 @@ class TestBadInput:
         monkeypatch.setattr(fesemlib.dataset, "load_dataset", refuse)
         assert main(["book", str(checkout / "params" / "test.yml")]) == 2
         assert capsys.readouterr().err == "fesem: error: image.tif: 0 bytes; export it again\n"
+
+    @pytest.mark.parametrize(
+        ("image", "message"),
+        [("gone.tif", "image: no micrograph can be used; "), ("*.tif", "*.tif: no file matches")],
+    )
+    def test_new_micrographs(
+        self, checkout: Path, capsys: pytest.CaptureFixture[str], image: str, message: str
+    ) -> None:
+        path = checkout / "params" / "test.yml"
+        path.write_text(f"image: '{image}'\n")
+        assert main(["book", str(path)]) == 2
+        assert message in capsys.readouterr().err
+        assert not (checkout / "build").exists()
 
     def test_drying_run(self, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = checkout / "params" / "test.yml"

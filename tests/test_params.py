@@ -65,6 +65,11 @@ def test_relative_dataset_is_beside_its_file_and_an_override_where_we_are(
     assert override.dataset == str(tmp_path / "here" / "data" / "manifest.csv")
 
 
+def test_relative_image_is_resolved_like_the_dataset(tmp_path, written):
+    assert read_parameters(written("image: new/*.tif")).image == str(tmp_path / "new" / "*.tif")
+    assert read_parameters(written("image: ''")).image == ""
+
+
 def test_relative_drying_run_is_resolved_like_the_dataset(tmp_path, written, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

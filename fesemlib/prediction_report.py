@@ -1,0 +1,395 @@
+"""Sentences and tables of the chapter on new micrographs.
+
+The wording of an answer follows from the numbers, so that it holds for other data, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+from scipy.stats import binomtest
+
+from fesemlib.drying_outlook import Case, Outlook
+from fesemlib.intervals import LEVEL
+from fesemlib.new_micrographs import NewMicrographs
+from fesemlib.prediction import Layer, Model, Row
+from fesemlib.prediction_figures import short_name, short_names
+from fesemlib.prediction_trials import FRESH
+from fesemlib.report import Banner, percent, show_table
+
+__all__ = [
+    "coverage_answer",
+    "domain_answer",
+    "drying_answer",
+    "interval_answer",
+    "model_answer",
+    "new_banner",
+    "predictions_answer",
+    "show_domain",
+    "show_drying",
+    "show_model",
+    "show_predictions",
+    "show_residuals",
+    "trial_banner",
+]
+
+
+def show_model(model: Model) -> Styler:
+    """Present what the model card holds, in its main lines."""
+    card = model.card
+    height, width = card.shape
+    pixel = "not known" if card.image.pixel_size_um is None else f"{card.image.pixel_size_um:.4g}"
+    parts = {
+        "trained on": card.data,
+        "training set": card.training_set,
+        "networks, one a seed": str(len(model.networks)),
+        "micrographs (px)": f"{width} × {height}",
+        "pixel (µm)": pixel,
+        "k_m of the training (10⁻³ m² s⁻¹)": " to ".join(f"{1e3 * v:.3g}" for v in card.k_m_range),
+        "digest of the data": card.data_digest,
+    }
+    shown = pd.DataFrame({"": parts})
+    table = show_table(shown, "The model card, in its main lines")
+    return table.set_properties(subset=[""], **{"text-align": "left", "white-space": "normal"})
+
+
+def model_answer(model: Model) -> str:
+    """What has been trained, in a sentence."""
+    members, formulations = len(model.networks), len(model.card.formulations)
+    networks = "One network" if members == 1 else f"{members} networks, each from its own seed,"
+    verb = "has" if members == 1 else "have"
+    return (
+        f"{networks} {verb} seen all {formulations} formulations. "
+        "What they predict of these says nothing; how far they are wrong, only the networks can "
+        "tell from which a formulation was held back."
+    )
+
+
+def new_banner(new: NewMicrographs) -> Banner:
+    """Say where the new micrographs come from."""
+    if new.source == "stand-in":
+        return Banner(
+            "A fresh stand-in",
+            "No micrograph was given (parameter image): a stand-in of random k_m, which no "
+            "network has seen, takes its place. It is computed, not measured.",
+            "warning",
+        )
+    if new.source == "mirrored":
+        return Banner(
+            "No new micrograph",
+            "None was given (parameter image): the mirror image of the first one of your set "
+            "takes its place, so that this page shows what it would. The networks have seen it.",
+            "warning",
+        )
+    failed = len(new.rows) - len(new.predicted)
+    text = f"{len(new.predicted)} of {len(new.rows)} files could be used."
+    if failed:
+        text += " The table says what is wrong with the others."
+    return Banner("Your new micrographs", text, "warning" if failed else "note")
+
+
+def show_predictions(rows: Sequence[Row], layer: Layer) -> Styler:
+    """Present predictions, errors among them.
+
+    Parameters
+    ----------
+    rows
+        From `fesemlib.prediction`.
+    layer
+        For which the resistance is given.
+    """
+    shown = pd.DataFrame(
+        {
+            "micrograph": short_names([row.image for row in rows]),
+            "k_m (10⁻³ m² s⁻¹)": [_or_dash(1e3 * row.k_m) for row in rows],
+            "interval": [_interval(1e3 * row.k_m_low, 1e3 * row.k_m_high) for row in rows],
+            "R_p (10⁵ m s⁻¹)": [_or_dash(row.resistance / 1e5) for row in rows],
+            "domain": [_domain(row) for row in rows],
+        }
+    )
+    table = show_table(
+        shown,
+        f"Predictions with intervals of nominally {100 * LEVEL:g} %, and the product resistance of "
+        f"{1e3 * layer.thickness:g} mm of dried cake with the front at {layer.front_temperature:g} "
+        "K",
+    ).hide(axis="index")
+    return table.set_properties(
+        subset=["domain"],
+        **{"white-space": "normal", "text-align": "left", "min-width": "12em"},
+    )
+
+
+def predictions_answer(new: NewMicrographs) -> str:
+    """What is predicted, in one or a few sentences."""
+    rows = new.predicted
+    outside = [row for row in rows if not row.in_domain]
+    if len(rows) > 1:
+        values = [1e3 * row.k_m for row in rows]
+        text = (
+            f"The {len(rows)} micrographs are predicted to have k_m of {min(values):.3g} to "
+            f"{max(values):.3g}·10⁻³ m² s⁻¹; {len(outside)} of them are outside the domain of the "
+            "model."
+        )
+        return text if not outside else f"{text} Their predictions should not be used."
+    row = rows[0]
+    text = f"k_m = {1e3 * row.k_m:.3g}·10⁻³ m² s⁻¹"
+    if math.isfinite(row.k_m_high):
+        text += (
+            f", and with the interval {1e3 * row.k_m_low:.3g} to {1e3 * row.k_m_high:.3g}·10⁻³ "
+            "m² s⁻¹."
+        )
+    else:
+        text += "; the formulations are too few for an interval."
+    if new.true_km is not None:
+        held = row.k_m_low <= new.true_km <= row.k_m_high
+        text += (
+            f" The stand-in was made with {1e3 * new.true_km:.3g}·10⁻³ m² s⁻¹, which the interval "
+            f"{'holds' if held else 'does not hold'}."
+        )
+    if outside:
+        text += f" It should not be used: {row.remarks}."
+    return text
+
+
+def show_residuals(model: Model) -> Styler:
+    """Present the errors of leave-one-out from which the interval is made."""
+    formulations = model.card.formulations
+    half = model.half_width
+    shown = pd.DataFrame(
+        {
+            "k_m (10⁻³ m² s⁻¹)": [f"{1e3 * each.k_m:.3g}" for each in formulations],
+            "true / predicted": [f"{math.exp(each.log_residual):.2f}" for each in formulations],
+            "|ln|": [f"{abs(each.log_residual):.2f}" for each in formulations],
+            "within the interval": [
+                "yes" if abs(each.log_residual) <= half else "no" for each in formulations
+            ],
+        },
+        index=[each.name for each in formulations],
+    )
+    return show_table(
+        shown,
+        "How far the ensemble is wrong about a formulation that it has not seen; the interval is "
+        "as wide as the error that is marked as the last one within",
+    )
+
+
+def interval_answer(model: Model) -> str:
+    """How wide the interval is and why, in a few sentences."""
+    number = len(model.card.formulations)
+    if not math.isfinite(model.half_width):
+        return (
+            f"{number} formulations are too few for an interval of {100 * LEVEL:g} %: it has no "
+            "bounds. Four would be the least."
+        )
+    rank = math.ceil(round(LEVEL * (number + 1), 9))
+    text = (
+        f"The interval reaches from the prediction divided by {math.exp(model.half_width):.2f} to "
+        f"the prediction times that: number {rank} of the {number} errors, from the smallest."
+    )
+    least, greatest = model.card.k_m_range
+    deciding = sorted(model.card.formulations, key=lambda each: abs(each.log_residual))[rank - 1]
+    if deciding.k_m in (least, greatest):
+        which = "least" if deciding.k_m == least else "greatest"
+        text += (
+            f" That is the error of {deciding.name}, which has the {which} k_m of the set: left out, it "
+            "lies beyond what the others span, and is harder to predict than what lies between."
+        )
+    if 2 * model.half_width >= math.log(greatest / least):
+        text += (
+            " It is as wide as the whole range of the training set, so that a prediction says "
+            "hardly more than that range does."
+        )
+    return (
+        f"{text} {number} formulations carry no guarantee: one more of another kind may widen it "
+        "much."
+    )
+
+
+def trial_banner(own: bool) -> Banner:
+    """Say which model and which micrographs a trial is made with.
+
+    Parameters
+    ----------
+    own
+        Whether the trial is made with the model of this page.
+    """
+    model = "The model" if own else "A model with the same settings, trained on stand-ins,"
+    return Banner(
+        "Tried on stand-ins",
+        f"{model} is shown fresh stand-ins, whose k_m is known. They are synthetic, and come from "
+        "the same rendering as those that it was trained on: real micrographs vary more.",
+        "warning",
+    )
+
+
+def coverage_answer(trial: pd.DataFrame) -> str:
+    """How often the interval held the truth, and whether that agrees with the nominal rate."""
+    number, covered = len(trial), int(trial["covered"].sum())
+    test = binomtest(covered, number)
+    low, high = test.proportion_ci(0.95, method="wilson")
+    if low <= LEVEL <= high:
+        verdict = f"in agreement with the nominal {100 * LEVEL:g} %"
+    elif low > LEVEL:
+        verdict = f"more often than the nominal {100 * LEVEL:g} %: it is wider than need be here"
+    else:
+        verdict = f"less often than the nominal {100 * LEVEL:g} %: it is too narrow here"
+    return (
+        f"The interval held the truth for {covered} of {number} fresh stand-ins, "
+        f"{percent(covered / number)} % (95 % confidence: {percent(low)} to {percent(high)} %), "
+        f"{verdict}. Their k_m are spread evenly over the logarithm of the range, while the nine "
+        "of Table 1 crowd about 10⁻³ m² s⁻¹; of another distribution the rate would be another."
+    )
+
+
+def show_domain(trial: pd.DataFrame) -> Styler:
+    """Present how many images of each kind are flagged, and why."""
+    grouped = trial.groupby("kind", sort=False)[["by_texture", "by_k_m", "flagged"]]
+    share, number = grouped.mean(), grouped.size()
+    shown = pd.DataFrame(
+        {
+            "images": [str(each) for each in number],
+            "by texture (%)": [percent(each) for each in share["by_texture"]],
+            "by k_m (%)": [percent(each) for each in share["by_k_m"]],
+            "flagged (%)": [percent(each) for each in share["flagged"]],
+            "should be": ["no" if kind == FRESH else "yes" for kind in share.index],
+        },
+        index=list(share.index),
+    )
+    return show_table(shown, "Images that are flagged as outside the domain, and why")
+
+
+def domain_answer(trial: pd.DataFrame, limit: float) -> str:
+    """Whether the strange is told from the familiar, in two sentences."""
+    flagged = trial.groupby("kind", sort=False)["flagged"].mean()
+    strange = flagged.drop(FRESH)
+    missed = [str(kind) for kind, share in strange.items() if share < 0.9]
+    alarms = float(flagged[FRESH])
+    text = (
+        f"Of the strange images {percent(float(trial[trial['kind'] != FRESH]['flagged'].mean()))} "
+        f"% are flagged, of the fresh stand-ins {percent(alarms)} %."
+    )
+    if missed:
+        text += f" Too few are flagged of: {', '.join(missed)}."
+    if alarms > 0.1:
+        text += " That is more false alarms than one in ten."
+    return (
+        f"{text} The limit is {limit:.3g}, the greatest distance of a training micrograph to "
+        "those of the other formulations. A micrograph that is not flagged is not thereby "
+        "predicted well."
+    )
+
+
+def show_drying(table: pd.DataFrame) -> Styler:
+    """Present `fesemlib.drying_outlook.outlook_table`."""
+    shown = pd.DataFrame(
+        {
+            "micrograph": short_names([str(image) for image in table.index]),
+            "drying (h)": [_or_dash(value / 3600) for value in table["time"]],
+            "range (h)": [
+                _interval(fast / 3600, slow / 3600)
+                for fast, slow in zip(table["time_fast"], table["time_slow"], strict=True)
+            ],
+            "warmest front (°C)": [_celsius(value) for value in table["front"]],
+            "at the lower end (°C)": [_celsius(value) for value in table["front_slow"]],
+            "stays below": [
+                "yes, for the whole interval" if surely else "as predicted" if likely else "no"
+                for surely, likely in zip(
+                    table["stays_below_slow"], table["stays_below"], strict=True
+                )
+            ],
+        }
+    )
+    return show_table(
+        shown,
+        "Primary drying with the predicted k_m and with the ends of its interval, and whether the "
+        "front stays below the collapse temperature",
+    ).hide(axis="index")
+
+
+def drying_answer(outlooks: Sequence[Outlook], collapse_temperature: float) -> str:
+    """What a planner wants to know: how long, how much longer at worst, and is it cold enough.
+
+    Parameters
+    ----------
+    outlooks
+        From `fesemlib.drying_outlook.outlook_of`.
+    collapse_temperature
+        K.
+    """
+    longest = max(outlooks, key=lambda each: each.worst.time)
+    sentences = [_time_sentence(longest), _front_sentence(outlooks, collapse_temperature)]
+    if len(outlooks) > 1:
+        slowest = short_name(longest.image)
+        sentences.insert(0, f"Of the {len(outlooks)} micrographs, {slowest} is the slowest.")
+    return " ".join(sentences)
+
+
+def _time_sentence(outlook: Outlook) -> str:
+    predicted, slow = outlook.predicted, outlook.slow
+    if predicted.run is None:
+        return f"The predicted k_m allows no such drying: {predicted.problem}."
+    hours = predicted.time / 3600
+    text = f"Primary drying takes {hours:.1f} h with the predicted k_m"
+    if slow is None:
+        return f"{text}; how much longer it may take is not known, the interval has no bounds."
+    if slow.run is None:
+        return f"{text}; at the lower end of the interval it fails: {slow.problem}."
+    more = slow.time / 3600 - hours
+    return f"{text}, and {more:.1f} h longer ({slow.time / 3600:.1f} h) at the lower end."
+
+
+def _front_sentence(outlooks: Sequence[Outlook], collapse_temperature: float) -> str:
+    def warmest(cases: list[Case]) -> float:
+        return max(case.warmest_front for case in cases)
+
+    predicted = warmest([each.predicted for each in outlooks])
+    worst = warmest([each.worst for each in outlooks])
+    limit = f"{_celsius(collapse_temperature)} °C"
+    bounded = all(each.slow for each in outlooks)
+    if not math.isfinite(worst):
+        return f"The ice would melt before the front is safe from collapse at {limit}."
+    if predicted >= collapse_temperature:
+        return (
+            f"The front does not stay below the collapse temperature of {limit}: it reaches "
+            f"{_celsius(predicted)} °C. Take a colder shelf or a lower pressure."
+        )
+    if worst >= collapse_temperature:
+        return (
+            f"The front stays below the collapse temperature of {limit} as predicted "
+            f"({_celsius(predicted)} °C), but not at the lower end of the interval, where it "
+            f"reaches {_celsius(worst)} °C. A cycle that is safe for the whole interval needs a "
+            "colder shelf or a lower pressure."
+        )
+    reach = "for the whole interval" if bounded else "as predicted"
+    return (
+        f"The front stays below the collapse temperature of {limit} {reach}: it reaches at most "
+        f"{_celsius(worst)} °C, {collapse_temperature - worst:.1f} K less."
+    )
+
+
+def _domain(row: Row) -> str:
+    """Whether a micrograph is inside the domain, why not, and what could not be checked."""
+    if row.error:
+        return f"no prediction: {row.error}"
+    inside = "inside" if row.in_domain else "outside"
+    return f"{inside}: {row.remarks}" if row.remarks else inside
+
+
+def _or_dash(value: float) -> str:
+    return f"{value:.3g}" if np.isfinite(value) else "—"
+
+
+def _interval(low: float, high: float) -> str:
+    if math.isnan(low) or math.isnan(high):
+        return "—"
+    return f"{low:.3g} – {'∞' if math.isinf(high) else f'{high:.3g}'}"
+
+
+def _celsius(kelvin: float) -> str:
+    if not math.isfinite(kelvin):
+        return "melts" if kelvin > 0 else "—"
+    return f"{kelvin - 273.15:.1f}".replace("-", "−")
