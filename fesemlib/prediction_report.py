@@ -195,8 +195,8 @@ def interval_answer(model: Model) -> str:
     if deciding.k_m in (least, greatest):
         which = "least" if deciding.k_m == least else "greatest"
         text += (
-            f" That is the error of {deciding.name}, which has the {which} k_m of the set: left out, it "
-            "lies beyond what the others span, and is harder to predict than what lies between."
+            f" That is the error of {deciding.name}, which has the {which} k_m of the set: left "
+            "out, it lies beyond what the others span, and is harder to predict than what lies between."
         )
     if 2 * model.half_width >= math.log(greatest / least):
         text += (
