@@ -196,11 +196,12 @@ def interval_answer(model: Model) -> str:
         which = "least" if deciding.k_m == least else "greatest"
         text += (
             f" That is the error of {deciding.name}, which has the {which} k_m of the set: left "
-            "out, it lies beyond what the others span, and is harder to predict than what lies between."
+            "out, it lies beyond what the others span, and is harder to predict than what lies "
+            "between."
         )
     if 2 * model.half_width >= math.log(greatest / least):
         text += (
-            " It is as wide as the whole range of the training set, so that a prediction says "
+            " The interval is as wide as the whole range of the training set, so that a prediction says "
             "hardly more than that range does."
         )
     return (
