@@ -201,8 +201,8 @@ def interval_answer(model: Model) -> str:
         )
     if 2 * model.half_width >= math.log(greatest / least):
         text += (
-            " The interval is as wide as the whole range of the training set, so that a prediction says "
-            "hardly more than that range does."
+            " The interval is as wide as the whole range of the training set, so that a prediction "
+            "says hardly more than that range does."
         )
     return (
         f"{text} {number} formulations carry no guarantee: one more of another kind may widen it "
