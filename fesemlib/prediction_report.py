@@ -195,13 +195,14 @@ def interval_answer(model: Model) -> str:
     if deciding.k_m in (least, greatest):
         which = "least" if deciding.k_m == least else "greatest"
         text += (
-            f" That is the error of {deciding.name}, which has the {which} k_m of the set: left out, it "
-            "lies beyond what the others span, and is harder to predict than what lies between."
+            f" That is the error of {deciding.name}, which has the {which} k_m of the set: left "
+            "out, it lies beyond what the others span, and is harder to predict than what lies "
+            "between."
         )
     if 2 * model.half_width >= math.log(greatest / least):
         text += (
-            " It is as wide as the whole range of the training set, so that a prediction says "
-            "hardly more than that range does."
+            " The interval is as wide as the whole range of the training set, so that a prediction "
+            "says hardly more than that range does."
         )
     return (
         f"{text} {number} formulations carry no guarantee: one more of another kind may widen it "
