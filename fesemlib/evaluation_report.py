@@ -132,34 +132,33 @@ def show_perfect_model(thermocouples: int) -> Styler:
     )
 
 
-def show_chances(thermocouples: Sequence[int], chosen: Mapping[str, Sequence[str]]) -> Styler:
-    """How likely a perfect model is, for groups of formulations and numbers of thermocouples.
+def show_chances(thermocouples: Sequence[int], formulations: Sequence[str]) -> Styler:
+    """How likely a perfect model is on several formulations at once.
 
     Parameters
     ----------
     thermocouples
         Over how many each k_m is averaged.
-    chosen
-        Name of a group and its formulations.
+    formulations
+        That were picked.
     """
     rows = {}
-    for name, formulations in chosen.items():
+    for training_set in ("original", "augmented"):
         for number in thermocouples:
-            row = {}
-            for training_set in ("original", "augmented"):
-                asked = (training_set, list(formulations), number)
-                chance, corrected = chance_of_perfect_model(*asked)
-                row[training_set] = power_of_ten(chance, 2)
-                row[f"{training_set}, corrected"] = power_of_ten(corrected, 2)
-                p_value, corrected = combined_p_value(*asked)
-                row[f"{training_set}, p"] = power_of_ten(p_value, 2)
-                row[f"{training_set}, p corrected"] = power_of_ten(corrected, 2)
-            rows[f"{name}, {number} thermocouples"] = row
+            asked = (training_set, list(formulations), number)
+            chance, bound = chance_of_perfect_model(*asked)
+            p_value, corrected = combined_p_value(*asked)
+            rows[f"{training_set} set, {number} thermocouples"] = {
+                "chance": power_of_ten(chance, 2),
+                "corrected": power_of_ten(bound, 2),
+                "p": power_of_ten(p_value, 2),
+                "p, corrected": power_of_ten(corrected, 2),
+            }
     return show_table(
         pd.DataFrame.from_dict(rows, orient="index"),
-        "Chance that a perfect model errs no more than published on all of these formulations; p: "
-        "Fisher's combination, which counts every outcome that is as unlikely; corrected: times "
-        "the number of ways to pick as many of nine",
+        "Chance that a perfect model errs no more than published on all of "
+        f"{_listed(list(formulations))}; p: Fisher's combination, which counts every outcome that "
+        f"is as unlikely; corrected: times the number of ways to pick {len(formulations)} of nine",
     )
 
 

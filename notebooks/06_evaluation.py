@@ -120,8 +120,7 @@ answers.show_perfect_model(thermocouples)
 
 # %% tags=["hide-input"]
 answers.show_chances(
-    [thermocouples // 2, thermocouples, 2 * thermocouples],
-    {", ".join(small): small},
+    [thermocouples // 2, thermocouples, 2 * thermocouples], small
 )
 
 # %% [markdown]
