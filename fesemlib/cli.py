@@ -235,7 +235,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add(
         "--thickness",
         type=float,
-        default=10.0,
+        default=7.0,
         metavar="MM",
         help="of the dried layer whose resistance is given, mm (default: %(default)g)",
     )
@@ -264,9 +264,8 @@ def _predict(options: argparse.Namespace) -> int:
 
     try:
         _check_numbers(options)
-        for path in filter(None, (options.csv, options.json)):
-            _check_writable(path)
         files = image_files(options.images)
+        _check_outputs(options, files)
         model = load_model(options.model)
     except (ValueError, OSError) as error:
         print(f"fesem: error: {error}", file=sys.stderr)
@@ -306,13 +305,14 @@ def _predict_all(options: argparse.Namespace, model: Model, files: list[str]) ->
 
 def _check_numbers(options: argparse.Namespace) -> None:
     """Raise a ValueError for a number that is none of what its option is about."""
-    if not 0 < options.thickness <= 1000:
+    if not 0.1 <= options.thickness <= 100:
         raise ValueError(
-            f"--thickness {options.thickness:g}: give the dried layer in mm, 0 to 1000"
+            f"--thickness {options.thickness:g}: give the dried layer in mm, 0.1 to 100; 7 is 7 mm"
         )
     if not -163.15 <= options.front_temperature <= 0.01:
         raise ValueError(
-            f"--front-temperature {options.front_temperature:g}: ice has -163.15 to 0.01 °C"
+            f"--front-temperature {options.front_temperature:g}: ice has -163.15 to 0.01 °C; give "
+            "°C, not K"
         )
     if options.pixel_size is not None and not 0 < options.pixel_size < 1000:
         raise ValueError(f"--pixel-size {options.pixel_size:g}: give µm, more than 0, below 1000")
@@ -417,6 +417,23 @@ def _check_target(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise FileExistsError(f"{path}: exists; choose another name, or add --force to replace it")
     _check_folder_of(path)
+
+
+def _check_outputs(options: argparse.Namespace, files: Sequence[str]) -> None:
+    """Raise a ValueError or an OSError where the tables cannot or should not be written."""
+    taken = {Path(file).resolve(): "one of the micrographs" for file in files}
+    model = options.model.resolve()
+    for option, path in (("--csv", options.csv), ("--json", options.json)):
+        if path is None:
+            continue
+        target = path.resolve()
+        what = "within the model's folder" if model in target.parents else taken.get(target)
+        if what is None and target.exists() and not target.is_file() and not target.is_dir():
+            what = "no regular file"
+        if what is not None:
+            raise ValueError(f"{option} {path}: is {what}; choose another name")
+        _check_writable(path)
+        taken[target] = f"what {option} names, too"
 
 
 def _check_writable(path: Path) -> None:

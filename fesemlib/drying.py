@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.integrate import cumulative_trapezoid
 
 __all__ = [
+    "CLASSIC_RESISTANCE",
     "GAS_CONSTANT",
     "ICE_DENSITY",
     "MOLAR_MASS_WATER",
@@ -28,6 +29,7 @@ __all__ = [
 GAS_CONSTANT = 8.314462618  # J mol⁻¹ K⁻¹, CODATA 2018
 MOLAR_MASS_WATER = 0.01801528  # kg mol⁻¹
 ICE_DENSITY = 918.0  # kg m⁻³, near 250 K
+CLASSIC_RESISTANCE = 1e-4 * 133.322368 * 3600 / 1e-3  # m s⁻¹, of 1 cm² Torr h g⁻¹
 SOLIDS_DENSITY = 1500.0  # kg m⁻³, assumed for dextran, mannitol and PVP alike
 
 

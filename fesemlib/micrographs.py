@@ -163,8 +163,8 @@ def _check_file(path: Path) -> None:
         raise MicrographError(f"{path}: not one of {', '.join(SUFFIXES)}; export it as TIFF")
     if not path.is_file():
         raise MicrographError(
-            f"{path}: no such file (looked for {path.resolve()}); correct the path, which in a "
-            "manifest is relative to the manifest's folder"
+            f"{path}: no such file (looked for {path.resolve()}); correct the path (one in a "
+            "manifest is relative to the manifest's folder)"
         )
     if path.stat().st_size == 0:
         raise MicrographError(f"{path}: the file is empty; export the micrograph again")

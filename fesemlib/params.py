@@ -369,12 +369,12 @@ class Parameters(BaseModel):
         le=10_000,
     )
     layer_thickness_mm: float = _knob(
-        10.0,
+        7.0,
         "thickness of the dried layer for which a prediction's product resistance is given",
         "this book",
         unit="mm",
-        gt=0.0,
-        le=1000.0,
+        ge=0.1,
+        le=100.0,
     )
     front_temperature_k: float = _knob(
         243.15,

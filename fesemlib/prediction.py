@@ -121,7 +121,7 @@ class Layer:
         Of the sublimation front, K.
     """
 
-    thickness: float = 0.01
+    thickness: float = 0.007
     front_temperature: float = 243.15
 
     @classmethod
@@ -485,7 +485,7 @@ def _fitted(micrograph: Micrograph, model: Model) -> tuple[Micrograph, tuple[str
             return rescale_micrograph(micrograph, models_um, card.shape), ()
         except DatasetError as error:
             raise PredictionError(f"{error} (--pixel-size)") from None
-    _check_shape(micrograph.image.shape, card.shape)
+    _check_shape(micrograph.image.shape, card.shape, micrograph.cut_rows)
     if models_um is None:
         return micrograph, ("the model knows no pixel size, so that it was not checked",)
     if own_um is None:
@@ -498,12 +498,14 @@ def _fitted(micrograph: Micrograph, model: Model) -> tuple[Micrograph, tuple[str
     return micrograph, ()
 
 
-def _check_shape(found: tuple[int, ...], expected: tuple[int, int]) -> None:
-    if found != expected:
-        raise PredictionError(
-            f"{found[1]}×{found[0]} px, but the model was trained on {expected[1]}×{expected[0]} "
-            "px (width × height, after cropping); take or crop the micrograph at that size"
-        )
+def _check_shape(found: tuple[int, ...], expected: tuple[int, int], cut_rows: int = 0) -> None:
+    if found == expected:
+        return
+    cut = f" without the {cut_rows} rows of its data bar, which were cut off" if cut_rows else ""
+    raise PredictionError(
+        f"{found[1]}×{found[0]} px{cut}, but the model was trained on {expected[1]}×{expected[0]} "
+        "px (width × height, after cropping); take the micrograph so that this size is left"
+    )
 
 
 def _as_seen(parameters: Parameters, image: GreyImage) -> tuple[Images, Values]:

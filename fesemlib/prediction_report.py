@@ -13,6 +13,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 from scipy.stats import binomtest
 
+from fesemlib.drying import CLASSIC_RESISTANCE
 from fesemlib.drying_outlook import Case, Outlook
 from fesemlib.intervals import LEVEL
 from fesemlib.new_micrographs import NewMicrographs
@@ -64,8 +65,8 @@ def model_answer(model: Model) -> str:
     verb = "has" if members == 1 else "have"
     return (
         f"{networks} {verb} seen all {formulations} formulations. "
-        "What they predict of these says nothing; how far they are wrong, only the networks can "
-        "tell from which a formulation was held back."
+        "What they predict of these says nothing; how wrong they are can be told only from "
+        "networks from which a formulation was held back."
     )
 
 
@@ -108,14 +109,15 @@ def show_predictions(rows: Sequence[Row], layer: Layer) -> Styler:
             "k_m (10⁻³ m² s⁻¹)": [_or_dash(1e3 * row.k_m) for row in rows],
             "interval": [_interval(1e3 * row.k_m_low, 1e3 * row.k_m_high) for row in rows],
             "R_p (10⁵ m s⁻¹)": [_or_dash(row.resistance / 1e5) for row in rows],
+            "R_p (cm² Torr h g⁻¹)": [_or_dash(row.resistance / CLASSIC_RESISTANCE) for row in rows],
             "domain": [_domain(row) for row in rows],
         }
     )
     table = show_table(
         shown,
         f"Predictions with intervals of nominally {100 * LEVEL:g} %, and the product resistance of "
-        f"{1e3 * layer.thickness:g} mm of dried cake with the front at {layer.front_temperature:g} "
-        "K",
+        f"{1e3 * layer.thickness:g} mm of dried cake with the front at "
+        f"{_celsius(layer.front_temperature)} °C",
     ).hide(axis="index")
     return table.set_properties(
         subset=["domain"],
@@ -148,7 +150,8 @@ def predictions_answer(new: NewMicrographs) -> str:
         held = row.k_m_low <= new.true_km <= row.k_m_high
         text += (
             f" The stand-in was made with {1e3 * new.true_km:.3g}·10⁻³ m² s⁻¹, which the interval "
-            f"{'holds' if held else 'does not hold'}."
+            f"{'holds' if held else 'does not hold'}; the prediction is off by a factor of "
+            f"{max(new.true_km / row.k_m, row.k_m / new.true_km):.2g}."
         )
     if outside:
         text += f" It should not be used: {row.remarks}."
@@ -241,9 +244,35 @@ def coverage_answer(trial: pd.DataFrame) -> str:
     return (
         f"The interval held the truth for {covered} of {number} fresh stand-ins, "
         f"{percent(covered / number)} % (95 % confidence: {percent(low)} to {percent(high)} %), "
-        f"{verdict}. Their k_m are spread evenly over the logarithm of the range, while the nine "
-        "of Table 1 crowd about 10⁻³ m² s⁻¹; of another distribution the rate would be another."
+        f"{verdict}. {_following(trial)} Their k_m are spread evenly over the logarithm of the "
+        "range, while the nine of Table 1 crowd about 10⁻³ m² s⁻¹; of another distribution "
+        "the rate would be another."
     )
+
+
+_FEWEST_FOR_A_SLOPE = 3
+_FOLLOWS = 0.5  # of the change of log k_m
+
+
+def _following(trial: pd.DataFrame) -> str:
+    """Whether the predictions follow the truth at all: a wide interval about anything holds it."""
+    true, predicted = (np.log(trial[name].to_numpy()) for name in ("true_km", "predicted_km"))
+    if len(trial) < _FEWEST_FOR_A_SLOPE:
+        return ""
+    slope = float(np.polyfit(true, predicted, 1)[0])
+    own = float(np.abs(predicted - true).mean())
+    constant = float(np.abs(np.median(true) - true).mean())
+    text = (
+        f"Where the true k_m doubles, the prediction changes by a factor of {2**slope:.2g}, and it "
+        f"is off by a factor of {math.exp(own):.2g} on average; always answering the median would "
+        f"be off by {math.exp(constant):.2g}."
+    )
+    if slope < _FOLLOWS:
+        text += (
+            " The networks answer much the same whatever they see, and the interval holds the "
+            "truth because it spans the range."
+        )
+    return text
 
 
 def show_domain(trial: pd.DataFrame) -> Styler:
@@ -277,6 +306,11 @@ def domain_answer(trial: pd.DataFrame, limit: float) -> str:
         text += f" Too few are flagged of: {', '.join(missed)}."
     if alarms > 0.1:
         text += " That is more false alarms than one in ten."
+    if not trial["by_k_m"].any():
+        text += (
+            " All flags come from the texture: no prediction leaves the range of the training, "
+            "whatever is shown."
+        )
     return (
         f"{text} The limit is {limit:.3g}, the greatest distance of a training micrograph to "
         "those of the other formulations. A micrograph that is not flagged is not thereby "
@@ -356,14 +390,15 @@ def _front_sentence(outlooks: Sequence[Outlook], collapse_temperature: float) ->
     if predicted >= collapse_temperature:
         return (
             f"The front does not stay below the collapse temperature of {limit}: it reaches "
-            f"{_celsius(predicted)} °C. Take a colder shelf or a lower pressure."
+            f"{_celsius(predicted)} °C. Take a colder shelf."
         )
     if worst >= collapse_temperature:
         return (
             f"The front stays below the collapse temperature of {limit} as predicted "
             f"({_celsius(predicted)} °C), but not at the lower end of the interval, where it "
             f"reaches {_celsius(worst)} °C. A cycle that is safe for the whole interval needs a "
-            "colder shelf or a lower pressure."
+            "colder shelf; a lower pressure cools the front little, where the ice's own is far "
+            "above that of the chamber."
         )
     reach = "for the whole interval" if bounded else "as predicted"
     return (

@@ -273,7 +273,7 @@ class _Balance:
         """The error for a shelf that is too warm."""
         return PrimaryDryingError(
             f"with the shelf at {shelf:g} K and k_m = {self.k_m:g} m² s⁻¹ the ice would reach "
-            f"{_TRIPLE_POINT} K and melt; cool the shelf or lower the pressure"
+            f"{_TRIPLE_POINT} K and melt; cool the shelf"
         )
 
     def table(self, times: npt.NDArray[np.float64], dried: npt.NDArray[np.float64]) -> pd.DataFrame:

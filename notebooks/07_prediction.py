@@ -11,7 +11,7 @@
 # %% [markdown]
 # # A new micrograph
 #
-# What is a trained network for? To say of a cake that nobody has dried with a thermocouple how it will resist the
+# What is a trained network for? To say of a cake that was dried without a thermocouple how it resists the
 # vapour. This chapter trains on all formulations, predicts $k_m$ of new micrographs with an interval, asks whether
 # the network may be asked about them at all, and works out what that means for drying.
 #
@@ -44,7 +44,7 @@ number_of_seeds: int = 1
 image: str = ""  # a micrograph, a folder or a pattern
 prediction_training_set: str = "original"
 coverage_stand_ins: int = 10
-layer_thickness_mm: float = 10.0
+layer_thickness_mm: float = 7.0
 front_temperature_k: float = 243.15
 heat_transfer_coefficient: float = 14.2
 area_ratio: float = 1.21

@@ -355,6 +355,12 @@ def test_command_goes_on_after_a_bad_file_and_says_so(model_folder, here, capsys
         (["MODEL", "*.jpg"], "no file matches"),
         (["MODEL", "a.png", "--thickness", "0"], "--thickness 0: give the dried layer in mm"),
         (["MODEL", "a.png", "--thickness", "nan"], "--thickness nan"),
+        (["MODEL", "a.png", "--thickness", "0.007"], "0.1 to 100; 7 is 7 mm"),
+        (["MODEL", "a.png", "--front-temperature", "243.15"], "give °C, not K"),
+        (["MODEL", "a.png", "--csv", "./a.png"], "a.png: is one of the micrographs; choose"),
+        (["MODEL", "a.png", "--json", "MODEL/model_card.json"], "is within the model's folder"),
+        (["MODEL", "a.png", "--csv", "x", "--json", "x"], "is what --csv names, too; choose"),
+        (["MODEL", "a.png", "--csv", "/dev/null"], "/dev/null: is no regular file"),
         (["MODEL", "a.png", "--front-temperature", "20"], "ice has -163.15 to 0.01 °C"),
         (["MODEL", "a.png", "--pixel-size", "0"], "--pixel-size 0: give µm"),
         (["MODEL", "a.png", "--jobs", "-1"], "--jobs -1"),
@@ -364,8 +370,10 @@ def test_command_goes_on_after_a_bad_file_and_says_so(model_folder, here, capsys
 )
 def test_wrong_arguments_end_before_any_work(arguments, message, model_folder, here, capsys):
     write_grain(here / "a.png", 1)
-    arguments = [str(model_folder) if each == "MODEL" else each for each in arguments]
+    before = {path: path.read_bytes() for path in [here / "a.png", *model_folder.iterdir()]}
+    arguments = [each.replace("MODEL", str(model_folder)) for each in arguments]
     assert predict(*arguments) == 2
+    assert before == {path: path.read_bytes() for path in before}
     told = capsys.readouterr()
     assert told.err.startswith("fesem: error: ")
     assert message in told.err

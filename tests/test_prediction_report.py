@@ -143,7 +143,14 @@ def test_interval_answer_names_the_rank(model):
 
 
 def coverage(covered: int, number: int) -> pd.DataFrame:
-    return pd.DataFrame({"covered": [place < covered for place in range(number)]})
+    k_m = np.geomspace(3e-4, 2e-3, number)
+    return pd.DataFrame(
+        {
+            "covered": [place < covered for place in range(number)],
+            "true_km": k_m,
+            "predicted_km": 1.1 * k_m,
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,13 +161,27 @@ def test_coverage_answer_compares_with_the_nominal_rate(covered, verdict):
     answer = answers.coverage_answer(coverage(covered, 100))
     assert f"{covered} of 100 fresh stand-ins" in answer
     assert verdict in answer
+    assert "doubles, the prediction changes by a factor of 2, and it is off by a factor of 1.1" in (
+        answer
+    )
+    assert "whatever they see" not in answer
+
+
+def test_coverage_of_networks_that_see_nothing_is_called_what_it_is():
+    blind = coverage(100, 100).assign(predicted_km=8e-4)
+    answer = answers.coverage_answer(blind)
+    assert "the prediction changes by a factor of 1, and" in answer
+    assert "answer much the same whatever they see" in answer
 
 
 def test_domain_answer_says_what_is_missed():
     kinds = [FRESH] * 10 + [NOISE] * 10 + [TEXTURES] * 10
     flagged = [True] * 2 + [False] * 8 + [True] * 10 + [True] * 5 + [False] * 5
-    trial = pd.DataFrame({"kind": kinds, "flagged": flagged})
+    trial = pd.DataFrame({"kind": kinds, "flagged": flagged, "by_k_m": False})
     answer = answers.domain_answer(trial, 1.5)
+    assert "All flags come from the texture" in answer
+    some = trial.assign(by_k_m=trial["kind"] == NOISE)
+    assert "All flags" not in answers.domain_answer(some, 1.5)
     assert "Of the strange images 75.0 % are flagged, of the fresh stand-ins 20.0 %" in answer
     assert f"Too few are flagged of: {TEXTURES}." in answer
     assert "more false alarms than one in ten" in answer
