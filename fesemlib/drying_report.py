@@ -223,7 +223,7 @@ def show_uncertainty(
 
 def spread_sentence(data: Dataset, budget: pd.Series[float]) -> str:
     """The standard deviations of Table 1 beside the uncertainty of k_m, in a sentence."""
-    total = f"the uncertainty of one thermocouple found here, {budget['all together']:.2g} %"
+    total = f"the uncertainty found here for one thermocouple, {budget['all together']:.2g} %"
     stated = data.formulations["std_percent"].dropna()
     if stated.empty:
         return f"The data set states no standard deviations to compare with {total}."
