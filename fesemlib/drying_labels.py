@@ -163,6 +163,10 @@ class _Reading:
     left: float
 
 
+class _UnderWayError(DryingRunError):
+    """A thermocouple finds that sublimation began before the record."""
+
+
 def vial_of(parameters: Parameters) -> Vial:
     """The vials of the drying run, as the parameters describe them.
 
@@ -210,18 +214,22 @@ def label_run(
     Raises
     ------
     DryingRunError
-        When no thermocouple can be used. The message names the reason for each.
+        When no thermocouple can be used, or most find that sublimation is under way at the first
+        instant. The message names the reason for each.
     """
     low, high = steady
     if not 0 <= low < high <= 1:
         raise ValueError(f"steady = {steady!r}: give two fractions, as in (0.2, 0.95)")
     rows: dict[str, dict[str, object]] = {}
     used: dict[str, _Reading] = {}
+    late: list[str] = []
     for name in run.product_temperatures.columns:
         try:
             reading = _instants(run, str(name), vial, correct_front, steady)
         except DryingRunError as error:
             rows[str(name)] = {"k_m": np.nan, "readings": 0, "remark": str(error)}
+            if isinstance(error, _UnderWayError):
+                late.append(str(name))
             continue
         counted = reading.table[reading.table["steady"]]
         rows[str(name)] = {
@@ -233,9 +241,12 @@ def label_run(
             "remark": reading.remark,
         }
         used[str(name)] = reading
-    if not used:
-        reasons = "; ".join(f"{name}: {row['remark']}" for name, row in rows.items())
-        raise DryingRunError(f"{run.name}: no thermocouple gives a k_m: {reasons}")
+    if not used or len(late) > len(used):  # all share the start and the gauge
+        reasons = "; ".join(
+            f"{name}: {row['remark']}" for name, row in rows.items() if row["remark"]
+        )
+        problem = "most thermocouples give no k_m" if used else "no thermocouple gives a k_m"
+        raise DryingRunError(f"{run.name}: {problem}: {reasons}")
     columns = ["k_m", "spread_percent", "start", "end", "readings", "remark"]
     summary = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
     instants = pd.concat([reading.table for reading in used.values()], ignore_index=True)
@@ -243,6 +254,7 @@ def label_run(
         *_note(summary, _contradictions(summary["k_m"].dropna())),
         *_early_end(summary, used),
         *_low_pressure(instants),
+        *_late_start(late),
     ]
     return DryingLabels(instants, summary.rename_axis("thermocouple"), tuple(doubts))
 
@@ -663,7 +675,7 @@ def _check_start(
     at_rest = ice_vapour_pressure(bottom[:place][before]) <= run.chamber_pressure[:place][before]
     limit = _UNDER_WAY_AT_ANY_RATE if at_rest.any() else _UNDER_WAY
     if resistance > limit * float(np.median(course.resistance[counts])):
-        raise DryingRunError(
+        raise _UnderWayError(
             "sublimation is under way at the first instant, so that the dried layer's thickness is "
             "not known: let the record begin before the chamber is evacuated; or the pressure, "
             f"{run.chamber_pressure[place]:.3g} Pa in line {run.lines[place]}, is in another unit"
@@ -717,6 +729,15 @@ def _early_end(summary: pd.DataFrame, used: dict[str, _Reading]) -> list[str]:
     return [
         f"By Eq. (1) only {100 * left[furthest]:.0f} % of the ice had gone when the readings left "
         f"it: {cause}."
+    ]
+
+
+def _late_start(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"By {', '.join(names)} sublimation is under way at the first instant, which would hold "
+        "for all thermocouples: check where the record begins, and the unit of the pressure."
     ]
 
 

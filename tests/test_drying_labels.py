@@ -368,6 +368,25 @@ def test_pressure_in_a_wrong_unit_is_refused_with_its_value(read, factor, noise)
         label_run(read(record), VIAL)
 
 
+def late(record: pd.DataFrame, name: str) -> np.ndarray:
+    """What a thermocouple reads whose vial is three hours ahead."""
+    ahead = np.interp(record["time (h)"] + 3, record["time (h)"], record[f"{name} (°C)"])
+    return np.minimum(ahead, record["T_shelf (°C)"])
+
+
+def test_start_that_most_thermocouples_contradict_is_refused_for_all(read):
+    held = recorded_drying([1e-3, 1.1e-3, 0.9e-3], VIAL, Cycle(263.15, 263.15, 0.01, 10.0))
+    one = held.assign(**{"T_product_1 (°C)": late(held, "T_product_1")})
+    labels = label_run(read(one), VIAL)
+    assert labels.used == ["T_product_2", "T_product_3"]
+    assert [doubt[:46] for doubt in labels.doubts] == [
+        "By T_product_1 sublimation is under way at the"
+    ]
+    two = one.assign(**{"T_product_2 (°C)": late(held, "T_product_2")})
+    with pytest.raises(DryingRunError, match="most .* T_product_1: sublimation is under way"):
+        label_run(read(two), VIAL)
+
+
 def test_pressure_that_no_freeze_dryer_has_is_doubted(read):
     low = Cycle(203.15, 253.15, 1 / 60, 0.5)
     labels = label_run(read(recorded_drying([1e-3], VIAL, low)), VIAL)
