@@ -383,7 +383,7 @@ def test_start_that_most_thermocouples_contradict_is_refused_for_all(read):
         "By T_product_1 sublimation is under way at the"
     ]
     two = one.assign(**{"T_product_2 (°C)": late(held, "T_product_2")})
-    with pytest.raises(DryingRunError, match="most .* T_product_1: sublimation is under way"):
+    with pytest.raises(DryingRunError, match=r"most .* T_product_1: sublimation is under way"):
         label_run(read(two), VIAL)
 
 
