@@ -33,6 +33,7 @@ __all__ = [
     "label_run",
     "perturbed_coefficients",
     "recorded_drying",
+    "spread_of_offsets",
     "uncertainty_budget",
     "vial_of",
     "worth_of_corrections",
@@ -56,9 +57,15 @@ _JUMP_NOISES = 8.0  # this many standard deviations of the readings' noise
 _SAME_SHARE = 0.2  # of primary drying: a reading that does not change for so long is stuck
 _DEPARTURE = 1.5  # factor from the first third by which k_m is no longer that of the cake
 _SMOOTHING = 9  # readings in the running median that shows a departure
-_UNDER_WAY = 0.2  # resistance at the first instant over that in the steady part
+_UNDER_WAY = 0.2  # resistance at the start over that in the steady part, and
+_UNDER_WAY_AT_ANY_RATE = 0.5  # where the record shows ice that cannot sublime yet
+_FIRST_READINGS = 5  # of which the median is the start, or a tenth of the steady part
+_NOTABLE_FLUX = 0.1  # of the steady part's: below it, noise makes any resistance
 _WARMING_TIME = 900.0  # s: a dry vial takes the shelf's temperature exponentially
 _OVERSHOOT = 1.2  # dried fraction at which k_v or the vial cannot be right
+_UNDERSHOOT = 0.85  # dried fraction below which the readings leave the ice too early
+_CONTRADICTION = 1.5  # factor between a thermocouple's k_m and the others'
+_LOWEST_PRESSURE = 1.0  # Pa in the steady part: freeze-dryers are run above it
 _DRAWS_AT_ONCE = 100
 _MOST_INSTANTS = 2000  # of a run, for the Monte Carlo method; more of them are thinned out
 
@@ -79,10 +86,13 @@ class DryingLabels:
         Indexed by thermocouple: ``k_m`` (m² s⁻¹, the mean of its steady part; NaN where it cannot
         be used), ``spread_percent`` (standard deviation within that part, % of the mean),
         ``start`` and ``end`` (of it, s), ``readings`` and ``remark``.
+    doubts
+        What speaks against the k_m of the run, a sentence each.
     """
 
     instants: pd.DataFrame
     thermocouples: pd.DataFrame
+    doubts: tuple[str, ...] = ()
 
     @property
     def k_m(self) -> float:
@@ -141,6 +151,22 @@ class _Course:
     resistance: FloatArray
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """A thermocouple that can be used: its table, and how its contact with the ice ended.
+
+    `left` is the dried fraction at which it left the ice; NaN where that cannot be told.
+    """
+
+    table: pd.DataFrame
+    remark: str
+    left: float
+
+
+class _UnderWayError(DryingRunError):
+    """A thermocouple finds that sublimation began before the record."""
+
+
 def vial_of(parameters: Parameters) -> Vial:
     """The vials of the drying run, as the parameters describe them.
 
@@ -181,42 +207,56 @@ def label_run(
     Returns
     -------
     DryingLabels
-        A thermocouple that cannot be used has no k_m, and a remark that says why.
+        A thermocouple that cannot be used has no k_m, and a remark that says why. Remarks and
+        doubts also say where thermocouples contradict one another, where all leave the ice before
+        it should have gone, and where the pressure is hardly one of a freeze-dryer.
 
     Raises
     ------
     DryingRunError
-        When no thermocouple can be used. The message names the reason for each.
+        When no thermocouple can be used, or most find that sublimation is under way at the first
+        instant. The message names the reason for each.
     """
     low, high = steady
     if not 0 <= low < high <= 1:
         raise ValueError(f"steady = {steady!r}: give two fractions, as in (0.2, 0.95)")
-    rows, tables = {}, []
+    rows: dict[str, dict[str, object]] = {}
+    used: dict[str, _Reading] = {}
+    late: list[str] = []
     for name in run.product_temperatures.columns:
         try:
-            table, remark = _instants(run, str(name), vial, correct_front, steady)
+            reading = _instants(run, str(name), vial, correct_front, steady)
         except DryingRunError as error:
-            rows[name] = {"k_m": np.nan, "readings": 0, "remark": str(error)}
+            rows[str(name)] = {"k_m": np.nan, "readings": 0, "remark": str(error)}
+            if isinstance(error, _UnderWayError):
+                late.append(str(name))
             continue
-        counted = table[table["steady"]]
-        rows[name] = {
+        counted = reading.table[reading.table["steady"]]
+        rows[str(name)] = {
             "k_m": counted["k_m"].mean(),
             "spread_percent": 100 * counted["k_m"].std() / counted["k_m"].mean(),
             "start": counted["time"].iloc[0],
             "end": counted["time"].iloc[-1],
             "readings": len(counted),
-            "remark": remark,
+            "remark": reading.remark,
         }
-        tables.append(table)
-    if not tables:
-        reasons = "; ".join(f"{name}: {row['remark']}" for name, row in rows.items())
-        raise DryingRunError(f"{run.name}: no thermocouple gives a k_m: {reasons}")
+        used[str(name)] = reading
+    if not used or len(late) > len(used):  # all share the start and the gauge
+        reasons = "; ".join(
+            f"{name}: {row['remark']}" for name, row in rows.items() if row["remark"]
+        )
+        problem = "most thermocouples give no k_m" if used else "no thermocouple gives a k_m"
+        raise DryingRunError(f"{run.name}: {problem}: {reasons}")
     columns = ["k_m", "spread_percent", "start", "end", "readings", "remark"]
     summary = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
-    return DryingLabels(
-        instants=pd.concat(tables, ignore_index=True),
-        thermocouples=summary.rename_axis("thermocouple"),
-    )
+    instants = pd.concat([reading.table for reading in used.values()], ignore_index=True)
+    doubts = [
+        *_note(summary, _contradictions(summary["k_m"].dropna())),
+        *_early_end(summary, used),
+        *_low_pressure(instants),
+        *_late_start(late),
+    ]
+    return DryingLabels(instants, summary.rename_axis("thermocouple"), tuple(doubts))
 
 
 def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
@@ -282,16 +322,26 @@ def perturbed_coefficients(
     table = labels.instants[labels.instants["thermocouple"] == thermocouple]
     if table.empty:
         raise ValueError(f"{thermocouple!r} gave no k_m; used were {', '.join(labels.used)}")
-    deviations = np.random.default_rng(seed).standard_normal((draws, 4, 1))
-    scales = np.array(
-        [
-            uncertainty.temperature,
-            uncertainty.temperature,
-            uncertainty.heat_transfer,
-            uncertainty.pressure,
-        ]
+    scales = (
+        uncertainty.temperature,
+        uncertainty.temperature,
+        uncertainty.heat_transfer,
+        uncertainty.pressure,
     )
-    deviations *= scales[:, np.newaxis]
+    return _drawn(table, vial, scales, draws, seed, correct_front)
+
+
+def _drawn(
+    table: pd.DataFrame,
+    vial: Vial,
+    scales: tuple[float, float, float, float],
+    draws: int,
+    seed: int,
+    correct_front: bool,
+) -> FloatArray:
+    """The k_m for inputs drawn anew; scales of the shelf, the bottom, k_v and the pressure."""
+    deviations = np.random.default_rng(seed).standard_normal((draws, 4, 1))
+    deviations *= np.array(scales)[:, np.newaxis]
     # What has warmed up is beyond the steady part, and does not count.
     table = table[table["time"] <= table["time"][table["steady"]].max()]
     table = table.iloc[:: -(-len(table) // _MOST_INSTANTS)]
@@ -331,11 +381,10 @@ def uncertainty_budget(
     Returns
     -------
     Series
-        In % of k_m, indexed by ``temperatures``, ``heat transfer coefficient``, ``chamber
-        pressure`` and ``all together``.
+        In % of the k_m of one thermocouple, indexed by ``temperatures``, ``heat transfer
+        coefficient``, ``chamber pressure`` and ``all together``.
     """
-    known = labels.thermocouples["k_m"].dropna().sort_values()
-    typical = str(known.index[(len(known) - 1) // 2])
+    typical, k_m = _typical(labels)
     none = Uncertainty(0.0, 0.0, 0.0)
     sources = {
         "temperatures": replace(none, temperature=uncertainty.temperature),
@@ -346,8 +395,43 @@ def uncertainty_budget(
     percent = {}
     for name, source in sources.items():
         drawn = perturbed_coefficients(labels, typical, vial, source, draws, seed, correct_front)
-        percent[name] = 100 * float(np.nanstd(drawn, ddof=1)) / float(known[typical])
+        percent[name] = 100 * float(np.nanstd(drawn, ddof=1)) / k_m
     return pd.Series(percent, name="standard uncertainty (%)")
+
+
+def spread_of_offsets(
+    labels: DryingLabels,
+    vial: Vial,
+    uncertainty: Uncertainty,
+    draws: int = DRAWS,
+    seed: int = 0,
+    correct_front: bool = True,
+) -> float:
+    """The spread over thermocouples that independent offsets of theirs alone would make.
+
+    Parameters
+    ----------
+    labels, vial, uncertainty, draws, seed, correct_front
+        As for `uncertainty_budget`. Of the uncertainties, only that of temperatures counts; the
+        offset of the shelf's, which all thermocouples share, makes no spread.
+
+    Returns
+    -------
+    float
+        Standard deviation, % of k_m.
+    """
+    typical, k_m = _typical(labels)
+    table = labels.instants[labels.instants["thermocouple"] == typical]
+    scales = (0.0, uncertainty.temperature, 0.0, 0.0)
+    drawn = _drawn(table, vial, scales, draws, seed, correct_front)
+    return 100 * float(np.nanstd(drawn, ddof=1)) / k_m
+
+
+def _typical(labels: DryingLabels) -> tuple[str, float]:
+    """The thermocouple whose k_m is the median, or the one below it; and that k_m."""
+    known = labels.thermocouples["k_m"].dropna().sort_values()
+    place = (len(known) - 1) // 2
+    return str(known.index[place]), float(known.iloc[place])
 
 
 def recorded_drying(
@@ -439,7 +523,7 @@ def _instants(
     vial: Vial,
     correct_front: bool,
     steady: tuple[float, float],
-) -> tuple[pd.DataFrame, str]:
+) -> _Reading:
     """The table of one thermocouple, and what is to be said of it.
 
     Raises
@@ -448,7 +532,7 @@ def _instants(
         When it cannot be used.
     """
     bottom = run.product_temperatures[name].to_numpy()
-    last, remark = _end_of_contact(run, bottom)
+    last, remark, may_be_gone = _end_of_contact(run, bottom)
     bottom = np.where(np.arange(bottom.size) < last, bottom, np.nan)
     course = _course(
         run.time, run.shelf_temperature, bottom, run.chamber_pressure, vial, correct_front
@@ -474,6 +558,7 @@ def _instants(
         counts &= np.abs(values - np.median(values[counts])) <= tolerance
     departure = _departure(course.k_m, counts)
     if departure is not None:
+        last, may_be_gone = departure, True
         counts[departure:] = False
         remark = (  # it comes before what may have been found already
             f"from line {run.lines[departure]} on ({run.time[departure] / 3600:.2f} h) the reading "
@@ -482,7 +567,7 @@ def _instants(
     span = np.ptp(fraction[counts]) if counts.any() else 0.0
     if counts.sum() < _FEWEST_READINGS or span < _LEAST_SPAN:
         raise DryingRunError(_too_short(int(counts.sum()), fraction, steady, remark))
-    _check_start(course, counts)
+    _check_start(run, bottom, course, counts)
     table = pd.DataFrame(
         {
             "thermocouple": name,
@@ -499,23 +584,29 @@ def _instants(
             "steady": counts,
         }
     )
-    return table, remark
+    left = float(fraction[last - 1]) if may_be_gone else np.nan
+    return _Reading(table, remark, left)
 
 
-def _end_of_contact(run: DryingRun, bottom: FloatArray) -> tuple[int, str]:
-    """From which instant on a reading cannot be used, and why; (n, "") where all can be."""
+def _end_of_contact(run: DryingRun, bottom: FloatArray) -> tuple[int, str, bool]:
+    """From which instant on a reading cannot be used, why, and whether the ice may have gone.
+
+    Returns (n, "", False) where all can be used.
+    """
     shelf = run.shelf_temperature
+    if np.isnan(bottom).all():
+        raise DryingRunError("it has no reading at all")
     subliming = _subliming(shelf, bottom, run.chamber_pressure)
     if not subliming.any():
         raise DryingRunError(
             "it never reads ice that is colder than the shelf and has a higher vapour pressure "
             "than the chamber; check columns and units"
         )
-    ends = [(bottom.size, "")]
+    ends = [(bottom.size, "", False)]
     first = int(np.argmax(subliming))
     missing = np.flatnonzero(np.isnan(bottom[first:])) + first
     if missing.size:
-        ends.append((int(missing[0]), "there are no readings"))
+        ends.append((int(missing[0]), "there are no readings", False))
     steps = np.diff(bottom)
     # Second differences show the noise of the readings without their course.
     bends = np.abs(np.diff(steps))
@@ -524,19 +615,19 @@ def _end_of_contact(run: DryingRun, bottom: FloatArray) -> tuple[int, str]:
     least = max(_JUMP, _JUMP_NOISES * noise)
     jumps = np.flatnonzero((steps > least + np.maximum(np.diff(shelf), 0.0)) & subliming[:-1])
     if jumps.size:
-        ends.append((int(jumps[0]) + 1, "the reading has jumped: contact lost, or the ice gone"))
+        why = "the reading has jumped: contact lost, or the ice gone"
+        ends.append((int(jumps[0]) + 1, why, True))
     stuck = _stuck(run.time, bottom, subliming & (shelf - bottom > 1.0))
     if stuck is not None:
-        ends.append((stuck, "the reading does not change: stuck, or recorded too coarsely"))
+        ends.append((stuck, "the reading does not change: stuck, or recorded too coarsely", False))
     last = bottom.size - int(np.argmax(subliming[::-1]))
     if last < bottom.size:
-        ends.append(
-            (last, "the reading is not one of ice that sublimes: contact lost, or ice gone")
-        )
-    end, why = min(ends, key=lambda found: found[0])
-    if not why:
-        return end, why
-    return end, f"from line {run.lines[end]} on ({run.time[end] / 3600:.2f} h) {why}"
+        why = "the reading is not one of ice that sublimes: contact lost, or ice gone"
+        ends.append((last, why, True))
+    end, why, may_be_gone = min(ends, key=lambda found: found[0])
+    if why:
+        why = f"from line {run.lines[end]} on ({run.time[end] / 3600:.2f} h) {why}"
+    return end, why, may_be_gone
 
 
 def _stuck(time: FloatArray, bottom: FloatArray, subliming: npt.NDArray[np.bool_]) -> int | None:
@@ -567,14 +658,97 @@ def _departure(k_m: FloatArray, counts: npt.NDArray[np.bool_]) -> int | None:
     return int(places[inside[-1] + 1]) if inside.size else int(places[0])
 
 
-def _check_start(course: _Course, counts: npt.NDArray[np.bool_]) -> None:
-    """Refuse a record that begins when part of the ice has gone already."""
-    first, later = course.resistance[0], float(np.median(course.resistance[counts]))
-    if np.isfinite(first) and first > _UNDER_WAY * later:
-        raise DryingRunError(
+def _check_start(
+    run: DryingRun, bottom: FloatArray, course: _Course, counts: npt.NDArray[np.bool_]
+) -> None:
+    """Refuse a record that begins when part of the ice has gone already.
+
+    The dry layer's resistance to the vapour needs no thickness: it begins near zero. A skin on the
+    cake may raise it; then it helps if the record shows ice that cannot sublime yet.
+    """
+    usual = float(np.median(course.flux[counts]))
+    places = np.flatnonzero(np.isfinite(course.resistance) & (course.flux > _NOTABLE_FLUX * usual))
+    start = places[: min(_FIRST_READINGS, max(int(counts.sum()) // 10, 1))]
+    resistance = float(np.median(course.resistance[start]))
+    place = start[0]
+    before = (bottom[:place] > 110) & (bottom[:place] < _TRIPLE_POINT)
+    at_rest = ice_vapour_pressure(bottom[:place][before]) <= run.chamber_pressure[:place][before]
+    limit = _UNDER_WAY_AT_ANY_RATE if at_rest.any() else _UNDER_WAY
+    if resistance > limit * float(np.median(course.resistance[counts])):
+        raise _UnderWayError(
             "sublimation is under way at the first instant, so that the dried layer's thickness is "
-            "not known; let the record begin before the chamber is evacuated"
+            "not known: let the record begin before the chamber is evacuated; or the pressure, "
+            f"{run.chamber_pressure[place]:.3g} Pa in line {run.lines[place]}, is in another unit"
         )
+
+
+def _note(summary: pd.DataFrame, notes: dict[str, str]) -> list[str]:
+    """Add to the remarks of thermocouples; the same as sentences."""
+    summary["remark"] = [
+        "; ".join(filter(None, (notes.get(str(name), ""), str(remark))))
+        for name, remark in summary["remark"].items()
+    ]
+    return [f"{name} {note}." for name, note in notes.items()]
+
+
+def _contradictions(k_m: pd.Series[float]) -> dict[str, str]:
+    """What is to be said of thermocouples whose k_m is not that of the others."""
+    notes: dict[str, str] = {}
+    rest = k_m
+    while len(rest) > 1:
+        others = {name: float(rest.drop(name).median()) for name in rest.index}
+        away = np.abs(np.log(rest / pd.Series(others)))
+        factor = float(np.exp(away.max()))
+        if factor <= _CONTRADICTION:
+            break
+        name = str(away.idxmax())
+        other = "the others" if len(k_m) > 2 else str(rest.drop(name).index[0])
+        notes[name] = (
+            f"differs from {other} by a factor {factor:.2g}: check its unit or leave it out"
+        )
+        if len(k_m) == 2:
+            notes[name] = f"differs from {other} by a factor {factor:.2g}: check the units of both"
+        rest = rest.drop(name)
+    return notes
+
+
+def _early_end(summary: pd.DataFrame, used: dict[str, _Reading]) -> list[str]:
+    """Say of each thermocouple, and of the run, if all leave ice that should still be there."""
+    reached = {name: float(reading.table["dried_fraction"].max()) for name, reading in used.items()}
+    left = {name: reading.left for name, reading in used.items()}
+    furthest = max(reached, key=lambda name: reached[name])
+    if not left[furthest] < _UNDERSHOOT:  # NaN where it has not left the ice
+        return []
+    cause = "k_v, A_v/A_p or the thickness of the ice may be wrong, or contact was lost"
+    notes = {
+        name: f"by Eq. (1) only {100 * share:.0f} % of the ice had gone when the reading left it"
+        for name, share in left.items()
+        if np.isfinite(share)
+    }
+    _note(summary, {name: f"{note}: {cause}" for name, note in notes.items()})
+    return [
+        f"By Eq. (1) only {100 * left[furthest]:.0f} % of the ice had gone when the readings left "
+        f"it: {cause}."
+    ]
+
+
+def _late_start(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"By {', '.join(names)} sublimation is under way at the first instant, which would hold "
+        "for all thermocouples: check where the record begins, and the unit of the pressure."
+    ]
+
+
+def _low_pressure(instants: pd.DataFrame) -> list[str]:
+    pressure = float(instants["chamber_pressure"][instants["steady"]].median())
+    if pressure >= _LOWEST_PRESSURE:
+        return []
+    return [
+        f"The pressure of the chamber, {pressure:.2g} Pa in the steady part, is lower than "
+        "freeze-dryers are run at: check its unit."
+    ]
 
 
 def _too_short(

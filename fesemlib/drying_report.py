@@ -22,6 +22,7 @@ __all__ = [
     "corrections_answer",
     "drying_record",
     "label_sentence",
+    "offsets_sentence",
     "remarks_sentence",
     "run_banner",
     "show_corrections",
@@ -71,7 +72,8 @@ def run_banner(run: DryingRun, parameters: Parameters) -> Banner:
         return Banner(
             "Your drying run",
             f"The k_m in this section are worked out from {run.name}: "
-            f"{run.product_temperatures.shape[1]} thermocouple(s), {run.time.size} instants.",
+            f"{int(run.product_temperatures.notna().any().sum())} thermocouple(s), "
+            f"{run.time.size} instants.",
             "note",
         )
     return Banner(
@@ -90,15 +92,16 @@ def remarks_sentence(run: DryingRun) -> str:
 
 
 def label_sentence(labels: DryingLabels) -> str:
-    """The run as a row of Table 1, in a sentence."""
+    """The run as a row of Table 1, in a sentence, and what speaks against it."""
     number = len(labels.used)
     value = f"{1e3 * labels.k_m:#.3g}·10⁻³ m² s⁻¹"
-    if number == 1:
-        return f"One thermocouple gives k_m = {value}; of a single one there is no spread."
-    return (
+    row = (
         f"As a row of Table 1: k_m = {value}, with a standard deviation of "
         f"{labels.std_percent:.2g} % over {number} thermocouples."
     )
+    if number == 1:
+        row = f"One thermocouple gives k_m = {value}; of a single one there is no spread."
+    return " ".join([row, *labels.doubts])
 
 
 def show_thermocouples(labels: DryingLabels) -> Styler:
@@ -213,13 +216,14 @@ def show_uncertainty(
         }
     return show_table(
         pd.DataFrame.from_dict(rows, orient="index"),
-        "Standard uncertainty of k_m from that of what it is worked out from (Monte Carlo)",
+        "Standard uncertainty of the k_m of one thermocouple from that of what it is worked out "
+        "from (Monte Carlo)",
     )
 
 
 def spread_sentence(data: Dataset, budget: pd.Series[float]) -> str:
     """The standard deviations of Table 1 beside the uncertainty of k_m, in a sentence."""
-    total = f"the uncertainty found here, {budget['all together']:.2g} %"
+    total = f"the uncertainty found here for one thermocouple, {budget['all together']:.2g} %"
     stated = data.formulations["std_percent"].dropna()
     if stated.empty:
         return f"The data set states no standard deviations to compare with {total}."
@@ -228,6 +232,29 @@ def spread_sentence(data: Dataset, budget: pd.Series[float]) -> str:
     else:
         span = f"run from {stated.min():g} to {stated.max():g} %"
     return f"The standard deviations of the data set {span}, beside {total}."
+
+
+def offsets_sentence(spread: float, labels: DryingLabels, parameters: Parameters) -> str:
+    """The spread that offsets of the thermocouples alone would make, beside those found.
+
+    Parameters
+    ----------
+    spread
+        Of `fesemlib.drying_labels.spread_of_offsets`, %.
+    labels
+        Of the run.
+    parameters
+        What was assumed.
+    """
+    stated = table1()["std_percent"].dropna()
+    found = "this run has a single one"
+    if np.isfinite(labels.std_percent):
+        found = f"this run has {labels.std_percent:.2g} %"
+    return (
+        f"Independent offsets of {parameters.temperature_uncertainty_k:g} K alone would make a "
+        f"spread of {spread:.2g} % over the thermocouples; {found}, and the paper's Table 1 has "
+        f"{stated.min():g} to {stated.max():g} %."
+    )
 
 
 def _signed(value: float) -> str:

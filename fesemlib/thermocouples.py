@@ -140,7 +140,8 @@ def read_drying_run(
     DryingRunError
         When the file cannot be read, a column is missing, doubtful or without a unit, a value is
         not a number or not plausible, one time has two different records, the clock starts
-        again, or the shelf or the pressure has a gap longer than `longest_gap`.
+        again, the shelf or the pressure has a gap longer than `longest_gap`, or no thermocouple
+        has any reading.
     """
     path = Path(path)
     cells = _cells(path)
@@ -164,6 +165,11 @@ def read_drying_run(
     names = [role for role in known if role not in _ROLES]
     for name in names:
         table[name] = _cleaned(table, name, longest_gap, path, remarks)
+    if table[names].isna().all(axis=None):
+        raise DryingRunError(
+            f"{path}: no thermocouple has any reading (columns {quoted(', '.join(names), 200)}); "
+            "give the record of a run with one"
+        )
     return DryingRun(
         name=path.name,
         time=table["time"].to_numpy(),
@@ -196,7 +202,8 @@ def _cells(path: Path) -> pd.DataFrame:
     except pd.errors.ParserWarning:
         raise DryingRunError(
             f"{path}: some lines hold more values than the first line has names; write numbers "
-            "with a decimal point, or separate the columns with semicolons"
+            "with a decimal point, or separate the columns with semicolons, or delete the lines "
+            "above the heading"
         ) from None
     except (OSError, ValueError) as error:
         raise DryingRunError(
@@ -332,8 +339,8 @@ def _column(
     conversion = _conversion(unit, kind)
     if conversion is None:
         raise DryingRunError(
-            f"{path}: column {quoted(heading)}: unit {quoted(unit)} is none of {kind}; "
-            f"give it in {_UNITS[kind]}"
+            f"{path}: column {quoted(heading)}: unit {quoted(unit)} is no unit of {kind} "
+            f"that is understood; convert to {_UNITS[kind]}"
         )
     return _Column(heading, name, conversion)
 
@@ -409,7 +416,7 @@ def _check_plausible(
     values: pd.Series[float], role: str, column: _Column, cells: pd.DataFrame, path: Path
 ) -> None:
     low, high = _PLAUSIBLE if role == "shelf" else (0.0, _HIGHEST_PRESSURE)
-    bad = values.index[values.notna() & ~((values >= low) & (values <= high))]
+    bad = values.index[values.notna() & ~((values > low) & (values <= high))]
     if not bad.empty:
         text = cells[column.heading][bad[0] - 2]
         raise DryingRunError(
@@ -465,7 +472,8 @@ def _cleaned(
     """A product temperature without spikes, faults and short gaps."""
     values = table[name].copy()
     if not values.notna().any():
-        raise DryingRunError(f"{path}: {name} has no reading at all; delete the column")
+        remarks.append(f"{name}: no reading at all.")
+        return values
     low, high = _PLAUSIBLE
     faults = values.notna() & ~values.between(low, high)
     if faults.sum() > 0.5 * values.notna().sum():

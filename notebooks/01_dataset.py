@@ -52,6 +52,7 @@ from fesemlib.drying_labels import (
     DRAWS,
     STEADY,
     label_run,
+    spread_of_offsets,
     uncertainty_budget,
     vial_of,
     worth_of_corrections,
@@ -223,11 +224,21 @@ drying_report.show_uncertainty(budget, parameters, labels)
 # %% tags=["remove-cell"]
 report.glue("spread_sentence", drying_report.spread_sentence(data, budget))
 report.glue("k_m_uncertainty", budget["all together"])
+offsets = spread_of_offsets(
+    labels,
+    vial,
+    drying_report.uncertainty_of(parameters),
+    correct_front=parameters.front_correction,
+)
+report.glue(
+    "offsets_sentence",
+    drying_report.offsets_sentence(offsets, labels, parameters),
+)
 
 # %% [markdown]
 # {glue:text}`spread_sentence` The two are not the same thing. A standard deviation over
 # thermocouples shows how vials and sensors differ within a run; an error that all of them share, such as one
-# of $k_v$, does not show in it. No prediction can be judged more finely than the
+# of $k_v$, does not show in it. {glue:text}`offsets_sentence` No prediction can be judged more finely than the
 # coefficients are known. Moreover, a vial with a thermocouple in it cannot be imaged: the micrograph
 # shows another vial than those in which $k_m$ was measured, so that the differences between vials
 # enter every pair.
@@ -264,7 +275,7 @@ report.save_figure(micrographs, "micrographs", parameters)
 #
 # - This data set has {glue:text}`number_of_images` images and {glue:text}`number_of_formulations` values
 #   of $k_m$; such values are worked out from temperatures.
-# - With the uncertainties assumed here, one such value is known to about
+# - With the uncertainties assumed here, the value of one thermocouple is known to about
 #   {glue:text}`k_m_uncertainty:.0f` %.
 # - A network that reads $k_m$ from the image would need no thermocouple in the vial.
 # - Next: [what is done to the images](02_image_processing) before the network sees them.

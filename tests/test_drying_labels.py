@@ -12,14 +12,22 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
-from fesemlib.drying import product_resistance
+from fesemlib.drying import (
+    ICE_DENSITY,
+    front_temperature,
+    ice_vapour_pressure,
+    product_resistance,
+    vapour_flux,
+)
 from fesemlib.drying_labels import (
     DryingLabels,
     Uncertainty,
     label_run,
     perturbed_coefficients,
     recorded_drying,
+    spread_of_offsets,
     uncertainty_budget,
     worth_of_corrections,
 )
@@ -199,6 +207,64 @@ def test_more_ice_than_there_was_is_told(read):
     assert labels.thermocouples["remark"].str.contains(r"Eq\. \(1\), 14\d % .* check k_v").all()
 
 
+@pytest.mark.parametrize(("k_v", "share"), [(10.0, "7[01]"), (5.0, "3[56]")])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_less_ice_than_there_was_is_told(read, k_v, share, noise):
+    record = recorded_drying([1e-3], VIAL, PAPER_CYCLE, noise=noise, seed=4)
+    labels = label_run(read(record), replace(VIAL, heat_transfer_coefficient=k_v))
+    assert labels.k_m < 0.6e-3
+    words = rf"[Bb]y Eq\. \(1\) only {share} % of the ice had gone when the readings? left it: k_v"
+    assert re.match(words, labels.thermocouples["remark"].iloc[0])
+    assert re.match(words, labels.doubts[0])
+    assert len(labels.doubts) == 1
+
+
+def test_ice_that_one_thermocouple_saw_to_its_end_is_not_doubted(read):
+    early = after(9.0, RECORD["T_product_2 (°C)"], -10.0)
+    assert label_run(read(with_column("T_product_2", early)), VIAL).doubts == ()
+
+
+def test_ice_that_is_still_there_at_the_end_is_not_doubted(read):
+    labels = label_run(read(RECORD[RECORD["time (h)"] < 9]), VIAL)
+    assert labels.doubts == ()
+    assert (labels.thermocouples["remark"] == "").all()
+
+
+def test_thermocouple_in_another_unit_is_told_to_differ(read):
+    labels = label_run(
+        read(with_column("T_product_2", 32 + 1.8 * RECORD["T_product_2 (°C)"])), VIAL
+    )
+    assert labels.used == NAMES
+    assert labels.std_percent > 50
+    assert re.fullmatch(
+        r"T_product_2 differs from the others by a factor 6\.9: check its unit or leave it "
+        r"out\.",
+        " ".join(labels.doubts),
+    )
+    remarks = labels.thermocouples["remark"].str.startswith("differs from the others by a factor")
+    assert list(remarks) == [False, True, False]
+
+
+def test_two_thermocouples_that_differ_are_told_without_taking_sides(read):
+    labels = label_run(read(recorded_drying([1e-3, 2e-3], VIAL, PAPER_CYCLE)), VIAL)
+    assert re.fullmatch(
+        r"T_product_\d differs from T_product_\d by a factor 2: check the units of both\.",
+        " ".join(labels.doubts),
+    )
+
+
+def test_thermocouples_that_differ_a_little_are_not_doubted(read):
+    labels = label_run(read(recorded_drying([1e-3, 1.1e-3, 1.4e-3], VIAL, PAPER_CYCLE)), VIAL)
+    assert labels.doubts == ()
+
+
+@pytest.mark.parametrize("nothing", ["OL", None])
+def test_thermocouple_without_a_reading_leaves_the_others(read, nothing):
+    labels = label_run(read(with_column("T_product_2", nothing)), VIAL)
+    assert labels.used == ["T_product_1", "T_product_3"]
+    assert labels.thermocouples["remark"]["T_product_2"] == "it has no reading at all"
+
+
 @pytest.mark.parametrize("later", [-10.0, 22.0, -45.0])
 def test_reading_that_leaves_the_ice_counts_until_then(read, later):
     good = RECORD["T_product_2 (°C)"]
@@ -243,6 +309,92 @@ def test_run_of_which_no_thermocouple_can_be_used_is_refused_with_all_reasons(re
 def test_record_that_begins_late_is_refused(read):
     with pytest.raises(DryingRunError, match="sublimation is under way at the first instant"):
         label_run(read(RECORD[RECORD["time (h)"] > 3]), VIAL)
+
+
+@pytest.mark.parametrize("nothing", ["empty", "shelf"])
+def test_record_that_begins_late_is_refused_though_its_first_readings_tell_nothing(read, nothing):
+    record = RECORD[RECORD["time (h)"] > 3].copy()
+    for name in NAMES:
+        empty = np.full(len(record), np.nan)
+        first = empty if nothing == "empty" else record["T_shelf (°C)"]
+        place = np.arange(len(record))
+        record[f"{name} (°C)"] = np.where(place < 3, first, record[f"{name} (°C)"])
+    with pytest.raises(DryingRunError, match="sublimation is under way at the first instant"):
+        label_run(read(record), VIAL)
+
+
+def with_skin(resistance: float, slope: float) -> pd.DataFrame:
+    """A record of a cake whose resistance does not begin at zero, m s⁻¹ and s⁻¹, every 5 min."""
+    rows, thickness = [], 0.0
+    while thickness < VIAL.ice_thickness:
+        shelf = min(223.15 + 5 * len(rows), 263.15)
+
+        def lack(bottom: float, shelf: float = shelf, dry: float = thickness) -> float:
+            flux = vapour_flux(14.2, shelf, bottom, VIAL.area_ratio)
+            front = front_temperature(bottom, flux, VIAL.ice_thickness - dry)
+            return float(ice_vapour_pressure(front) - 10 - flux * (resistance + slope * dry))
+
+        bottom = brentq(lack, shelf - 60, shelf) if lack(shelf) > 0 else shelf
+        flux = float(vapour_flux(14.2, shelf, bottom, VIAL.area_ratio))
+        rows.append([len(rows) / 12, shelf - 273.15, bottom - 273.15, 10.0])
+        thickness += 300 * flux / (ICE_DENSITY * VIAL.porosity)
+    return pd.DataFrame(
+        rows, columns=["time (h)", "T_shelf (°C)", "T_product_1 (°C)", "pressure (Pa)"]
+    )
+
+
+def test_skin_on_the_cake_is_not_taken_for_a_late_start(read):
+    record = with_skin(1.2e5, 7e7)  # a quarter of what the layer resists in the middle
+    labels = label_run(read(record), VIAL)
+    steady = labels.instants[labels.instants["steady"]]
+    first = labels.instants["resistance"].dropna().iloc[:5].median()
+    assert 0.2 < first / steady["resistance"].median() < 0.5
+    with pytest.raises(DryingRunError, match="sublimation is under way at the first instant"):
+        label_run(read(record[record["time (h)"] > 1]), VIAL)
+
+
+def test_coarse_record_is_not_taken_for_a_late_start(read):
+    coarse = recorded_drying([1e-3], VIAL, PAPER_CYCLE, time_step=1800)
+    assert label_run(read(coarse), VIAL).k_m == pytest.approx(1e-3, rel=0.02)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.5])
+@pytest.mark.parametrize("factor", [1 / 100, 1 / 133.3, 0.1333])  # mbar, Torr as Pa; Pa as mTorr
+def test_pressure_in_a_wrong_unit_is_refused_with_its_value(read, factor, noise):
+    record = recorded_drying([1e-3, 1.1e-3, 0.9e-3], VIAL, PAPER_CYCLE, noise=noise, seed=5)
+    record["pressure (Pa)"] *= factor
+    value = re.escape(f"{10 * factor:.3g}")
+    with pytest.raises(DryingRunError, match=f"the pressure, {value} Pa in line .* another unit"):
+        label_run(read(record), VIAL)
+
+
+def late(record: pd.DataFrame, name: str) -> np.ndarray:
+    """What a thermocouple reads whose vial is three hours ahead."""
+    ahead = np.interp(record["time (h)"] + 3, record["time (h)"], record[f"{name} (°C)"])
+    return np.minimum(ahead, record["T_shelf (°C)"])
+
+
+def test_start_that_most_thermocouples_contradict_is_refused_for_all(read):
+    held = recorded_drying([1e-3, 1.1e-3, 0.9e-3], VIAL, Cycle(263.15, 263.15, 0.01, 10.0))
+    one = held.assign(**{"T_product_1 (°C)": late(held, "T_product_1")})
+    labels = label_run(read(one), VIAL)
+    assert labels.used == ["T_product_2", "T_product_3"]
+    assert [doubt[:46] for doubt in labels.doubts] == [
+        "By T_product_1 sublimation is under way at the"
+    ]
+    two = one.assign(**{"T_product_2 (°C)": late(held, "T_product_2")})
+    with pytest.raises(DryingRunError, match=r"most .* T_product_1: sublimation is under way"):
+        label_run(read(two), VIAL)
+
+
+def test_pressure_that_no_freeze_dryer_has_is_doubted(read):
+    low = Cycle(203.15, 253.15, 1 / 60, 0.5)
+    labels = label_run(read(recorded_drying([1e-3], VIAL, low)), VIAL)
+    assert labels.k_m == pytest.approx(1e-3, rel=0.02)
+    assert labels.doubts == (
+        "The pressure of the chamber, 0.5 Pa in the steady part, is lower than freeze-dryers are "
+        "run at: check its unit.",
+    )
 
 
 def test_record_that_begins_with_the_hold_is_not_refused(read):
@@ -310,6 +462,13 @@ def test_k_v_enters_twice(labels):
     assert budget["heat transfer coefficient"] == pytest.approx(4.0, rel=0.06)
     assert budget["temperatures"] == budget["chamber pressure"] == pytest.approx(0, abs=1e-9)
     assert budget["all together"] == budget["heat transfer coefficient"]
+
+
+def test_spread_of_offsets_is_that_of_shifted_thermocouples(labels):
+    small = Uncertainty(temperature=0.05, heat_transfer=0.05, pressure=0.02)
+    change = (shifted(bottom=0.05) - shifted(bottom=-0.05)) / 2 / shifted()
+    spread = spread_of_offsets(labels, VIAL, small, draws=4000)
+    assert spread == pytest.approx(100 * abs(change), rel=0.08)
 
 
 def test_sources_add_in_squares(labels):

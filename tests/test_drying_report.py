@@ -15,6 +15,7 @@ from fesemlib.drying_labels import (
     DryingLabels,
     label_run,
     recorded_drying,
+    spread_of_offsets,
     uncertainty_budget,
     vial_of,
     worth_of_corrections,
@@ -96,6 +97,24 @@ def test_run_is_told_as_a_row_of_table_1(tmp_path):
     assert single.endswith("of a single one there is no spread.")
 
 
+def test_what_speaks_against_a_run_stands_beside_its_row(tmp_path):
+    labels = labels_for(tmp_path / "run.csv", [1e-3, 1.1e-3, 2e-3])
+    assert drying_report.label_sentence(labels).endswith(
+        "over 3 thermocouples. T_product_3 differs from the others by a factor 1.9: check its unit "
+        "or leave it out."
+    )
+    table = drying_report.show_thermocouples(labels).data
+    assert table["remark"]["T_product_3"].startswith("differs from the others by a factor 1.9")
+    assert not table["remark"]["T_product_1"]
+
+
+def test_banner_counts_the_thermocouples_that_have_readings(parameters, tmp_path):
+    labels_for(tmp_path / "run.csv", [1e-3, 1.1e-3], **{"T_product_2 (°C)": "OL"})
+    own = parameters.model_copy(update={"drying_run": str(tmp_path / "run.csv")})
+    banner = drying_report.run_banner(read_drying_run(tmp_path / "run.csv"), own)
+    assert "run.csv: 1 thermocouple(s)" in banner.text
+
+
 def test_corrections_are_told_with_their_size(parameters):
     run = read_drying_run(drying_report.drying_record(parameters))
     corrections = worth_of_corrections(run, vial_of(parameters))
@@ -116,6 +135,10 @@ def test_uncertainty_stands_beside_the_spread(parameters, tmp_path):
     table = drying_report.show_uncertainty(budget, parameters, labels).data
     assert list(table["assumed"]) == ["0.5 K each", "5 %", "2 %", "", ""]
     assert table["of k_m (%)"].iloc[-1] == "6.7"
+    assert (
+        "of one thermocouple"
+        in drying_report.show_uncertainty(budget, parameters, labels).to_html()
+    )
     single = labels_for(tmp_path / "run.csv", [1e-3])
     assert len(drying_report.show_uncertainty(budget, parameters, single).data) == 4
 
@@ -123,11 +146,15 @@ def test_uncertainty_stands_beside_the_spread(parameters, tmp_path):
 @pytest.mark.parametrize(
     ("stated", "words"),
     [
-        ([2.3, 9.3], "run from 2.3 to 9.3 %, beside the uncertainty found here, 16 %"),
+        (
+            [2.3, 9.3],
+            "run from 2.3 to 9.3 %, beside the uncertainty found here for one thermocouple, 16 %",
+        ),
         ([5.0, np.nan], "are 5 %, beside"),
         (
             [np.nan, np.nan],
-            "states no standard deviations to compare with the uncertainty found here, 16 %",
+            "states no standard deviations to compare with the uncertainty found here for one "
+            "thermocouple, 16 %",
         ),
     ],
 )
@@ -135,6 +162,18 @@ def test_spread_of_the_data_set_is_told_as_far_as_it_is_known(stated, words):
     data = SimpleNamespace(formulations=pd.DataFrame({"std_percent": stated}))
     budget = pd.Series({"all together": 15.9})
     assert words in drying_report.spread_sentence(data, budget)
+
+
+def test_spread_that_offsets_make_stands_beside_those_found(parameters, tmp_path):
+    labels = labels_for(tmp_path / "run.csv", [1e-3, 1.1e-3])
+    uncertainty = drying_report.uncertainty_of(parameters)
+    spread = spread_of_offsets(labels, vial_of(parameters), uncertainty, draws=100)
+    assert drying_report.offsets_sentence(spread, labels, parameters) == (
+        f"Independent offsets of 0.5 K alone would make a spread of {spread:.2g} % over the "
+        "thermocouples; this run has 6.7 %, and the paper's Table 1 has 2.3 to 9.3 %."
+    )
+    single = labels_for(tmp_path / "run.csv", [1e-3])
+    assert "this run has a single one" in drying_report.offsets_sentence(5.0, single, parameters)
 
 
 def test_figure_has_no_front_where_none_was_worked_out(tmp_path):

@@ -205,6 +205,14 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content, with_heading):
         read_drying_run(path)
 
 
+@pytest.mark.parametrize("nothing", ["OL", None])
+def test_thermocouple_without_a_reading_leaves_the_others(saved, nothing):
+    run = read_drying_run(saved(RECORD.assign(**{FIRST: nothing})))
+    assert run.remarks == ("T_product_1: no reading at all.",)
+    assert run.product_temperatures["T_product_1"].isna().all()
+    assert run.product_temperatures["T_product_2"].notna().all()
+
+
 def test_values_that_no_thermocouple_gives_are_left_out(saved):
     run = read_drying_run(saved(changed(SECOND, slice(50, 55), 3276.7)))
     assert run.remarks == (
@@ -236,9 +244,12 @@ def refusal(path, **options) -> str:
         (RECORD[[TIME, SHELF, PRESSURE]], "no column of a product temperature"),
         (RECORD.assign(**{"shelf (K)": 250}), "both 'T_shelf (°C)' and 'shelf (K)' for the shelf"),
         (RECORD.rename(columns={TIME: "time"}), "column 'time' has no unit; write it as"),
-        (RECORD.rename(columns={TIME: "time (d)"}), "'time (d)': unit 'd' is none of time"),
-        (RECORD.rename(columns={SHELF: "shelf (°F)"}), "unit '°F' is none of temperature"),
-        (RECORD.rename(columns={PRESSURE: "pressure (mPa)"}), "unit 'mPa' is none of pressure"),
+        (
+            RECORD.rename(columns={TIME: "time (d)"}),
+            "'time (d)': unit 'd' is no unit of time that is understood; convert to s,",
+        ),
+        (RECORD.rename(columns={SHELF: "shelf (°F)"}), "that is understood; convert to °C or K"),
+        (RECORD.rename(columns={PRESSURE: "pressure (mPa)"}), "unit 'mPa' is no unit of pressure"),
         (changed(TIME, 7, "09:15:00"), "line 9: time (h) = '09:15:00' is not a number; give"),
         (changed(TIME, 7, None), "line 9 has no time (h); fill it in or delete the line"),
         (changed(SHELF, 7, "cold"), "line 9: T_shelf (°C) = 'cold' is not a number; correct it"),
@@ -246,9 +257,13 @@ def refusal(path, **options) -> str:
         (changed(SHELF, 7, 263.15), "line 9: T_shelf (°C) = '263.15' is not plausible"),
         (changed(PRESSURE, 7, -1.0), "line 9: pressure (Pa) = '-1.0"),
         (changed(PRESSURE, 7, 2e5), "is not plausible"),
+        (RECORD.assign(**{PRESSURE: 0}), "line 2: pressure (Pa) = '0' is not plausible; check its"),
         (changed(PRESSURE, slice(50, 90), None), "line 52: pressure (Pa) is missing, and"),
         (changed(SHELF, slice(0, 3), None), "line 2: T_shelf (°C) is missing"),
-        (changed(FIRST, slice(0, None), None), "T_product_1 has no reading at all; delete"),
+        (
+            RECORD.assign(**{FIRST: "OL", SECOND: ""}),
+            "no thermocouple has any reading (columns 'T_product_1, T_product_2'); give",
+        ),
         (changed(FIRST, slice(0, 150), 253.0), "line 2: T_product_1 = 526.15 K, like most of its"),
         (changed(TIME, 60, RECORD[TIME][59]), "lines 61 and 62 have one time"),
         (pd.concat([RECORD, RECORD]), "the clock starts again; give the time that has passed"),
@@ -272,6 +287,7 @@ def test_gap_in_the_record_may_be_allowed(saved):
         (b"time (h)\0", "it holds NUL bytes"),
         ("time (h),T_shelf (°C)\n0,5,-50,0\n", "write numbers with a decimal point, or separate"),
         ("time (h),time (h)\n0,0\n", "column 'time (h)' stands there twice"),
+        ("logger 7\ntime (h),T_shelf (°C)\n0,5\n", "or delete the lines above the heading"),
         (b"\xff\xfe\x00", "cannot be read as CSV"),
         ('time (h),"T\n0,0\n', "cannot be read as CSV"),
     ],
