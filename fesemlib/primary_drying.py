@@ -248,6 +248,8 @@ class _Balance:
             return self.saturation
         if self.excess(warmest, shelf, dried) < 0:
             raise self.melts(shelf)
+        if self.excess(self.saturation, shelf, dried) >= 0:  # a hair above, by rounding
+            return self.saturation
         return float(brentq(self.excess, self.saturation, warmest, (shelf, dried), xtol=1e-9))
 
     def flux(self, shelf: float, dried: float, front: float) -> float:

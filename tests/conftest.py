@@ -7,9 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from fesemlib.storage import BUILD_FOLDER
+
+# The same examples on each run, so that a change is judged by what it does;
+# `pytest --hypothesis-profile=default` looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 ROWS = ("A,a.png,1.9e-3", "B,b.png,1.1e-3", "C,c.png,1.4e-3")
 

@@ -133,6 +133,14 @@ def test_wider_pores_dry_faster_and_colder():
     assert fronts == sorted(fronts, reverse=True)
 
 
+def test_front_at_the_pressure_of_the_chamber_is_found_in_spite_of_rounding():
+    """At the first instant the balance is fulfilled where its search begins, but for rounding."""
+    vial = Vial(8.0, 7.8125e-3, 0.125, 1.0)
+    run = simulate_primary_drying(0.00390625, vial, Cycle(223.15, 244.0, 1 / 60, 10.22265625))
+    assert run["dried_fraction"].iloc[-1] == 1
+    assert (run["front_temperature"].diff().dropna() >= -1e-6).all()
+
+
 def test_drying_may_end_during_a_slow_ramp():
     run = simulate_primary_drying(1e-3, VIAL, Cycle(243.15, 268.15, 1e-4, 10.0))
     assert drying_time(run) < 250_000
