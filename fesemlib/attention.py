@@ -55,6 +55,9 @@ Place = tuple[slice, slice]
 MID_GREY = 0.5
 
 _PATCHES_ACROSS = 6  # that fit into the shorter side of an input
+_AT_ONCE = (
+    16  # copies of an input that are predicted together: of large ones, all would fill memory
+)
 _PASTED_PARTS = 3  # patches that fit into each side of the frame
 
 
@@ -132,15 +135,26 @@ def occlusion_map(
     shape = (image.shape[0], image.shape[1])
     filling = np.broadcast_to(np.asarray(fill, dtype=np.float32), shape)
     places = patch_places(shape, patch)
-    hidden = np.repeat(image[np.newaxis], len(places), axis=0)
-    for copy, place in zip(hidden, places, strict=True):
-        copy[place] = filling[place]
-    changes = predict(hidden) - predict(image[np.newaxis])[0]
+    whole = predict(image[np.newaxis])[0]
+    changes = np.concatenate(
+        [
+            predict(_hidden(image, filling, places[start : start + _AT_ONCE])) - whole
+            for start in range(0, len(places), _AT_ONCE)
+        ]
+    )
     total, covering = np.zeros(shape), np.zeros(shape)
     for change, place in zip(changes, places, strict=True):
         total[place] += change
         covering[place] += 1
     return total / covering
+
+
+def _hidden(image: Images, filling: Images, places: Sequence[Place]) -> Images:
+    """A copy of the image for each place, which is hidden there."""
+    hidden: Images = np.repeat(image[np.newaxis], len(places), axis=0)
+    for copy, place in zip(hidden, places, strict=True):
+        copy[place] = filling[place]
+    return hidden
 
 
 def share_inside(change: Values, place: Place) -> float:
