@@ -38,10 +38,10 @@ __all__ = [
     "TEXTURE_MODELS",
     "averaging_parameters",
     "blind_controls",
-    "coarse_texture_control",
     "composition_controls",
     "composition_of",
     "evaluation_parameters",
+    "every_control",
     "is_identified",
     "longer_parameters",
     "network_controls",
@@ -299,7 +299,38 @@ TEXTURE_MODELS: dict[str, Callable[[], Any]] = {
 _FEWEST_FORMULATIONS = 5
 
 
-def texture_controls(dataset: Dataset, features: pd.DataFrame) -> pd.DataFrame:
+def every_control(
+    dataset: Dataset,
+    features: pd.DataFrame,
+    coarse: pd.DataFrame,
+    predictions: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
+    """All controls, one below the other.
+
+    Parameters
+    ----------
+    dataset
+        The micrographs.
+    features, coarse
+        As in `texture_controls`.
+    predictions
+        As in `network_controls`.
+    """
+    return pd.concat(
+        [
+            blind_controls(dataset),
+            composition_controls(dataset),
+            texture_controls(dataset, features, coarse),
+            network_controls(predictions),
+            published_controls(dataset),
+        ],
+        ignore_index=True,
+    )
+
+
+def texture_controls(
+    dataset: Dataset, features: pd.DataFrame, coarse: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """What texture features tell: three models of all of them, and ridge regression of each family.
 
     Parameters
@@ -308,6 +339,8 @@ def texture_controls(dataset: Dataset, features: pd.DataFrame) -> pd.DataFrame:
         The micrographs.
     features
         From `fesemlib.features.texture_features`.
+    coarse
+        The same at the width of the network's input, for one more ridge regression.
 
     Returns
     -------
@@ -321,6 +354,8 @@ def texture_controls(dataset: Dataset, features: pd.DataFrame) -> pd.DataFrame:
     families = list(dict.fromkeys(features.columns.get_level_values("family")))
     chosen = [(f"texture, {name}", features, make) for name, make in TEXTURE_MODELS.items()]
     chosen += [(f"{family}, ridge", features[[family]], _ridge) for family in families]
+    if coarse is not None:
+        chosen.append(("texture of the network's input, ridge", coarse, _ridge))
     return pd.concat(
         [
             with_errors(name, table, predict_left_out(make, part.to_numpy(), dataset.k_m, names))
@@ -328,29 +363,6 @@ def texture_controls(dataset: Dataset, features: pd.DataFrame) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
-
-
-def coarse_texture_control(dataset: Dataset, features: pd.DataFrame) -> pd.DataFrame:
-    """Ridge regression of texture features of what the network sees, not of the full micrograph.
-
-    Parameters
-    ----------
-    dataset
-        The micrographs.
-    features
-        From `fesemlib.features.texture_features`, at the width of the network's input.
-
-    Returns
-    -------
-    DataFrame
-        As of `texture_controls`.
-    """
-    table = dataset.images
-    names = table["formulation"].to_numpy()
-    if len(set(names)) < _FEWEST_FORMULATIONS:
-        return with_errors("", table, table["k_m"]).iloc[:0]
-    predicted = predict_left_out(_ridge, features.to_numpy(), dataset.k_m, names)
-    return with_errors("texture of the network's input, ridge", table, predicted)
 
 
 def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -24,12 +24,14 @@ from fesemlib.statistics import (
     Interval,
     compare_pairs,
     errors_of_formulations,
+    mean_interval,
     permutation_p_value,
 )
 from fesemlib.validation import failed_runs, held_out_errors, held_out_predictions
 
 __all__ = [
     "comparison_answer",
+    "comparison_of_sets",
     "control_summary",
     "controls_answer",
     "permutation_answer",
@@ -332,6 +334,24 @@ def show_spread(predictions: Mapping[str, pd.DataFrame], results: pd.DataFrame) 
         pd.DataFrame(parts, index=errors.index),
         "Relative error of each formulation over the seeds (%), and runs that collapsed or "
         "diverged",
+    )
+
+
+def comparison_of_sets(predictions: Mapping[str, pd.DataFrame], steps: Sequence[int]) -> str:
+    """Whether augmentation helps, from the predictions with both training sets.
+
+    Parameters
+    ----------
+    predictions
+        From `fesemlib.validation.held_out_predictions`, of ``"original"`` and ``"augmented"``.
+    steps
+        As in `comparison_answer`.
+    """
+    first, second = (
+        errors_of_formulations(predictions[name]) for name in ("original", "augmented")
+    )
+    return comparison_answer(
+        compare_pairs(first, second), mean_interval(first), mean_interval(second), steps
     )
 
 

@@ -44,6 +44,7 @@ __all__ = [
     "show_grey_levels",
     "show_reading",
     "show_table",
+    "show_textures",
     "verdict",
     "yardsticks",
 ]
@@ -503,6 +504,35 @@ def show_table(table: pd.DataFrame, caption: str) -> Styler:
         .set_table_styles(
             [{"selector": "caption", "props": "caption-side: top; text-align: left;"}]
         )
+    )
+
+
+def show_textures(textures: pd.DataFrame, rows: int) -> Styler:
+    """Present the textures of the stand-ins beside those of real frames.
+
+    Parameters
+    ----------
+    textures
+        Rows of `fesemlib.texture.statistics`, with ``pixel_size_um``.
+    rows
+        Of each frame that were measured, px.
+    """
+    shown = pd.DataFrame(
+        {
+            "pixel (µm)": [f"{value:.3g}" for value in textures["pixel_size_um"]],
+            "correlation length (px)": [
+                f"{value:.1f}" for value in textures["correlation_length_px"]
+            ],
+            "slope": [_minus(f"{value:.2f}") for value in textures["slope"]],
+            "contrast": [f"{value:.1f}" for value in textures["contrast"]],
+            "shade (%)": [f"{100 * value:.0f}" for value in textures["charging"]],
+        },
+        index=textures.index,
+    )
+    return show_table(
+        shown,
+        "Texture of the nine stand-ins and of two real frames of another kind of sample, "
+        f"{rows} rows of 2048 px each.",
     )
 
 

@@ -47,6 +47,7 @@ results: str = ""
 # %% tags=["hide-input"]
 from fesemlib import drying_report, figures, report
 from fesemlib.dataset import load_dataset
+from fesemlib.drying import CLASSIC_RESISTANCE
 from fesemlib.drying_figures import drying_run_figure
 from fesemlib.drying_labels import (
     DRAWS,
@@ -177,8 +178,8 @@ report.save_figure(drying_run_drawn, "drying_run", parameters)
 # %% tags=["remove-cell"]
 report.glue("label_sentence", drying_report.label_sentence(labels))
 resistance = labels.instants["resistance"][labels.instants["steady"]]
-report.glue("least_resistance", resistance.min() / 47996)
-report.glue("greatest_resistance", resistance.max() / 47996)
+report.glue("least_resistance", resistance.min() / CLASSIC_RESISTANCE)
+report.glue("greatest_resistance", resistance.max() / CLASSIC_RESISTANCE)
 
 # %% [markdown]
 # {glue:text}`label_sentence` Drying models ask for the *product resistance*

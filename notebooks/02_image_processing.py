@@ -249,6 +249,8 @@ above = len(clean) - 1  # rows that the bar does not touch
 bar_share = 1 - recorded.data_bar_row / len(recorded.image)
 report.glue("bar_share", 100 * bar_share)
 report.glue("bar_change", np.abs(barred[:above] - clean[:above]).mean())
+
+# %% tags=["remove-cell"]
 steps_of_example = {
     "raw": processed.original,
     "subtracted": processed.subtracted,
@@ -257,6 +259,8 @@ steps_of_example = {
 }
 for name, image in steps_of_example.items():
     report.glue(f"shade_{name}", 100 * texture.charging_amplitude(image))
+
+# %% tags=["remove-cell"]
 less_shade = [
     texture.charging_amplitude(image)
     < texture.charging_amplitude(equalize_histogram(each.image))

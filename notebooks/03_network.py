@@ -79,6 +79,7 @@ full_size = build_network(
     data.shape, padding=parameters.padding, head=parameters.head
 )
 convolutions = layers.loc[layers["type"] == "Conv2D", "parameters"].sum()
+# %% tags=["remove-cell"]
 report.glue("input_width", shape[1])
 report.glue("input_height", shape[0])
 report.glue("weights", network.count_params())

@@ -97,6 +97,8 @@ report.glue(
     "training_images", int((data.images["formulation"] != held_out).sum())
 )
 report.glue("steps", training_steps(data, parameters, "original"))
+
+# %% tags=["remove-cell"]
 report.glue(
     "published_statement",
     report.published_statement("original", data.formulations),

@@ -167,16 +167,10 @@ networks = {
     "network, longer training": held_out_predictions(longer_results),
     "network, averaged maps": held_out_predictions(averaging_results),
 }
-every_control = pd.concat(
-    [
-        controls.blind_controls(data),
-        controls.composition_controls(data),
-        controls.texture_controls(data, features),
-        controls.coarse_texture_control(data, coarse_features),
-        controls.network_controls(networks),
-        controls.published_controls(data),
-    ],
-    ignore_index=True,
+
+# %% tags=["hide-input"]
+every_control = controls.every_control(
+    data, features, coarse_features, networks
 )
 
 # %% tags=["hide-input"]
@@ -191,6 +185,8 @@ report.save_figure(controls_figure, "controls", parameters)
 
 # %% tags=["remove-cell"]
 report.save_table(every_control, "controls", parameters)
+
+# %% tags=["remove-cell"]
 train = averaging_results[averaging_results["role"] == "train"]
 report.glue(
     "controls_answer",
@@ -203,6 +199,8 @@ report.glue(
     "training_answer",
     answers.training_answer(results_by_set["original"], longer_results),
 )
+
+# %% tags=["remove-cell"]
 report.glue("pixel", data.shape[1] / parameters.input_width)
 report.glue("averaging_rate", parameters.averaging_learning_rate)
 report.glue("averaging_epochs", parameters.averaging_epochs)
@@ -272,18 +270,9 @@ spread_figure = figures.spread_figure(predictions)
 report.save_figure(spread_figure, "spread", parameters)
 
 # %% tags=["remove-cell"]
-errors = {
-    name: statistics.errors_of_formulations(table)
-    for name, table in predictions.items()
-}
+steps = [training_steps(data, parameters, name) for name in TRAINING_SETS]
 report.glue(
-    "comparison_answer",
-    answers.comparison_answer(
-        statistics.compare_pairs(errors["original"], errors["augmented"]),
-        statistics.mean_interval(errors["original"]),
-        statistics.mean_interval(errors["augmented"]),
-        [training_steps(data, parameters, name) for name in TRAINING_SETS],
-    ),
+    "comparison_answer", answers.comparison_of_sets(predictions, steps)
 )
 
 # %% [markdown]

@@ -118,6 +118,8 @@ report.glue("maps_answer", answers.maps_answer(map_statistics))
 coarse, fine, pictures = attention.pasted_patches(data, parameters)
 inputs = network_inputs(data, parameters)
 detail = attention.detail_model(inputs, data.k_m)
+
+# %% tags=["hide-input"]
 width = parameters.input_width
 readers = {
     "paper's network": (networks[coarse].predict, width),
@@ -127,6 +129,8 @@ readers = {
     ),
     "linear in detail": (detail, width),
 }
+
+# %% tags=["hide-input"]
 found = attention.find_patches(pictures, readers)
 
 # %% tags=["remove-input"]

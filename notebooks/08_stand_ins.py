@@ -64,6 +64,7 @@ def sizes_um(k_m: float) -> tuple[float, float, float]:
     return throat, cell, wall_thickness(cell, EPSILON)
 
 
+# %%
 for k_m in (2.8e-4, 1.0e-3, 1.9e-3):
     throat, cell, wall = sizes_um(k_m)
     print(
@@ -108,7 +109,7 @@ report.glue("greatest_wall", greatest[2])
 # Windows of 640 × 480 px at the paper's pixel size, 5 % of solids, one seed each. Brightness,
 # contrast, shade and focus change from one to the next as well, but without regard to $k_m$.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-gallery", "caption": "Stand-ins over the range of Table 1. The labels give $k_m$ in 10⁻³ m² s⁻¹ and the diameter of the cells. All images are synthetic."}, "image": {"alt": "Six computed images of foams whose cells grow from one to the next"}}
+# %% tags=["hide-input"]
 WINDOW = (480, 640)
 PIXEL_SIZE_UM = 2000 / 2048
 gallery_k_m = (2.8e-4, 5e-4, 8e-4, 1.1e-3, 1.5e-3, 1.9e-3)
@@ -119,6 +120,8 @@ gallery = [
 labels = [
     f"{1e3 * k_m:.2g} · {sizes_um(k_m)[1]:.0f} µm" for k_m in gallery_k_m
 ]
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-gallery", "caption": "Stand-ins over the range of Table 1. The labels give $k_m$ in 10⁻³ m² s⁻¹ and the diameter of the cells. All images are synthetic."}, "image": {"alt": "Six computed images of foams whose cells grow from one to the next"}}
 shown = figures.micrographs_figure(
     [micrograph.image for micrograph in gallery], labels, PIXEL_SIZE_UM
 )
@@ -150,6 +153,8 @@ many = [
     synthesize_micrograph(k_m, synthetic_seed + number, WINDOW).image
     for number, k_m in enumerate(many_k_m)
 ]
+
+# %%
 cells_um = np.array([sizes_um(k_m)[1] for k_m in many_k_m])
 lengths_um = np.array(
     [texture.correlation_length(image) * PIXEL_SIZE_UM for image in many]
@@ -206,25 +211,12 @@ measured = pd.DataFrame(
 ).assign(pixel_size_um=PIXEL_SIZE_UM)
 real.index = [f"fibres, {name.split('/')[-1]}" for name in real.index]
 beside = pd.concat([measured, real[measured.columns]])
+
+# %% tags=["hide-input"]
 report.save_table(
     beside.rename_axis("frame"), "stand_ins_texture", parameters
 )
-report.show_table(
-    pd.DataFrame(
-        {
-            "pixel (µm)": [f"{v:.3g}" for v in beside["pixel_size_um"]],
-            "correlation length (px)": [
-                f"{v:.1f}" for v in beside["correlation_length_px"]
-            ],
-            "slope": [f"{v:.2f}".replace("-", "−") for v in beside["slope"]],
-            "contrast": [f"{v:.1f}" for v in beside["contrast"]],
-            "shade (%)": [f"{100 * v:.0f}" for v in beside["charging"]],
-        },
-        index=beside.index,
-    ),
-    f"Texture of the nine stand-ins and of two real frames of another kind of sample, {rows} rows "
-    "of 2048 px each.",
-)
+report.show_textures(beside, rows)
 
 # %% tags=["remove-cell"]
 typical_length = np.exp(np.log(real["correlation_length_px"]).mean())
@@ -233,6 +225,8 @@ alike = measured.loc[distance.nsmallest(3).index]
 report.glue(
     "alike", ", ".join(name.split()[-1] for name in sorted(alike.index))
 )
+
+# %% tags=["remove-cell"]
 for name, table in (("alike", alike), ("real", real)):
     slopes = [f"{v:.2f}".replace("-", "−") for v in sorted(table["slope"])]
     report.glue(f"{name}_slope_least", slopes[0])

@@ -20,6 +20,7 @@ from fesemlib.controls import (
     composition_controls,
     composition_of,
     evaluation_parameters,
+    every_control,
     is_identified,
     network_controls,
     number_of_orders,
@@ -334,6 +335,11 @@ def test_many_components_do_not_make_thousands_of_models():
 # ------------------------------------------------------------------------------------- texture
 
 
+WITHOUT = pd.DataFrame(
+    columns=["held_out", "image", "true_km", "predicted_km", "relative_error"], dtype=float
+)
+
+
 def test_a_feature_that_leaks_is_found_and_noise_is_not():
     data = own_set(7)
     leaking = np.random.default_rng(3).normal(size=(7, 6))
@@ -343,6 +349,10 @@ def test_a_feature_that_leaks_is_found_and_noise_is_not():
     assert found["one, ridge"] < 0.5 * blind
     assert found["texture, ridge"] < 0.8 * blind
     assert found["two, ridge"] > 0.6 * blind  # the leak is in the other family
+    noise = features_of(np.random.default_rng(5).normal(size=(7, 6)))
+    coarse = mean_errors(every_control(data, noise, features_of(leaking), {"net": WITHOUT}))
+    assert coarse["texture of the network's input, ridge"] == found["texture, ridge"]
+    assert coarse["texture, ridge"] > 0.6 * blind
 
 
 @pytest.mark.parametrize("images", [1, 2])

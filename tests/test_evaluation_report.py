@@ -233,6 +233,20 @@ def comparison(original: np.ndarray, augmented: np.ndarray) -> str:
     )
 
 
+def test_sets_are_compared_by_their_formulations():
+    """Seeds are averaged before: three seeds of the original set are one error."""
+    original = only(predictions({"b 2": [0.2, 0.3, 0.4], "b 1": [0.5, 0.5, 0.5]}))
+    augmented = only(predictions({"b 2": [0.1], "b 1": [0.7]}, "augmented"))
+    answer = answers.comparison_of_sets({"original": original, "augmented": augmented}, [5, 5])
+    by_hand = answers.comparison_answer(
+        compare_pairs([0.3, 0.5], [0.1, 0.7]),
+        mean_interval([0.3, 0.5]),
+        mean_interval([0.1, 0.7]),
+        [5, 5],
+    )
+    assert answer == by_hand
+
+
 def test_a_consistent_improvement_is_called_one():
     answer = comparison(ORIGINAL, ORIGINAL * 0.7)
     assert "less on 9 of 9 formulations" in answer
