@@ -32,7 +32,7 @@ def mean_of_others(k_m: pd.Series[float]) -> pd.DataFrame:
     -------
     DataFrame
         Indexed like `k_m`: ``true_km``, ``predicted_km`` and ``relative_error``, which is
-        |predicted − true| / true.
+        ``|predicted − true| / true``.
     """
     return _errors(k_m, (k_m.sum() - k_m) / (len(k_m) - 1))
 

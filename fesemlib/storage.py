@@ -38,6 +38,7 @@ BUILD_FOLDER = "FESEM_BUILD"
 """The environment variable that names another folder for everything generated."""
 
 _UNFINISHED = ".unfinished-"
+_UNFINISHED_FILES = f"{_UNFINISHED}*"
 _SEAL_BYTES = hashlib.sha256().digest_size
 
 
@@ -186,7 +187,7 @@ def disk_is_full(error: OSError) -> bool:
 
 
 def remove_unfinished(
-    folder: Path, older_than_s: float = 3600.0, pattern: str = f"{_UNFINISHED}*"
+    folder: Path, older_than_s: float = 3600.0, pattern: str = _UNFINISHED_FILES
 ) -> None:
     """Remove the temporary files of writers that were killed.
 

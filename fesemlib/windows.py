@@ -341,7 +341,7 @@ def combined_errors(predictions: pd.DataFrame) -> pd.Series[float]:
     -------
     Series
         Indexed by the number of images that are averaged, from one to as many as every formulation
-        has: |mean − true| / true, averaged over the subsets of that size (the first 500 of
+        has: ``|mean − true| / true``, averaged over the subsets of that size (the first 500 of
         shuffled images) and then over the formulations.
     """
     groups = [
