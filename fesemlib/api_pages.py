@@ -91,7 +91,9 @@ def signature_of_model(model: type[BaseModel]) -> str:
     fields = []
     for name, field in model.model_fields.items():
         annotation = re.sub(r"Annotated\[(\w+), .*\]", r"\1", str(annotations[name]))
-        default = "" if field.is_required() else f" = {field.get_default()!r}"
+        default = (
+            "" if field.is_required() else f" = {field.get_default(call_default_factory=True)!r}"
+        )
         fields.append(f"{name}: {annotation}{default}")
     return f"(*, {', '.join(fields)})"
 

@@ -827,7 +827,7 @@ def _run_jupyter_book(profile: Profile, work: Path) -> None:
     paths = os.pathsep.join(filter(None, [own, os.environ.get("PYTHONPATH")]))
     with log.open("w", encoding="utf-8") as stream:
         status = subprocess.run(
-            [sys.executable, "-c", run, "build", str(stage), *files, *options],
+            [sys.executable, "-P", "-c", run, "build", str(stage), *files, *options],
             env={**os.environ, "PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
             stdout=stream,
