@@ -35,6 +35,11 @@ class ModuleInSourceOrder(ModuleDocumenter):
 
     Where a module says in ``__all__`` what is public, Sphinx would follow the order of that list,
     and ours are alphabetical.
+
+    Examples
+    --------
+    >>> ModuleInSourceOrder.objtype, issubclass(ModuleInSourceOrder, ModuleDocumenter)
+    ('module', True)
     """
 
     def sort_members(
@@ -45,7 +50,13 @@ class ModuleInSourceOrder(ModuleDocumenter):
 
 
 class ShortValue(DataDocumenter):
-    """Sphinx's own, but for tables: the value of a constant is shown where it fits a line."""
+    """Sphinx's own, but for tables: the value of a constant is shown where it fits a line.
+
+    Examples
+    --------
+    >>> ShortValue.objtype, issubclass(ShortValue, DataDocumenter)
+    ('data', True)
+    """
 
     def should_suppress_value_header(self) -> bool:
         """Whether a constant is shown without its value."""
@@ -62,6 +73,11 @@ def sections_as_rubrics(lines: list[str]) -> list[str]:
     ----------
     lines
         The docstring, line by line.
+
+    Examples
+    --------
+    >>> sections_as_rubrics(["References", "----------", ".. [1] Somebody, somewhere."])
+    ['.. rubric:: References', '.. [1] Somebody, somewhere.']
     """
     text = re.sub(r"^(\w.*)\n-{3,}$", r".. rubric:: \1", "\n".join(lines), flags=re.MULTILINE)
     return text.split("\n")
@@ -74,6 +90,11 @@ def with_short_arrays(signature: str) -> str:
     ----------
     signature
         With NumPy's types in full, as Sphinx writes them.
+
+    Examples
+    --------
+    >>> with_short_arrays("(image: ~numpy.ndarray[tuple[int, ...], ~numpy.dtype[~numpy.uint8]])")
+    '(image: ~numpy.typing.NDArray[~numpy.uint8])'
     """
     shorter = signature.replace(_ARRAY_LIKE, "~numpy.typing.ArrayLike")
     return _ARRAY.sub(r"~numpy.typing.NDArray[\1]", shorter)
@@ -86,6 +107,12 @@ def signature_of_model(model: type[BaseModel]) -> str:
     ----------
     model
         The class.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Texture
+    >>> signature_of_model(Texture)
+    '(*, formulation: str, image: str, values: list[float])'
     """
     annotations = inspect.get_annotations(model)
     fields = []
@@ -99,7 +126,17 @@ def signature_of_model(model: type[BaseModel]) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx, which calls this function, to document modules in this way."""
+    """Tell Sphinx, which calls this function, to document modules in this way.
+
+    Examples
+    --------
+    >>> from unittest.mock import Mock
+    >>> app = Mock()
+    >>> setup(app)["parallel_read_safe"]
+    True
+    >>> [call.args[0] for call in app.connect.call_args_list]
+    ['autodoc-process-docstring', 'autodoc-process-signature']
+    """
 
     def docstring(
         _: Sphinx, what: str, __: str, ___: object, ____: object, lines: list[str]

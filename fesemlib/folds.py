@@ -43,6 +43,28 @@ class FoldJob:
         Integers that determine everything random.
     keep_network
         Whether the weights are kept, too.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from fesemlib.params import Parameters
+    >>> folder = TemporaryDirectory()
+    >>> job = FoldJob(
+    ...     label="A held out",
+    ...     path=Path(folder.name, "fold.npz"),
+    ...     k_m=np.array([1.9e-3, 1.1e-3, 1.4e-3]),
+    ...     test=np.array([True, False, False]),
+    ...     used=np.array([True, True, True]),
+    ...     settings=Settings.of(Parameters(epochs=2)),
+    ...     transformations=("original",),
+    ...     seed=(0,),
+    ... )
+    >>> job.kept() is None  # not trained yet
+    True
+    >>> outcome = job.train(np.zeros((3, 24, 32), np.float32), None, lambda: True)
+    >>> job.keep(outcome)
+    >>> job.kept().test.shape, job.kept().train.shape
+    ((2, 1), (2,))
     """
 
     label: str
@@ -110,6 +132,11 @@ def software() -> dict[str, str]:
 
     Variables of the environment that change TensorFlow's arithmetic, such as
     TF_ENABLE_ONEDNN_OPTS, are not among it.
+
+    Examples
+    --------
+    >>> sorted(software())
+    ['Python', 'device', 'fesemlib', 'keras', 'numpy', 'tensorflow']
     """
     return {
         "device": training_device(),
