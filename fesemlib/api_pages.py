@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 from pydantic import BaseModel
-from sphinx.ext.autodoc import DataDocumenter, Documenter, ModuleDocumenter
+from sphinx.ext.autodoc import (
+    ClassDocumenter,
+    DataDocumenter,
+    Documenter,
+    FunctionDocumenter,
+    MethodDocumenter,
+    ModuleDocumenter,
+    PropertyDocumenter,
+)
 from sphinx.util.inspect import object_description
 from sphinx.util.typing import stringify_annotation
 
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ModuleInSourceOrder",
+    "ShortArrays",
     "ShortValue",
     "sections_as_rubrics",
     "setup",
@@ -47,6 +56,24 @@ class ModuleInSourceOrder(ModuleDocumenter):
     ) -> list[tuple[Documenter, bool]]:
         """The members of a module in the order in which they are to be shown."""
         return Documenter.sort_members(self, documenters, order)
+
+
+class ShortArrays(Documenter):
+    """What documents a class, a function, a method or a property, with arrays in short.
+
+    Sphinx has an event for signatures, but not for those of overloads, nor for types of properties.
+
+    Examples
+    --------
+    >>> class Function(ShortArrays, FunctionDocumenter):
+    ...     pass
+    >>> Function.objtype
+    'function'
+    """
+
+    def add_line(self, line: str, source: str, *lineno: int) -> None:
+        """Add a line of the page's source."""
+        super().add_line(with_short_arrays(line), source, *lineno)
 
 
 class ShortValue(DataDocumenter):
@@ -89,7 +116,7 @@ def with_short_arrays(signature: str) -> str:
     Parameters
     ----------
     signature
-        With NumPy's types in full, as Sphinx writes them.
+        Or any text, with NumPy's types in full, as Sphinx writes them.
 
     Examples
     --------
@@ -145,15 +172,17 @@ def setup(app: Sphinx) -> dict[str, bool]:
             lines[:] = sections_as_rubrics(lines)
 
     def signature(
-        _: Sphinx, __: str, ___: str, named: object, ____: object, taken: str, given: str
-    ) -> tuple[str, str]:
+        _: Sphinx, __: str, ___: str, named: object, *____: object
+    ) -> tuple[str, str] | None:
         if isinstance(named, type) and issubclass(named, BaseModel):
             return signature_of_model(named), ""
-        return with_short_arrays(taken or ""), with_short_arrays(given or "")
+        return None
 
     app.setup_extension("sphinx.ext.autodoc")
     for documenter in (ModuleInSourceOrder, ShortValue):
         app.add_autodocumenter(documenter, override=True)
+    for kind in (ClassDocumenter, FunctionDocumenter, MethodDocumenter, PropertyDocumenter):
+        app.add_autodocumenter(type(kind.__name__, (ShortArrays, kind), {}), override=True)
     app.connect("autodoc-process-docstring", docstring)
     app.connect("autodoc-process-signature", signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
