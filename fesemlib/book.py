@@ -74,6 +74,8 @@ _PACKAGES_THAT_RENDER = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme
 _MATHJAX_IN_USE = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")
 # Errors whose message says it all, and concerns no line of the notebook.
 _CLEAR_ERRORS = {"DiskFullError", "SchedulerError", "TrainingError"}
+# In a page of `book`: a figure of this build.
+_SHOWN_RESULT = re.compile(r"\.\./results/([\w.-]+)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -314,6 +316,7 @@ def stage_book(profile: Profile) -> None:
     (profile.stage / "book" / "parameters_table.md").write_text(
         _parameters_as_markdown(table), encoding="utf-8"
     )
+    _stage_results(profile)
     pages = profile.stage / "notebooks"
     pages.mkdir()
     for notebook in profile.notebooks:
@@ -732,6 +735,15 @@ def _accelerators() -> list[str]:
 
 
 # Staging
+
+
+def _stage_results(profile: Profile) -> None:
+    """Bring the figures that the pages of `book` show from the results of the notebooks."""
+    for page in (profile.stage / "book").glob("*.md"):
+        for name in _SHOWN_RESULT.findall(page.read_text(encoding="utf-8")):
+            target = profile.stage / "results" / name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy2(profile.results / name, target)
 
 
 def _as_page(notebook: dict[str, Any], stamp: Stamp) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from fesemlib.evaluation_report import control_summary
+from fesemlib.style import COLOURS, INK, colour_formulations, formulation_looks
 
 __all__ = ["controls_figure", "epochs_figure", "permutation_figure", "spread_figure"]
 
-_INK = "#333333"
-_FIRST, _SECOND, _THIRD = sns.color_palette("colorblind").as_hex()[:3]
+_FIRST, _SECOND, _THIRD = COLOURS[:3]
 _LEAST = 0.01  # %; smaller errors are drawn there
 
 
@@ -80,6 +80,7 @@ def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
             axes.plot(np.median(values), row, "|", color=colour, markersize=15, markeredgewidth=2.5)
         axes.plot([], [], "o", color=colour, label=f"{training_set} set")
     axes.set_yticks(range(len(names)), names)
+    colour_formulations(axes)
     axes.invert_yaxis()
     _error_axis(axes)
     above = 1 + 1.2 / len(names)
@@ -124,9 +125,11 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
     errors = test.groupby(["held_out", "epoch"], sort=False)["relative_error"].mean()
     figure = Figure(figsize=(8.5, 4.2))
     axes = figure.subplots()
+    looks = formulation_looks(test["held_out"])
     for name in dict.fromkeys(test["held_out"]):
         line = errors[name]
-        axes.plot(line.index, _percent(line), color=_FIRST, alpha=0.45, linewidth=1)
+        colour = looks[str(name)].colour
+        axes.plot(line.index, _percent(line), color=colour, alpha=0.7, linewidth=1.2)
         if not np.isfinite(line.iloc[-1]):
             continue
         axes.annotate(
@@ -135,13 +138,13 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
-            fontsize=8,
-            color=_INK,
+            fontsize=9,
+            color=colour,
         )
     mean = errors.groupby("epoch").mean()
-    axes.plot(mean.index, _percent(mean), color=_SECOND, linewidth=2.5, label="mean")
-    axes.plot([], [], color=_FIRST, alpha=0.6, label="one formulation each")
-    axes.axhline(100 * blind_error, color=_INK, linestyle="--", label="median of the others")
+    axes.plot(mean.index, _percent(mean), color=INK, linewidth=2.5, label="mean")
+    axes.plot([], [], color="#888888", linewidth=1.2, label="one formulation each")
+    axes.axhline(100 * blind_error, color=INK, linestyle="--", label="median of the others")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel("epoch", fontsize=10)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -17,6 +16,7 @@ from fesemlib.drying_outlook import Case, Outlook
 from fesemlib.figures import titled_figure
 from fesemlib.micrographs import GreyImage
 from fesemlib.prediction import Model, Row
+from fesemlib.style import COLOURS, INK
 
 __all__ = [
     "coverage_figure",
@@ -28,10 +28,8 @@ __all__ = [
     "short_names",
 ]
 
-_INK = "#333333"
 _PALE = "#999999"
-_COLOURS = sns.color_palette("colorblind").as_hex()
-_INSIDE, _OUTSIDE = _COLOURS[0], _COLOURS[3]
+_INSIDE, _OUTSIDE = COLOURS[0], COLOURS[3]
 _WIDTH = 8.5  # inches, of every figure
 _MOST_ROWS = 40  # micrographs in one figure
 _K_M = "k$_m$ (10$^{-3}$ m² s$^{-1}$)"
@@ -85,7 +83,7 @@ def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
     for place, row in enumerate(drawn):
         _draw_interval(axes, row, place)
     training = [1e3 * each.k_m for each in model.card.formulations]
-    axes.plot(training, [len(drawn)] * len(training), "|", color=_INK, ms=14, mew=1.5)
+    axes.plot(training, [len(drawn)] * len(training), "|", color=INK, ms=14, mew=1.5)
     names = short_names([row.image for row in drawn])
     axes.set_yticks(range(len(drawn) + 1), [*names, "training set"], fontsize=10)
     axes.set_ylim(len(drawn) + 0.6, -0.6)
@@ -139,7 +137,7 @@ def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
             label=f"interval {label} ({len(part)})",
         )
     ends = [1e3 * least, 1e3 * greatest]
-    axes.plot(ends, ends, color=_INK, lw=1, ls="--", label="predicted = true")
+    axes.plot(ends, ends, color=INK, lw=1, ls="--", label="predicted = true")
     _logarithmic(axes)
     _logarithmic(axes, "y")
     axes.set_xlabel(f"true {_K_M}")
@@ -173,7 +171,7 @@ def domain_figure(trial: pd.DataFrame, limit: float) -> Figure:
             distances = own["distance"][own["flagged"] == flagged]
             shown = np.full(len(distances), place)
             axes.plot(distances, shown, "o", color=colour, markerfacecolor=face, ms=6, alpha=0.8)
-    axes.axvline(limit, color=_INK, ls="--", lw=1, label="limit")
+    axes.axvline(limit, color=INK, ls="--", lw=1, label="limit")
     axes.plot([], [], "o", color=_INSIDE, label="not flagged")
     axes.plot([], [], "o", color=_OUTSIDE, markerfacecolor="white", label="flagged")
     axes.set_yticks(range(len(kinds)), kinds, fontsize=10)
@@ -202,7 +200,7 @@ def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> F
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
     single = len(drawn) == 1
     for number, outlook in enumerate(drawn):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         label = "as predicted" if single else ""
         _draw_front(left, outlook.predicted, colour, "-", label)
         if single:
@@ -210,7 +208,7 @@ def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> F
             _draw_front(left, outlook.fast, colour, ":", "upper end of the interval")
         _draw_time(right, outlook, number, colour)
     left.axhline(
-        collapse_temperature - 273.15, color=_INK, ls="-.", lw=1.2, label="collapse temperature"
+        collapse_temperature - 273.15, color=INK, ls="-.", lw=1.2, label="collapse temperature"
     )
     left.set_xlabel("time (h)")
     left.set_ylabel("front temperature (°C)")

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from fesemlib.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE, curve_of
 from fesemlib.sensitivity import MEDIAN_RULE, REFERENCE, SEED
+from fesemlib.style import COLOURS, INK
 
 __all__ = ["learning_curve_figure", "sensitivity_figure"]
 
-_INK = "#333333"
-_FIRST, _SECOND, _THIRD = sns.color_palette("colorblind").as_hex()[:3]
+_FIRST, _SECOND, _THIRD = COLOURS[:3]
 _LINEAR = 20  # percentage points; larger changes are drawn on a logarithmic scale
 _TICKS = (-200, -100, -50, -20, -10, 0, 10, 20, 50, 100, 200, 500, 1000)
 _KINDS = {
     "one choice changed": (_FIRST, "o"),
     "nothing but chance changed": (_SECOND, "D"),
     "looks at the held-out one": (_THIRD, "s"),
-    "reference, or no image": (_INK, "|"),
+    "reference, or no image": (INK, "|"),
 }
 _PREDICTORS = {
     NETWORK: (_FIRST, "o", "-"),
     AVERAGED: (_SECOND, "D", "-"),
     RIDGE: (_THIRD, "s", "-"),
-    MEDIAN: (_INK, "|", "--"),
+    MEDIAN: (INK, "|", "--"),
 }
 
 
@@ -102,7 +101,7 @@ def _changes(axes: Axes, table: pd.DataFrame) -> None:
             )  # fmt: skip
     for place, text in ((1.11, "error"), (1.28, "failed runs")):
         axes.text(
-            place, -0.9, text, transform=axes.get_yaxis_transform(), fontsize=9, color=_INK,
+            place, -0.9, text, transform=axes.get_yaxis_transform(), fontsize=9, color=INK,
             ha="right", va="center", style="italic",
         )  # fmt: skip
     seeds = table[table["parameter"] == SEED]
@@ -110,7 +109,7 @@ def _changes(axes: Axes, table: pd.DataFrame) -> None:
         axes.axvspan(
             100 * seeds["low"].min(), 100 * seeds["high"].max(), color=_SECOND, alpha=0.1, lw=0
         )
-    axes.axvline(0, color=_INK, linewidth=1, linestyle="--")
+    axes.axvline(0, color=INK, linewidth=1, linestyle="--")
     axes.set_yticks(range(len(table)), list(table.index), fontsize=9)
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.grid(axis="x", color="#e6e6e6")

@@ -333,6 +333,16 @@ class TestStaging:
         stage_book(staged)
         assert tree() == before
 
+    def test_pages_may_show_results(self, profile: Profile) -> None:
+        execute(profile)
+        page = profile.root / "book" / "introduction.md"
+        page.write_text("# A\n\n```{figure} ../results/table.csv\n```\n")
+        (profile.results / "other.csv").touch()
+        stage_book(profile)
+        staged = profile.stage / "results"
+        assert [path.name for path in staged.iterdir()] == ["table.csv"]
+        assert (staged / "table.csv").read_text() == "42"
+
     def test_table_of_parameters(self, staged: Profile) -> None:
         lines = (staged.stage / "book" / "parameters_table.md").read_text().splitlines()
         assert len(lines) == 2 + len(Parameters.model_fields)

@@ -27,6 +27,7 @@ from fesemlib.report import (
     data_banner,
     data_bar,
     grey_levels,
+    headline,
     power_of_ten,
     resolution,
     results_folder,
@@ -219,6 +220,17 @@ def test_verdict_measures_the_network_against_the_blind_rule(original, augmented
         assert f"Trained on the {training_set} set" in sentence
         assert ("more than the 40.8 %" in sentence) == (ours >= 0.408)
         assert f"the paper publishes {theirs} %" in sentence
+
+
+def test_headline_holds_every_mean_and_says_what_is_synthetic():
+    values = {"original median": 0.5, "augmented median": 0.412}
+    own = pd.DataFrame(values, index=["A", "mean"])
+    paper = own.assign(**{"original published": 0.446, "augmented published": 0.305})
+    sentence = headline(paper, 0.408, synthetic=True)
+    assert re.findall(r"[\d.]+ %", sentence) == ["50.0 %", "41.2 %", "40.8 %", "44.6 %", "30.5 %"]
+    assert sentence.startswith("On synthetic stand-ins: ")
+    assert "synthetic" not in headline(own, 0.408, synthetic=False)
+    assert "publishes" not in headline(own, 0.408, synthetic=False)
 
 
 def test_verdict_never_praises_a_training_that_diverged():
