@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -46,6 +47,7 @@ __all__ = [
     "show_reading",
     "show_table",
     "show_textures",
+    "typeset",
     "verdict",
     "yardsticks",
 ]
@@ -80,7 +82,8 @@ class Banner:
     def _repr_html_(self) -> str:
         return (
             f'<div class="admonition {self.kind} data-banner">'
-            f'<p class="admonition-title">{escape(self.title)}</p><p>{escape(self.text)}</p></div>'
+            f'<p class="admonition-title">{escape(typeset(self.title))}</p>'
+            f"<p>{escape(typeset(self.text))}</p></div>"
         )
 
 
@@ -390,11 +393,13 @@ def glue(name: str, value: float | str) -> None:
     name
         Used in the pages as ``{glue:text}`/notebooks/page.ipynb::name:.2f` ``.
     value
-        A text, or a number; NumPy's numbers become Python's, which format as expected.
+        A text, which is `typeset`, or a number; NumPy's numbers become Python's, which format as
+        expected.
     """
     from myst_nb import glue as keep
 
-    keep(name, value if isinstance(value, str | int) else float(value), display=False)
+    text = typeset(value) if isinstance(value, str) else value
+    keep(name, text if isinstance(text, str | int) else float(text), display=False)
 
 
 def glue_failures(failed: pd.DataFrame) -> None:
@@ -534,8 +539,9 @@ def show_table(table: pd.DataFrame, caption: str) -> Styler:
     caption
         Plain text.
     """
+    shown = table.rename(columns=_typeset_label, index=_typeset_label)
     return (
-        table.style.set_caption(caption)
+        shown.style.set_caption(typeset(caption))
         .set_uuid(digest(caption))
         .set_table_styles(
             [{"selector": "caption", "props": "caption-side: top; text-align: left;"}]
@@ -610,7 +616,28 @@ def _minus(number: str) -> str:
     return number.replace("-", "−")
 
 
+_SYMBOLS = {"k_m": "kₘ", "R_p": "Rₚ"}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def typeset(text: str) -> str:
+    """Give the symbols in a plain text their subscripts.
+
+    Parameters
+    ----------
+    text
+        With ``k_m`` and ``R_p``.
+
+    Examples
+    --------
+    >>> typeset("R_p follows from k_m.")
+    'Rₚ follows from kₘ.'
+    """
+    return re.sub(r"\b(k_m|R_p)\b", lambda match: _SYMBOLS[match[1]], text)
+
+
+def _typeset_label(label: object) -> object:
+    return typeset(label) if isinstance(label, str) else label
 
 
 def power_of_ten(value: float, digits: int = 1) -> str:

@@ -19,6 +19,18 @@ INK = "#333333"
 COLOURS: list[str] = sns.color_palette("colorblind").as_hex()
 """For what is compared within one figure, in this order."""
 
+# As dark as letters on white have to be, and told apart with a marker each.
+_OF_FORMULATIONS = [
+    "#1f6fb4",
+    "#c45500",
+    "#238b23",
+    "#c8282a",
+    "#7b4fb5",
+    "#8c564b",
+    "#b83a8c",
+    "#77770a",
+    "#0b7a88",
+]
 _MARKERS = "osD^vPXph<>8d"
 # Of a figure that holds pictures: about twice the width of a page's text.
 _PIXELS_ACROSS = 1600
@@ -51,9 +63,8 @@ def formulation_looks(names: Iterable[object]) -> dict[str, Look]:
     (['A', 'B', 'C'], True)
     """
     ordered = sorted({str(name) for name in names})
-    grey = 7  # of the ten, grey is for what is no formulation
-    ten = [colour for number, colour in enumerate(sns.color_palette("tab10")) if number != grey]
-    palette = ten if len(ordered) <= len(ten) else sns.husl_palette(len(ordered), l=0.55)
+    few = len(ordered) <= len(_OF_FORMULATIONS)
+    palette = _OF_FORMULATIONS if few else sns.husl_palette(len(ordered), l=0.5)
     colours = [mpl.colors.to_hex(colour) for colour in palette]
     return {
         name: Look(colours[number], _MARKERS[number % len(_MARKERS)])

@@ -302,6 +302,14 @@ def test_grey_levels_are_shown_with_their_spread_and_the_range_over_the_sets():
     assert shown.loc["last", "R²"] == "0.40"
 
 
+def test_symbols_are_typeset_wherever_a_page_shows_plain_text():
+    banner = Banner("On k_m", "R_p and k_m, but not k_mean or walk_m.", "note")
+    assert "<p>Rₚ and kₘ, but not k_mean or walk_m.</p>" in banner._repr_html_()
+    table = show_table(pd.DataFrame({"k_m (m²/s)": [1.0]}, ["k_m"]), "Of k_m").to_html()
+    assert "k_m" not in table
+    assert table.count("kₘ") == 3
+
+
 def test_table_looks_the_same_whenever_it_is_made():
     first, again, other = (
         show_table(pd.DataFrame({"x": [1]}), caption).to_html() for caption in ("a", "a", "b")

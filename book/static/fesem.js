@@ -4,10 +4,15 @@
 
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".before-after").forEach(slideOver);
+  // Sphinx calls the references a list, and forgets to call each of them an item of it.
+  document
+    .querySelectorAll(".citation-list > .citation")
+    .forEach((reference) => reference.setAttribute("role", "listitem"));
   const closer = document.createElement("dialog");
   closer.className = "closer-look";
   closer.setAttribute("aria-label", "Enlarged figure; Escape or a click closes it");
   closer.addEventListener("click", () => closer.close());
+  closer.addEventListener("keydown", (event) => event.key === "Escape" && closer.close());
   document.body.append(closer);
   document
     .querySelectorAll(".bd-article figure img, .bd-article .cell_output > img")
