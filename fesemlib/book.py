@@ -36,6 +36,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from rich.console import Console
 
+from fesemlib.checks import checked_dataset
 from fesemlib.params import SYNTHETIC, Parameters, parameter_table, quoted, read_parameters
 from fesemlib.progress import PROGRESS_FILE, duration, read_progress
 from fesemlib.remarks import REMARKS_FILE, read_remarks
@@ -63,7 +64,7 @@ SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where it cannot overwrite itself."""
 
 # Modules without influence on what a notebook computes.
-_MODULES_BESIDE_THE_NOTEBOOKS = {"book", "cli", "progress", "remarks"}
+_MODULES_BESIDE_THE_NOTEBOOKS = {"book", "cache", "checks", "cli", "effort", "progress", "remarks"}
 # Folders of `build` that belong to nobody's profile.
 _RESERVED_PROFILES = {"cache", "explore", "uv"}
 # Parameters that do not change a number.
@@ -229,7 +230,7 @@ def build_book(
         profile = Profile(root, build_folder() / path.stem)
         _check_can_be_made(profile.folder)
         with _watch(console, "data set", None):
-            data = _checked_data(path, parameters)
+            data = checked_dataset(path, parameters).digest
         writable(profile.folder)
     except (ValueError, OSError) as error:
         raise BookError(str(error), exit_code=2) from error
@@ -404,67 +405,6 @@ def _check_results_are_ours(path: Path, parameters: Parameters) -> None:
 def _check_can_be_made(folder: Path) -> None:
     """Raise a PermissionError where a folder cannot be written or made, without making it."""
     writable(next(place for place in (folder, *folder.parents) if place.exists()))
-
-
-def _checked_data(path: Path, parameters: Parameters) -> str:
-    """The digest of the data set, which is read and checked, as is a drying run, on the way.
-
-    Micrographs that are to be predicted are looked for; what is wrong with one of them is told in
-    the chapter.
-    """
-    from fesemlib.dataset import load_dataset
-
-    dataset = load_dataset(parameters)
-    if parameters.drying_run:
-        from fesemlib.drying_labels import label_run, vial_of
-        from fesemlib.thermocouples import read_drying_run
-
-        label_run(read_drying_run(parameters.drying_run), vial_of(parameters))
-    if parameters.image:
-        _check_new_images(parameters, dataset.shape)
-    try:
-        _check_size(dataset.shape, parameters.input_width)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return dataset.digest
-
-
-def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
-    """Raise a ValueError where no micrograph can be predicted; the chapter tells of single ones."""
-    from fesemlib.image_files import image_files
-    from fesemlib.micrographs import MicrographError, read_micrograph
-
-    problem = ""
-    for file in image_files([parameters.image]):
-        try:
-            found = read_micrograph(file, parameters.crop).image.shape
-        except MicrographError as error:
-            problem = problem or str(error)
-            continue
-        if found == shape or parameters.rescale:
-            return
-        problem = problem or (
-            f"{file}: {found[1]}×{found[0]} px, but the set is {shape[1]}×{shape[0]} px (width × "
-            "height, after cropping)"
-        )
-    raise ValueError(f"image: no micrograph can be used; {problem}")
-
-
-def _check_size(shape: tuple[int, int], input_width: int) -> None:
-    """Raise a ValueError when micrographs of a shape (H, W) cannot be brought to that width."""
-    from fesemlib.network import SMALLEST_SIDE, check_input_shape
-    from fesemlib.processing import input_shape
-
-    size = f"the micrographs are {shape[1]}×{shape[0]} px (width × height, after cropping)"
-    if min(shape) < SMALLEST_SIDE:  # no input_width helps
-        raise ValueError(
-            f"{size}: the network needs at least {SMALLEST_SIDE} px on both sides; keep more "
-            "rows (crop), or take larger micrographs"
-        )
-    try:
-        check_input_shape(input_shape(shape, input_width))
-    except ValueError as error:
-        raise ValueError(f"{error}; {size}") from None
 
 
 def _injected_parameters(notebook: Path, parameters: Parameters, results: Path) -> dict[str, Any]:

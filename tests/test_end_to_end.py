@@ -12,8 +12,10 @@ import tifffile
 import yaml
 from bs4 import BeautifulSoup
 
+from fesemlib.dataset import load_dataset
+from fesemlib.effort import planned_trainings
 from fesemlib.formulations import table1
-from fesemlib.params import Parameters
+from fesemlib.params import Parameters, read_parameters
 from fesemlib.synthetic import synthesize_micrograph
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +47,14 @@ def test_every_page_is_there(pages, book):
     chapters = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
     assert {f"{name}.html" for name in [contents["root"], *chapters]} == set(pages)
     assert (book / "html" / "index.html").is_file()
+
+
+@pytest.mark.usefixtures("book")
+def test_fesem_check_counts_the_folds_that_the_book_trains(build):
+    parameters = read_parameters(ROOT / "params" / "smoke.yml")
+    planned = planned_trainings(load_dataset(parameters), parameters)
+    trained = list((build / "cache" / "folds").glob("*.npz"))
+    assert sum(kind.folds for kind in planned) == len(trained)
 
 
 def test_every_figure_and_table_of_the_paper_is_there(pages):
@@ -249,9 +259,6 @@ def test_bad_input_ends_before_any_training(own_micrographs, run, change, messag
 
 def test_example_of_the_page_on_own_micrographs_works(tmp_path, monkeypatch):
     """Its manifest and its parameter file, with images of those names."""
-    from fesemlib.dataset import load_dataset
-    from fesemlib.params import read_parameters
-
     page = (ROOT / "book" / "your_micrographs.md").read_text(encoding="utf-8")
     manifest = re.search(r"```text\n(formulation,.*?)```", page, re.DOTALL)
     parameters = re.search(r"```yaml\n(# mine.yml.*?)```", page, re.DOTALL)
