@@ -40,6 +40,7 @@ from fesemlib.checks import checked_dataset
 from fesemlib.params import SYNTHETIC, Parameters, parameter_table, quoted, read_parameters
 from fesemlib.progress import PROGRESS_FILE, duration, read_progress
 from fesemlib.remarks import REMARKS_FILE, read_remarks
+from fesemlib.repository import book_configuration, read_project
 from fesemlib.storage import (
     build_folder,
     checkout,
@@ -64,7 +65,16 @@ SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where it cannot overwrite itself."""
 
 # Modules without influence on what a notebook computes.
-_MODULES_BESIDE_THE_NOTEBOOKS = {"book", "cache", "checks", "cli", "effort", "progress", "remarks"}
+_MODULES_BESIDE_THE_NOTEBOOKS = {
+    "book",
+    "cache",
+    "checks",
+    "cli",
+    "effort",
+    "progress",
+    "remarks",
+    "repository",
+}
 # Folders of `build` that belong to nobody's profile.
 _RESERVED_PROFILES = {"cache", "explore", "uv"}
 # Parameters that do not change a number.
@@ -312,7 +322,10 @@ def stage_book(profile: Profile) -> None:
     shutil.copytree(
         profile.root / "book", profile.stage / "book", ignore=shutil.ignore_patterns(".*")
     )
-    shutil.copy2(profile.root / "_config.yml", profile.stage)
+    configuration = (profile.root / "_config.yml").read_text(encoding="utf-8")
+    (profile.stage / "_config.yml").write_text(
+        book_configuration(configuration, read_project(profile.root)), encoding="utf-8"
+    )
     table = parameter_table().to_dict("records")
     (profile.stage / "book" / "parameters_table.md").write_text(
         _parameters_as_markdown(table), encoding="utf-8"
