@@ -456,11 +456,12 @@ def map_statistics(maps: Sequence[HeldOutMap]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by formulation: ``greatest`` (|change| as a share of the prediction), ``densest``
-        (share of the weight on the tenth of the area where it is greatest), ``fills`` (correlation
-        of the maps with the two fillings), ``content`` (correlation of the map with that of the
-        rotated image, rotated back: 1 where the network follows what is there) and ``place`` (the
-        same, not rotated back: 1 where it follows the place). NaN for a map that is constant.
+        Indexed by formulation: ``greatest`` (``|change|`` as a share of the prediction),
+        ``densest`` (share of the weight on the tenth of the area where it is greatest), ``fills``
+        (correlation of the maps with the two fillings), ``content`` (correlation of the map with
+        that of the rotated image, rotated back: 1 where the network follows what is there) and
+        ``place`` (the same, not rotated back: 1 where it follows the place). NaN for a map that is
+        constant.
     """
     rows = {}
     for each in maps:

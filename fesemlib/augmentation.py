@@ -48,5 +48,13 @@ def augment(images: _Images, transformations: Sequence[str] = tuple(TRANSFORMATI
     References
     ----------
     Section 5.1, Figure 7.
+
+    Examples
+    --------
+    >>> image = np.array([[[1, 2], [3, 4]]])
+    >>> augment(image).tolist()
+    [[[1, 2], [3, 4]], [[3, 4], [1, 2]], [[2, 1], [4, 3]], [[4, 3], [2, 1]]]
+    >>> augment(image, GROUPS["rotation"]).shape
+    (2, 2, 2)
     """
     return np.concatenate([TRANSFORMATIONS[name](images) for name in transformations])

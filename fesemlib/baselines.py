@@ -32,13 +32,28 @@ def mean_of_others(k_m: pd.Series[float]) -> pd.DataFrame:
     -------
     DataFrame
         Indexed like `k_m`: ``true_km``, ``predicted_km`` and ``relative_error``, which is
-        |predicted − true| / true.
+        ``|predicted − true| / true``.
+
+    Examples
+    --------
+    >>> from fesemlib.formulations import table1
+    >>> errors = mean_of_others(table1()["k_m"])["relative_error"]
+    >>> print(f"{errors.mean():.0%}, and {errors['I']:.0%} for I, which is unlike the others")
+    50%, and 309% for I, which is unlike the others
     """
     return _errors(k_m, (k_m.sum() - k_m) / (len(k_m) - 1))
 
 
 def median_of_others(k_m: pd.Series[float]) -> pd.DataFrame:
-    """Predict every formulation by the median k_m of the others; see `mean_of_others`."""
+    """Predict every formulation by the median k_m of the others; see `mean_of_others`.
+
+    Examples
+    --------
+    >>> from fesemlib.formulations import table1
+    >>> errors = median_of_others(table1()["k_m"])["relative_error"]
+    >>> print(f"{errors.mean():.0%}, and {errors['I']:.0%} for I, which is unlike the others")
+    41%, and 250% for I, which is unlike the others
+    """
     return _errors(k_m, pd.Series({name: k_m.drop(name).median() for name in k_m.index}))
 
 
@@ -54,6 +69,12 @@ def grey_level_statistics(images: Iterable[npt.NDArray[np.generic]]) -> npt.NDAr
     -------
     ndarray
         Shape (n, 2), in the unit of the images.
+
+    Examples
+    --------
+    >>> flat, half = np.full((2, 2), 100.0), np.array([[0.0, 200.0]])
+    >>> grey_level_statistics([flat, half]).tolist()
+    [[100.0, 0.0], [100.0, 100.0]]
     """
     return np.array([(image.mean(), image.std()) for image in images], dtype=np.float64)
 
@@ -79,6 +100,13 @@ def linear_on_others(
     ndarray
         Predictions by ordinary least squares with an intercept, in the unit of `target`,
         shape (n,). Where the others are too few to fix all coefficients, the smallest are taken.
+
+    Examples
+    --------
+    >>> brightness = np.array([[1.0], [2.0], [3.0], [4.0]])
+    >>> predicted = linear_on_others(brightness, np.array([1.0, 2.0, 3.0, 8.0]), list("ABCD"))
+    >>> print(predicted.round(2).tolist())  # the last is what A, B and C promise
+    [-1.67, 2.57, 5.29, 4.0]
     """
     design = np.column_stack([np.ones(len(target)), features])
     names = np.asarray(formulations)
@@ -120,6 +148,14 @@ def grey_level_test(
         Name of the step and its images.
     table
         A row for each image, with ``formulation`` and ``k_m``.
+
+    Examples
+    --------
+    >>> images = [np.full((4, 4), float(level)) for level in (10, 20, 30, 40)]
+    >>> table = pd.DataFrame({"formulation": list("ABCD"), "k_m": [1e-3, 2e-3, 3e-3, 4e-3]})
+    >>> test = grey_level_test({"as read": images}, table)["as read"]
+    >>> print(f"R² = {test.determination:.2f}: k_m is brightness in disguise")
+    R² = 1.00: k_m is brightness in disguise
     """
     k_m = table["k_m"].to_numpy(dtype=np.float64)
     tests = {}
@@ -143,6 +179,14 @@ def determination(true: npt.NDArray[np.float64], predicted: npt.NDArray[np.float
     float
         1 − Σ(true − predicted)²/Σ(true − mean)²: 1 for perfect predictions, 0 for those that are
         no better than the mean of all, and negative for worse ones.
+
+    Examples
+    --------
+    >>> true = np.array([1.0, 2.0, 3.0])
+    >>> determination(true, true), determination(true, np.full(3, 2.0))
+    (1.0, 0.0)
+    >>> determination(true, true[::-1])
+    -3.0
     """
     return float(1 - ((true - predicted) ** 2).sum() / ((true - true.mean()) ** 2).sum())
 

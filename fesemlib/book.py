@@ -66,6 +66,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 # Modules without influence on what a notebook computes.
 _MODULES_BESIDE_THE_NOTEBOOKS = {
+    "api_pages",
     "book",
     "cache",
     "checks",
@@ -80,7 +81,7 @@ _RESERVED_PROFILES = {"cache", "explore", "uv"}
 # Parameters that do not change a number.
 _PARAMETERS_WITHOUT_INFLUENCE = {"parallel_jobs", "results", "scheduler"}
 _PACKAGES_THAT_COMPUTE = ("tensorflow", "keras", "numpy", "scikit-image")
-_PACKAGES_THAT_RENDER = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme")
+_PACKAGES_THAT_RENDER = ("jupyter-book", "sphinx", "myst-nb", "numpydoc", "sphinx-book-theme")
 # What the pages load of MathJax: the component, its fonts and the TeX packages it asks for.
 _MATHJAX_IN_USE = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")
 # Errors whose message says it all, and concerns no line of the notebook.
@@ -771,11 +772,13 @@ def _markdown_table(columns: Sequence[str], rows: Iterable[Iterable[object]]) ->
 
 
 def _tree_digest(stage: Path) -> str:
-    """The digest of the staged files and of what renders them."""
+    """The digest of the staged files, of the package that pages describe, and of the renderer."""
     files = sorted(path for path in stage.rglob("*") if path.is_file())
     renderer = [version(name) for name in _PACKAGES_THAT_RENDER]
     content = [(path.relative_to(stage).as_posix(), digest(path)) for path in files]
-    return digest(content, renderer, code_digest("fesemlib.book"))
+    modules = sorted(Path(__file__).parent.glob("*.py"))
+    package = [(path.name, digest(path)) for path in modules]  # its docstrings are pages, too
+    return digest(content, package, renderer)
 
 
 def _run_jupyter_book(profile: Profile, work: Path) -> None:
@@ -785,9 +788,13 @@ def _run_jupyter_book(profile: Profile, work: Path) -> None:
     run = "from jupyter_book.cli.main import main; main()"
     options = ["--all", "-W", "-n", "--keep-going", "--path-output", str(work)]
     files = ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
+    # The pages of the package describe the one that runs this, whichever else is installed.
+    own = str(Path(__file__).resolve().parent.parent)
+    paths = os.pathsep.join(filter(None, [own, os.environ.get("PYTHONPATH")]))
     with log.open("w", encoding="utf-8") as stream:
         status = subprocess.run(
-            [sys.executable, "-c", run, "build", str(stage), *files, *options],
+            [sys.executable, "-P", "-c", run, "build", str(stage), *files, *options],
+            env={**os.environ, "PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,

@@ -65,6 +65,14 @@ class Dataset:
         Names the content: the micrographs and all that is told about them.
     files
         The file and the page of each micrograph; empty for stand-ins.
+
+    Examples
+    --------
+    >>> dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    >>> dataset.shape, dataset.synthetic
+    ((96, 128), True)
+    >>> dataset.with_k_m(np.array([1e-3, 2e-3])).k_m.tolist()
+    [0.001, 0.002]
     """
 
     formulations: pd.DataFrame
@@ -124,7 +132,7 @@ class Dataset:
 
 
 def load_dataset(parameters: Parameters) -> Dataset:
-    """Load the data set that the parameters name.
+    r"""Load the data set that the parameters name.
 
     Parameters
     ----------
@@ -149,6 +157,23 @@ def load_dataset(parameters: Parameters) -> Dataset:
     With `rescale`, each micrograph is averaged over areas to the coarsest pixel size of the set;
     none is enlarged. One that has that size already, to 1 %, keeps its pixels. All are then cut
     about their centres to the largest field that they all cover.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from fesemlib.synthetic import synthesize_micrograph
+    >>> from fesemlib.zeiss import write_zeiss_tiff
+    >>> folder = TemporaryDirectory()
+    >>> rows = ["formulation,image,k_m"]
+    >>> for name, k_m in [("A", 1.9e-3), ("B", 1.1e-3), ("C", 1.4e-3)]:
+    ...     stand_in = synthesize_micrograph(k_m, len(rows), shape=(96, 128))
+    ...     _ = write_zeiss_tiff(Path(folder.name, f"{name}.tif"), stand_in)
+    ...     rows.append(f"{name},{name}.tif,{k_m}")
+    >>> manifest = Path(folder.name, "manifest.csv")
+    >>> _ = manifest.write_text("\n".join(rows))
+    >>> dataset = load_dataset(Parameters(dataset=str(manifest)))
+    >>> dataset.shape, list(dataset.formulations.index), dataset.synthetic
+    ((96, 128), ['A', 'B', 'C'], False)
     """
     if parameters.is_synthetic:
         return _synthetic_dataset(parameters.synthetic_seed)
@@ -193,6 +218,14 @@ def draw_stand_ins(
     Dataset
         The logarithm of k_m is uniform between the two; all have 5 % solids. Made once and kept in
         the cache.
+
+    Examples
+    --------
+    >>> dataset = draw_stand_ins(4, seed=0, shape=(96, 128), k_m_range=(5e-4, 1e-3))
+    >>> len(dataset.micrographs), dataset.shape
+    (4, (96, 128))
+    >>> bool((dataset.k_m > 5e-4).all() and (dataset.k_m < 1e-3).all())
+    True
     """
     table = table1()
     least, greatest = np.log(k_m_range or (table["k_m"].min(), table["k_m"].max()))
@@ -223,6 +256,12 @@ def fresh_stand_ins(number: int, seed: int) -> Dataset:
     -------
     Dataset
         As the set's own frames in shape and pixel size. Made once and kept in the cache.
+
+    Examples
+    --------
+    >>> none = fresh_stand_ins(0, seed=0)  # each frame of full size takes a second or more
+    >>> "".join(none.formulations.index), len(none.micrographs)
+    ('ABCDEFGHI', 0)
     """
     table = table1()
     solids = table[list(SOLUTES)].sum(axis=1)
@@ -252,6 +291,12 @@ def with_data_bar(dataset: Dataset, position: int) -> Micrograph:
     Micrograph
         With all rows of its file. Where no micrograph has a bar, a stand-in with one: this one,
         if the set is synthetic.
+
+    Examples
+    --------
+    >>> dataset = draw_stand_ins(1, seed=0, shape=(192, 256))
+    >>> with_data_bar(dataset, 0).data_bar_row  # the last 24 rows are the bar
+    168
     """
     having = [n for n, each in enumerate(dataset.micrographs) if each.data_bar_row is not None]
     if having:
@@ -367,12 +412,25 @@ def _listed(found: Sequence[str]) -> str:
 
 
 def has_data_bar(micrograph: Micrograph) -> bool:
-    """Whether the instrument's data bar is still part of the image."""
+    """Whether the instrument's data bar is still part of the image.
+
+    Examples
+    --------
+    >>> micrograph = draw_stand_ins(1, seed=0, shape=(192, 256)).micrographs[0]
+    >>> has_data_bar(micrograph), has_data_bar(burn_data_bar(micrograph))
+    (False, True)
+    """
     return micrograph.data_bar_row is not None and micrograph.cut_rows == 0
 
 
 def pixel_sizes_differ(first_um: float, second_um: float) -> bool:
-    """Whether two pixel sizes differ by more than 1 % of the second."""
+    """Whether two pixel sizes differ by more than 1 % of the second.
+
+    Examples
+    --------
+    >>> pixel_sizes_differ(0.977, 0.980), pixel_sizes_differ(0.977, 0.918)
+    (False, True)
+    """
     return abs(first_um / second_um - 1) > _PIXEL_SIZE_TOLERANCE
 
 
@@ -456,6 +514,13 @@ def rescale_micrograph(
     DatasetError
         When the pixel size is not known or is coarser than the new one, or the micrograph does not
         cover the field.
+
+    Examples
+    --------
+    >>> micrograph = Micrograph(np.arange(64, dtype=np.uint8).reshape(8, 8), pixel_size_um=0.5)
+    >>> coarse = rescale_micrograph(micrograph, 1.0, (4, 4))
+    >>> coarse.image.shape, coarse.pixel_size_um, coarse.rescaled_from_um
+    ((4, 4), 1.0, 0.5)
     """
     own_um = micrograph.pixel_size_um
     if own_um is None or own_um > size_um * (1 + _PIXEL_SIZE_TOLERANCE):

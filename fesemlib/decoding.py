@@ -146,6 +146,15 @@ def decode(path: Path, page: int = 1) -> DecodedImage:
         way that is not read.
     Exception
         Whatever a decoder stumbles over in a damaged file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> path = Path(folder.name, "grey.png")
+    >>> Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).save(path)
+    >>> decode(path).pixels.tolist(), decode(path).pixel_size
+    ([[0, 255]], None)
     """
     with _silenced():
         if path.suffix.lower().startswith(".tif"):
@@ -156,7 +165,14 @@ def decode(path: Path, page: int = 1) -> DecodedImage:
 
 
 def in_bands(pixels: Pixels) -> Iterator[slice]:
-    """Slices of rows that together are the image, each small enough to be copied freely."""
+    """Slices of rows that together are the image, each small enough to be copied freely.
+
+    Examples
+    --------
+    >>> image = np.arange(6).reshape(3, 2)
+    >>> sum(int(image[band].sum()) for band in in_bands(image)), int(image.sum())
+    (15, 15)
+    """
     rows = max(_PIXELS_IN_A_BAND // max(pixels[:1].size, 1), 1)
     return (slice(row, row + rows) for row in range(0, pixels.shape[0], rows))
 

@@ -55,6 +55,11 @@ def ice_vapour_pressure(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
     ----------
     Murphy & Koop, Quarterly Journal of the Royal Meteorological Society 131 (2005) 1539–1565,
     Eq. (7).
+
+    Examples
+    --------
+    >>> print(ice_vapour_pressure([243.15, 273.16]).round(2))
+    [ 38.01 611.66]
     """
     kelvin = _ice_temperature(temperature)
     pressure: npt.NDArray[np.float64] = np.exp(
@@ -84,6 +89,11 @@ def sublimation_enthalpy(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
     References
     ----------
     Murphy & Koop (2005), Eq. (5).
+
+    Examples
+    --------
+    >>> print(f"{float(sublimation_enthalpy(243.0)):.4g} J/kg")
+    2.839e+06 J/kg
     """
     kelvin = _ice_temperature(temperature)
     molar: npt.NDArray[np.float64] = (
@@ -113,6 +123,11 @@ def ice_conductivity(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
     References
     ----------
     Yen, Review of thermal properties of snow, ice and sea ice, CRREL Report 81-10 (1981).
+
+    Examples
+    --------
+    >>> print(f"{float(ice_conductivity(243.15)):.2f} W/(m K), about four times that of water")
+    2.46 W/(m K), about four times that of water
     """
     conductivity: npt.NDArray[np.float64] = 9.828 * np.exp(-0.0057 * _ice_temperature(temperature))
     return conductivity
@@ -135,6 +150,11 @@ def porosity(solids_percent: float) -> float:
     ------
     ValueError
         When `solids_percent` is not in (0, 50].
+
+    Examples
+    --------
+    >>> print(f"{porosity(5):.3f} of a 5 % solution, {porosity(10):.3f} of a 10 % solution")
+    0.969 of a 5 % solution, 0.936 of a 10 % solution
     """
     if not 0 < solids_percent <= 50:
         raise ValueError(
@@ -174,6 +194,12 @@ def vapour_flux(
     ValueError
         When a temperature is out of range, as one in °C, or the shelf is colder than the bottom:
         no heat flows in.
+
+    Examples
+    --------
+    >>> flux = float(vapour_flux(14.2, 263.15, 247.15, area_ratio=1.21))
+    >>> print(f"{3600 * flux:.2f} kg per hour and square metre")
+    0.35 kg per hour and square metre
     """
     shelf = _shelf_temperature(shelf_temperature)
     bottom = _ice_temperature(bottom_temperature)
@@ -206,6 +232,13 @@ def dried_thickness(
     ------
     ValueError
         When the porosity is not in (0, 1], or the times do not increase.
+
+    Examples
+    --------
+    >>> hours = np.array([0.0, 5.0, 10.0])
+    >>> layer = dried_thickness(3600 * hours, np.full(3, 1.0e-4), porosity(5))
+    >>> print((1e3 * layer).round(2), "mm")
+    [0.   2.02 4.05] mm
     """
     if not 0 < porosity <= 1:
         raise ValueError(f"porosity {porosity!r}: not in (0, 1]; give a volume fraction")
@@ -244,6 +277,12 @@ def front_temperature(
     ------
     ValueError
         When the temperature is none of ice, as one in °C.
+
+    Examples
+    --------
+    >>> front = front_temperature(247.15, 1.0e-4, [7e-3, 0.0])
+    >>> print(front.round(2))  # at the start, and where no ice is left
+    [246.32 247.15]
     """
     bottom = _ice_temperature(bottom_temperature)
     heat = np.asarray(flux) * sublimation_enthalpy(bottom)
@@ -281,6 +320,12 @@ def mass_transfer_coefficient(
     ------
     ValueError
         When the ice's vapour pressure does not exceed the chamber's pressure: nothing sublimes.
+
+    Examples
+    --------
+    >>> k_m = mass_transfer_coefficient(1.0e-4, 3.5e-3, 246.5, 10.0)
+    >>> print(f"{float(k_m):.2e} m²/s")
+    9.13e-04 m²/s
     """
     temperature = _ice_temperature(front_temperature)
     driving = ice_vapour_pressure(temperature) - np.asarray(chamber_pressure)
@@ -323,6 +368,12 @@ def product_resistance(
     References
     ----------
     Eq. (2), solved for (P(T_p) − P_c)/J_w.
+
+    Examples
+    --------
+    >>> resistance = float(product_resistance(1.0e-3, 0.01, 250.0))
+    >>> print(f"{resistance / CLASSIC_RESISTANCE:.1f} cm² Torr h/g for 1 cm of dried layer")
+    24.0 cm² Torr h/g for 1 cm of dried layer
     """
     path = GAS_CONSTANT * _ice_temperature(temperature) * np.asarray(thickness)
     resistance: npt.NDArray[np.float64] = path / (MOLAR_MASS_WATER * np.asarray(k_m))

@@ -174,6 +174,12 @@ def vial_of(parameters: Parameters) -> Vial:
     ----------
     parameters
         `heat_transfer_coefficient`, `ice_thickness_mm`, `solids_percent` and `area_ratio` are used.
+
+    Examples
+    --------
+    >>> vial = vial_of(Parameters(ice_thickness_mm=8.0))
+    >>> vial.ice_thickness, vial.area_ratio
+    (0.008, 1.21)
     """
     return Vial(
         heat_transfer_coefficient=parameters.heat_transfer_coefficient,
@@ -463,6 +469,16 @@ def recorded_drying(
         Columns ``time (h)``, ``T_shelf (°C)``, ``T_product_1 (°C)``, … and ``pressure (Pa)``, up
         to two hours after the last vial's ice is gone. A vial without ice warms up to the
         shelf's temperature exponentially; its time constant, 15 min, is assumed.
+
+    Examples
+    --------
+    >>> from fesemlib.primary_drying import PAPER_CYCLE
+    >>> record = recorded_drying([1e-3], vial_of(Parameters()), PAPER_CYCLE)
+    >>> list(record.columns)
+    ['time (h)', 'T_shelf (°C)', 'T_product_1 (°C)', 'pressure (Pa)']
+    >>> bottom = record["T_product_1 (°C)"]
+    >>> print(f"{bottom.iloc[0]:.0f} °C with all the ice, {bottom.iloc[-1]:.0f} °C without any")
+    -50 °C with all the ice, -10 °C without any
     """
     runs = [simulate_primary_drying(k_m, vial, cycle, time_step) for k_m in coefficients]
     end = max(float(run["time"].iloc[-1]) for run in runs) + 7200

@@ -72,6 +72,12 @@ def cooccurrence(image: GreyImage, pixel_size: float) -> dict[str, float]:
     ----------
     Haralick, Shanmugam & Dinstein, "Textural features for image classification", IEEE Transactions
     on Systems, Man, and Cybernetics 3 (1973) 610–621; scikit-image's `graycomatrix`.
+
+    Examples
+    --------
+    >>> flat = np.full((64, 64), 100, np.uint8)
+    >>> {name: round(value, 2) for name, value in list(cooccurrence(flat, 1.0).items())[:4]}
+    {'contrast at 2': 0.0, 'contrast at 4': 0.0, 'contrast at 8': 0.0, 'contrast at 16': 0.0}
     """
     steps = [max(1, round(distance / pixel_size)) for distance in _DISTANCES]
     coarse = (image // (256 // _LEVELS)).astype(np.uint8)
@@ -100,6 +106,13 @@ def local_patterns(image: GreyImage, pixel_size: float) -> dict[str, float]:  # 
     Ojala, Pietikäinen & Mäenpää, "Multiresolution gray-scale and rotation invariant texture
     classification with local binary patterns", IEEE Transactions on Pattern Analysis and Machine
     Intelligence 24 (2002) 971–987; scikit-image's `local_binary_pattern`.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    >>> shares = local_patterns(noise, 1.0)  # of ten patterns at each of three radii
+    >>> len(shares), round(sum(shares.values()), 6)
+    (30, 3.0)
     """
     shares = {}
     for radius in _RADII:
@@ -131,6 +144,13 @@ def spectrum(image: GreyImage, pixel_size: float) -> dict[str, float]:
     -----
     The image is weighted by a Hann window, without which its edges would count as fine structure.
     A band that the pixels or the frame do not resolve has no share, −12 as a logarithm.
+
+    Examples
+    --------
+    >>> stripes = np.tile(np.where(np.arange(256) % 12 < 6, 0, 200).astype(np.uint8), (256, 1))
+    >>> shares = spectrum(stripes, 1.0)
+    >>> max(shares, key=shares.get)  # the stripes repeat after 12 px
+    'wavelengths 8 to 16'
     """
     window = np.outer(*(np.hanning(side) for side in image.shape))
     values = (image - np.average(image, weights=window)) * window
@@ -168,6 +188,13 @@ def wavelet_energies(image: GreyImage, pixel_size: float) -> dict[str, float]:
     ----------
     Mallat, "A theory for multiresolution signal decomposition: the wavelet representation", IEEE
     Transactions on Pattern Analysis and Machine Intelligence 11 (1989) 674–693; PyWavelets.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).integers(0, 256, (256, 256)).astype(np.uint8)
+    >>> energies = wavelet_energies(noise, 1.0)
+    >>> max(energies, key=energies.get)  # of noise, most is in the finest details
+    'scale 2'
     """
     total = float(((image - image.mean()) ** 2).sum())
     energies = {}
@@ -207,6 +234,13 @@ def texture_features(
     -------
     DataFrame
         A row for each micrograph in the order of the data set; columns ``(family, feature)``.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> table = texture_features(draw_stand_ins(2, 0, (192, 256)), Parameters())
+    >>> len(table), list(table.columns.unique("family"))
+    (2, ['co-occurrence', 'local patterns', 'spectrum', 'wavelets'])
     """
     full = dataset.shape[1]
     pixel_size = (dataset.pixel_size_um or 1.0) * full / (width or full)

@@ -66,6 +66,12 @@ def table1() -> pd.DataFrame:
     References
     ----------
     Marcato, Boccardo & Pisano, Processes 2025, 13, 365, Table 1.
+
+    Examples
+    --------
+    >>> row = table1().loc["I"]
+    >>> print(f"{row['composition']}: k_m = {row['k_m']:.1e} m² s⁻¹ ± {row['std_percent']:g} %")
+    10% mannitol: k_m = 2.8e-04 m² s⁻¹ ± 8.7 %
     """
     table = pd.DataFrame(_TABLE_1, columns=["formulation", "composition", "k_m", "std_percent"])
     fractions = pd.DataFrame(
@@ -92,6 +98,11 @@ def parse_composition(text: str) -> dict[str, float]:
     ------
     ValueError
         When a part is not a percentage and one of the known solutes.
+
+    Examples
+    --------
+    >>> parse_composition("4% dextran + 1% mannitol")
+    {'dextran': 4.0, 'mannitol': 1.0, 'PVP': 0.0}
     """
     fractions = dict.fromkeys(SOLUTES, 0.0)
     for part in text.split("+"):
@@ -117,6 +128,13 @@ def percentages(text: str) -> dict[str, float] | None:
     -------
     dict or None
         Mass % of every solute that is named; None where a part is not a percentage and a name.
+
+    Examples
+    --------
+    >>> percentages("4% sucrose + 1% glycine")
+    {'sucrose': 4.0, 'glycine': 1.0}
+    >>> percentages("sucrose") is None
+    True
     """
     matches = [_PERCENTAGE.fullmatch(part) for part in text.split("+")]
     found: dict[str, float] = {}
@@ -128,7 +146,7 @@ def percentages(text: str) -> dict[str, float] | None:
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
-    """Read a manifest: which micrograph shows which formulation, and its k_m.
+    r"""Read a manifest: which micrograph shows which formulation, and its k_m.
 
     Parameters
     ----------
@@ -158,6 +176,19 @@ def read_manifest(path: Path) -> pd.DataFrame:
     -----
     A resistance R_p of the dried layer, in m s⁻¹, becomes k_m = R T L_d/(M_w R_p); the inverse is
     `fesemlib.drying.product_resistance`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> path = Path(folder.name, "manifest.csv")
+    >>> rows = ["formulation,image,k_m", "A,a.tif,1.9e-3", "B,b.tif,1.1e-3", "C,c.tif,1.4e-3"]
+    >>> _ = path.write_text("\n".join(rows))
+    >>> print(read_manifest(path)[["formulation", "image", "k_m", "page"]].to_string(index=False))
+    formulation image    k_m  page
+              A a.tif 0.0019     1
+              B b.tif 0.0011     1
+              C c.tif 0.0014     1
     """
     table = _read_csv(path)
     _check_columns(table, path)

@@ -29,6 +29,15 @@ def image_files(arguments: Sequence[str]) -> list[str]:
     ------
     PredictionError
         When a folder or a pattern gives none.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> for name in ("b.tif", "a.tif", "notes.txt"):
+    ...     Path(folder.name, name).touch()
+    >>> [Path(file).name for file in image_files([folder.name])]
+    ['a.tif', 'b.tif']
     """
     found: dict[str, None] = {}
     for argument in arguments:

@@ -65,6 +65,13 @@ def processed_micrographs(dataset: Dataset, parameters: Parameters) -> list[Grey
     Notes
     -----
     Each processed micrograph is kept in the cache; a file that cannot be read is made anew.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> images = processed_micrographs(draw_stand_ins(2, 0, (96, 128)), Parameters())
+    >>> len(images), images[0].shape, images[0].dtype.name
+    (2, (96, 128), 'uint8')
     """
     return _of_each_processed(dataset, parameters, lambda image: image)
 
@@ -88,6 +95,13 @@ def network_inputs(dataset: Dataset, parameters: Parameters) -> FloatImage:
     ------
     ValueError
         When the micrographs are narrower than `input_width`.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> inputs = network_inputs(draw_stand_ins(2, 0, (96, 128)), Parameters(input_width=64))
+    >>> inputs.shape, bool(inputs.min() >= 0 and inputs.max() <= 1)
+    ((2, 48, 64), True)
     """
     inputs: FloatImage = np.load(keep_network_inputs(dataset, parameters))
     return inputs
@@ -109,6 +123,15 @@ def images_by_step(
     -------
     dict
         Name of the step and images in grey levels from 0 to 255.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> steps = images_by_step(draw_stand_ins(2, 0, (96, 128)), Parameters(), width=32)
+    >>> list(steps)
+    ['original', 'background subtracted', 'histogram equalised', "network's input"]
+    >>> steps["network's input"][0].shape
+    (24, 32)
     """
     with ThreadPoolExecutor(parameters.parallel_jobs or cpu_count()) as pool:
         images = [micrograph.image for micrograph in dataset.micrographs]
@@ -125,6 +148,13 @@ def keep_network_inputs(dataset: Dataset, parameters: Parameters) -> Path:
     """The file in the cache that holds `network_inputs`; made now if it is not there yet.
 
     Its name is a digest of all that determines its content.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> path = keep_network_inputs(draw_stand_ins(2, 0, (96, 128)), Parameters(input_width=64))
+    >>> kept_inputs(path).shape
+    (2, 48, 64)
     """
     width = parameters.input_width
     input_shape(dataset.shape, width)  # refuses to enlarge, before anything is processed
@@ -143,7 +173,13 @@ def keep_network_inputs(dataset: Dataset, parameters: Parameters) -> Path:
 
 
 def kept_inputs(path: Path) -> FloatImage | None:
-    """The network's inputs in a file of `keep_network_inputs`; None when missing or damaged."""
+    """The network's inputs in a file of `keep_network_inputs`; None when missing or damaged.
+
+    Examples
+    --------
+    >>> kept_inputs(Path("no_such_file.npy")) is None
+    True
+    """
     kept = read_sealed(path)
     return None if kept is None else np.load(kept)
 

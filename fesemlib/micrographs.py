@@ -115,6 +115,20 @@ def read_micrograph(
     does not count, nor does the data bar where every row is kept, whose white and black lie far
     beyond the image's. A single hot or dead pixel does count, and leaves fewer grey levels to
     all others: save such an image as 8 bit, with the limits that suit it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from fesemlib.synthetic import synthesize_micrograph
+    >>> from fesemlib.zeiss import burn_data_bar, write_zeiss_tiff
+    >>> stand_in = synthesize_micrograph(1e-3, seed=0, shape=(192, 256))
+    >>> folder = TemporaryDirectory()
+    >>> path = write_zeiss_tiff(Path(folder.name, "new.tif"), burn_data_bar(stand_in))
+    >>> micrograph = read_micrograph(path)
+    >>> micrograph.image.shape, micrograph.cut_rows  # without the data bar
+    ((168, 256), 24)
+    >>> print(f"{micrograph.pixel_size_um:.4g} µm, from the {micrograph.pixel_size_source}")
+    0.9766 µm, from the Zeiss tag
     """
     path = Path(path)
     _check_file(path)
@@ -151,6 +165,13 @@ def crop_micrograph(micrograph: Micrograph, crop: Literal["auto", "none"] | int)
     ------
     MicrographError
         When fewer rows exist than are to be kept, or some of them belong to the data bar.
+
+    Examples
+    --------
+    >>> micrograph = Micrograph(np.arange(60, dtype=np.uint8).reshape(6, 10))
+    >>> cropped = crop_micrograph(micrograph, 4)
+    >>> cropped.image.shape, cropped.cut_rows
+    ((4, 10), 2)
     """
     height = micrograph.image.shape[0]
     rows = _rows_kept(height, micrograph.data_bar_row, crop)

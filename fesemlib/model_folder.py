@@ -38,7 +38,11 @@ from fesemlib.validation import TrainedNetwork
 __all__ = [
     "CARD",
     "Card",
+    "Formulation",
+    "Image",
+    "Member",
     "ModelError",
+    "Texture",
     "card_of",
     "check_target",
     "processing_has_changed",

@@ -73,6 +73,14 @@ class Parameters(BaseModel):
     pydantic.ValidationError
         For an unknown name, a wrong type or a value out of bounds. Use `read_parameters` or
         `from_namespace` for an error that names the file.
+
+    Examples
+    --------
+    >>> parameters = Parameters(epochs=50, number_of_seeds=3)
+    >>> parameters.seeds
+    (0, 1, 2)
+    >>> parameters.is_synthetic
+    True
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -480,7 +488,7 @@ class Parameters(BaseModel):
 
 
 def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = None) -> Parameters:
-    """Read and check a parameter file.
+    r"""Read and check a parameter file.
 
     A relative `dataset`, `drying_run` or `image` in the file is resolved against the file's folder,
     one in `overrides` against the working directory.
@@ -498,6 +506,16 @@ def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = N
         When the file is missing or not a mapping, or a parameter is unknown, stands there twice,
         is of the wrong type or out of bounds. The message names the file, the parameter and what
         is allowed.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> path = Path(folder.name, "mine.yml")
+    >>> _ = path.write_text("epochs: 50\nlearning_rate: 1.0e-3\n")
+    >>> parameters = read_parameters(path, {"epochs": 20})
+    >>> parameters.epochs, parameters.learning_rate, parameters.input_width
+    (20, 0.001, 128)
     """
     path = Path(path)
     values = _with_absolute_paths(_read_mapping(path), path.parent)
@@ -518,6 +536,14 @@ def checked_parameters(values: Mapping[str, object], origin: str) -> Parameters:
     ------
     ParameterError
         As `read_parameters`.
+
+    Examples
+    --------
+    >>> try:
+    ...     checked_parameters({"epochs": 0}, "-p")
+    ... except ParameterError as error:
+    ...     print(error)
+    -p: epochs = 0 is not allowed; allowed: whole number ≥ 1 and ≤ 100000
     """
     return _validated(_with_absolute_paths(values, Path.cwd()), origin)
 
@@ -539,6 +565,12 @@ def parameter_table() -> pd.DataFrame:
     -------
     DataFrame
         Columns ``parameter, default, allowed, unit, meaning, source``, one row each.
+
+    Examples
+    --------
+    >>> table = parameter_table().set_index("parameter")
+    >>> print(table.loc["input_width", ["default", "allowed", "unit"]].to_dict())
+    {'default': 128, 'allowed': 'whole number ≥ 16 and ≤ 8192', 'unit': 'px'}
     """
     rows = []
     for name, field in Parameters.model_fields.items():
@@ -566,6 +598,11 @@ def quoted(value: object, length: int = 60) -> str:
         Written as `repr` writes it.
     length
         How many characters are shown at most.
+
+    Examples
+    --------
+    >>> quoted("a.tif"), quoted("a" * 20, 8)
+    ("'a.tif'", "'aaaaaa…")
     """
     text = repr(value)
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -94,6 +94,18 @@ def pixel_size(file: tifffile.TiffFile, page: tifffile.TiffPage) -> PixelSize | 
         TIFF's resolution tags. It is not taken where the tag is about another number of columns
         than the page has, a pixel is not square, or its edge is not from 0.1 nm to 50 µm. A
         resolution in dots per inch as printers and scanners have it is no pixel size either.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> folder = TemporaryDirectory()
+    >>> path = f"{folder.name}/a.tif"
+    >>> image, per_cm = np.zeros((4, 4), np.uint8), 1e4 / 0.5
+    >>> tifffile.imwrite(path, image, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER")
+    >>> with tifffile.TiffFile(path) as file:
+    ...     pixel_size(file, file.pages[0])
+    PixelSize(um=0.5, source='TIFF resolution')
     """
     zeiss = page.tags.valueof(_ZEISS)
     fei = next((value for value in map(page.tags.valueof, _FEI) if value), None)

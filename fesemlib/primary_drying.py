@@ -67,6 +67,17 @@ class Vial:
     ------
     PrimaryDryingError
         For a value that no vial has, as one in another unit.
+
+    Examples
+    --------
+    >>> vial = Vial(heat_transfer_coefficient=14.2, ice_thickness=7e-3)
+    >>> print(f"{vial.porosity:.3f}")
+    0.969
+    >>> try:
+    ...     Vial(heat_transfer_coefficient=14.2, ice_thickness=7.0)
+    ... except PrimaryDryingError as error:
+    ...     print(error)
+    ice_thickness = 7.0: not from 0.0001 to 0.1; give it in m
     """
 
     heat_transfer_coefficient: float
@@ -103,6 +114,13 @@ class Cycle:
     ------
     PrimaryDryingError
         For a value that no cycle has, as one in another unit.
+
+    Examples
+    --------
+    >>> round(PAPER_CYCLE.ramp_time / 60)  # minutes
+    40
+    >>> PAPER_CYCLE.shelf_temperature([0, 1200, 3600]).round(2).tolist()
+    [223.15, 243.15, 263.15]
     """
 
     start_temperature: float
@@ -164,6 +182,14 @@ def simulate_primary_drying(
     ----------
     Eqs. (1) and (2). Pikal, Journal of Parenteral Science and Technology 39 (1985) 115–139, for
     the balance of heat and mass at the front.
+
+    Examples
+    --------
+    >>> vial = Vial(heat_transfer_coefficient=14.2, ice_thickness=7e-3)
+    >>> run = simulate_primary_drying(1.0e-3, vial, PAPER_CYCLE)
+    >>> warmest = run["front_temperature"].max()
+    >>> print(f"{drying_time(run) / 3600:.1f} h, the front at most at {warmest:.1f} K")
+    17.0 h, the front at most at 249.9 K
     """
     _check("k_m", k_m, 1e-8, 1.0, "m² s⁻¹")
     if not (math.isfinite(time_step) and time_step > 0):
@@ -201,6 +227,13 @@ def drying_time(run: pd.DataFrame) -> float:
     ----------
     run
         Of `simulate_primary_drying`.
+
+    Examples
+    --------
+    >>> vial = Vial(heat_transfer_coefficient=14.2, ice_thickness=7e-3)
+    >>> runs = [simulate_primary_drying(k_m, vial, PAPER_CYCLE) for k_m in (1.9e-3, 2.8e-4)]
+    >>> print([f"{drying_time(run) / 3600:.1f} h" for run in runs])  # formulations A and I
+    ['14.2 h', '27.9 h']
     """
     return float(run["time"].iloc[-1])
 

@@ -94,6 +94,13 @@ def process(
     -------
     ProcessedImage
         The original and the result of each step, for Figure 2.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    >>> steps = process(image, radius=20)
+    >>> np.array_equal(steps.original, image), steps.equalized.shape
+    (True, (64, 64))
     """
     subtracted, background = subtract_background(
         image, radius, light_background, smooth, return_background=True
@@ -103,7 +110,15 @@ def process(
 
 
 def process_with(parameters: Parameters, image: GreyImage) -> ProcessedImage:
-    """`process` as the parameters say."""
+    """`process` as the parameters say.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    >>> steps = process_with(Parameters(equalization="none"), image)
+    >>> np.array_equal(steps.equalized, steps.subtracted)
+    True
+    """
     return process(
         image,
         parameters.background_radius_px,
@@ -180,6 +195,14 @@ def subtract_background(
     Section 3; ImageJ's "Subtract Background…" [2]_.
 
     .. [2] Schneider, Rasband & Eliceiri, Nature Methods 9 (2012) 671–675.
+
+    Examples
+    --------
+    >>> shading = np.tile(np.linspace(100, 200, 64).astype(np.uint8), (64, 1))
+    >>> shading[20:24, 20:24] -= 50  # a dark speck on a light, uneven ground
+    >>> subtracted = subtract_background(shading, radius=20)
+    >>> int(subtracted.max()), int(np.median(subtracted)), int(subtracted.min())
+    (255, 254, 204)
     """
     _check_grey(image)
     if not (radius > 0 and math.isfinite(radius)):
@@ -240,6 +263,14 @@ def equalize_histogram(image: GreyImage, method: str = "classic") -> GreyImage:
     Section 3; ImageJ's "Enhance Contrast… › Equalize histogram"; for ``"clahe"``, Pizer et al.,
     Computer Vision, Graphics, and Image Processing 39 (1987) 355–368, as scikit-image's
     `equalize_adapthist` computes it.
+
+    Examples
+    --------
+    >>> dull = np.array([[100, 101], [102, 103]], dtype=np.uint8)
+    >>> equalize_histogram(dull).tolist()
+    [[32, 96], [159, 223]]
+    >>> equalize_histogram(dull, "none").tolist()
+    [[100, 101], [102, 103]]
     """
     _check_grey(image)
     if method == "none":
@@ -271,6 +302,12 @@ def resize_by_area(image: npt.NDArray[np.generic], width: int) -> FloatImage:
     ------
     ValueError
         When the image is narrower than `width`: enlarging invents detail.
+
+    Examples
+    --------
+    >>> image = np.array([[0, 2, 4, 6], [2, 4, 6, 8]])
+    >>> resize_by_area(image, 2).tolist()
+    [[2.0, 6.0]]
     """
     height = input_shape((image.shape[0], image.shape[1]), width)[0]
     rows = _average_along_rows(image.astype(np.float64), height)
@@ -302,6 +339,12 @@ def resample_by_area(
     ValueError
         When the new pixels are smaller than the old ones, or the result would reach beyond the
         image.
+
+    Examples
+    --------
+    >>> image = np.arange(16).reshape(4, 4)
+    >>> resample_by_area(image, 2.0, (2, 2)).tolist()
+    [[2.5, 4.5], [10.5, 12.5]]
     """
     margins = [old - new * pitch for old, new in zip(image.shape, shape, strict=True)]
     if pitch < 1 or min(margins) < -1e-6:
@@ -315,7 +358,13 @@ def resample_by_area(
 
 
 def central_detail(image: GreyImage, shape: tuple[int, int]) -> GreyImage:
-    """The middle of an image, at most of this shape (h, w) in px."""
+    """The middle of an image, at most of this shape (h, w) in px.
+
+    Examples
+    --------
+    >>> central_detail(np.arange(16, dtype=np.uint8).reshape(4, 4), (2, 2)).tolist()
+    [[5, 6], [9, 10]]
+    """
     top, left = (max(have - want, 0) // 2 for have, want in zip(image.shape, shape, strict=True))
     return image[top : top + shape[0], left : left + shape[1]]
 
@@ -327,6 +376,11 @@ def input_shape(shape: tuple[int, int], width: int) -> tuple[int, int]:
     ------
     ValueError
         When the micrographs are narrower than `width`.
+
+    Examples
+    --------
+    >>> input_shape((1536, 2048), 128)
+    (96, 128)
     """
     if width > shape[1]:
         raise ValueError(

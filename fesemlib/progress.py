@@ -68,6 +68,17 @@ def progress(total: int, what: str = "folds", done: int = 0) -> Iterator[Callabl
     ------
     callable
         To be called after each step, from the process that opened the context.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     os.environ[PROGRESS_FILE] = os.path.join(folder, "progress.json")
+    ...     with progress(3, "folds") as advance:
+    ...         advance()
+    ...         state = read_progress(Path(os.environ.pop(PROGRESS_FILE)))
+    >>> state.done, state.total, state.what
+    (1, 3, 'folds')
     """
     start = time.monotonic()
     state = Progress(done, total, what)
@@ -88,6 +99,11 @@ def read_progress(path: Path) -> Progress | None:
     """The latest report in a progress file, or None when there is none.
 
     The time left is counted down from the moment of the report.
+
+    Examples
+    --------
+    >>> read_progress(Path("no_such_file.json")) is None
+    True
     """
     try:
         state = Progress(**json.loads(path.read_text(encoding="utf-8")))
@@ -100,7 +116,13 @@ def read_progress(path: Path) -> Progress | None:
 
 
 def duration(seconds: float) -> str:
-    """A duration as coarse as a reader wants it: ``"40 s"``, ``"3 min"``, ``"2 h 5 min"``."""
+    """A duration as coarse as a reader wants it: ``"40 s"``, ``"3 min"``, ``"2 h 5 min"``.
+
+    Examples
+    --------
+    >>> duration(40), duration(170), duration(7500)
+    ('40 s', '3 min', '2 h 5 min')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

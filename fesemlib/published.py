@@ -44,6 +44,13 @@ def table2() -> pd.DataFrame:
     -------
     DataFrame
         Indexed by formulation (A–I), columns ``original`` and ``augmented``; unsigned fractions.
+
+    Examples
+    --------
+    >>> print(table2().loc[["F", "I"]].to_string())
+       original  augmented
+    F  0.000038   0.000193
+    I  2.670000   1.920000
     """
     return pd.DataFrame.from_dict(_TABLE_2, orient="index", columns=["original", "augmented"])
 
@@ -65,6 +72,14 @@ def candidates(training_set: str) -> pd.DataFrame:
     DataFrame
         Indexed by formulation, columns ``true_km``, ``low_km`` (NaN where it would be negative)
         and ``high_km``, m² s⁻¹.
+
+    Examples
+    --------
+    >>> allowed = candidates("augmented").loc["B"]
+    >>> print(f"{allowed['true_km']:.2e}: {allowed['low_km']:.4e} or {allowed['high_km']:.4e}")
+    1.10e-03: 1.0991e-03 or 1.1009e-03
+    >>> bool(np.isnan(candidates("augmented")["low_km"]["I"]))  # an error of 192 % has one sign
+    True
     """
     k_m = table1()["k_m"]
     error = table2()[training_set]
@@ -75,12 +90,28 @@ def candidates(training_set: str) -> pd.DataFrame:
 
 
 def candidates_for(training_set: str, formulations: pd.DataFrame) -> pd.DataFrame | None:
-    """`candidates`, or None where the paper's numbers do not concern these formulations."""
+    """`candidates`, or None where the paper's numbers do not concern these formulations.
+
+    Examples
+    --------
+    >>> list(candidates_for("original", table1()).columns)
+    ['true_km', 'low_km', 'high_km']
+    >>> candidates_for("original", table1().drop("I")) is None
+    True
+    """
     return candidates(training_set) if concerns(formulations) else None
 
 
 def table2_for(formulations: pd.DataFrame) -> pd.DataFrame | None:
-    """`table2`, or None where the paper's numbers do not concern these formulations."""
+    """`table2`, or None where the paper's numbers do not concern these formulations.
+
+    Examples
+    --------
+    >>> len(table2_for(table1()))
+    9
+    >>> table2_for(table1().drop("I")) is None
+    True
+    """
     return table2() if concerns(formulations) else None
 
 
@@ -93,6 +124,11 @@ def concerns(formulations: pd.DataFrame) -> bool:
     ----------
     formulations
         Indexed by formulation, with a column ``k_m`` in m² s⁻¹.
+
+    Examples
+    --------
+    >>> concerns(table1()), concerns(table1().drop("I"))
+    (True, False)
     """
     own = table1()["k_m"]
     return set(formulations.index) == set(own.index) and bool(

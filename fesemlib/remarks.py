@@ -26,6 +26,15 @@ def remark(text: str) -> None:
     ----------
     text
         What happened, and what is done about it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> os.environ[REMARKS_FILE] = os.path.join(folder.name, "remarks.txt")
+    >>> remark("fold 3 was damaged; it is computed anew")
+    >>> read_remarks(Path(os.environ.pop(REMARKS_FILE)))
+    ['fold 3 was damaged; it is computed anew']
     """
     if REMARKS_FILE in os.environ:
         with (
@@ -39,7 +48,13 @@ def remark(text: str) -> None:
 
 
 def read_remarks(path: Path) -> list[str]:
-    """The remarks in a file, oldest first; none where there is no such file."""
+    """The remarks in a file, oldest first; none where there is no such file.
+
+    Examples
+    --------
+    >>> read_remarks(Path("no_such_file.txt"))
+    []
+    """
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

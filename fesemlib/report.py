@@ -391,7 +391,8 @@ def glue(name: str, value: float | str) -> None:
     Parameters
     ----------
     name
-        Used in the pages as ``{glue:text}`/notebooks/page.ipynb::name:.2f` ``.
+        A page asks for it with the role ``{glue:text}`` and, say, the text
+        ``/notebooks/page.ipynb::name:.2f``.
     value
         A text, which is `typeset`, or a number; NumPy's numbers become Python's, which format as
         expected.

@@ -277,7 +277,7 @@ def exchanged_changes(dataset: Dataset, parameters: Parameters, reader: Reader) 
     Returns
     -------
     Series
-        Indexed by the formulation held out: mean over the others of |predicted / clean − 1|.
+        Indexed by the formulation held out: mean over the others of ``|predicted / clean − 1|``.
     """
     inputs = degraded_inputs(dataset, parameters, "brightness", 0.0, (reader.width,))[reader.width]
     names = list(dataset.formulations.index)

@@ -301,9 +301,10 @@ def imaging_table(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by ``degradation``: ``strength`` with the greatest mean |change|, ``change`` (that
-        mean), ``worst`` (the greatest |change| of a formulation at any strength), ``error`` (mean
-        relative error at ``strength``) and, for each further reader, its greatest mean |change|.
+        Indexed by ``degradation``: ``strength`` with the greatest mean ``|change|``, ``change``
+        (that mean), ``worst`` (the greatest ``|change|`` of a formulation at any strength),
+        ``error`` (mean relative error at ``strength``) and, for each further reader, its greatest
+        mean ``|change|``.
     """
     sized = table.assign(size=table["change"].abs())
     first, *others = dict.fromkeys(sized["reader"])

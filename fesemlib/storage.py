@@ -38,6 +38,7 @@ BUILD_FOLDER = "FESEM_BUILD"
 """The environment variable that names another folder for everything generated."""
 
 _UNFINISHED = ".unfinished-"
+_UNFINISHED_FILES = f"{_UNFINISHED}*"
 _SEAL_BYTES = hashlib.sha256().digest_size
 
 
@@ -47,7 +48,14 @@ class DiskFullError(OSError):
 
 @cache
 def checkout() -> Path | None:
-    """The checkout that this package is used from, or None for an installed wheel."""
+    """The checkout that this package is used from, or None for an installed wheel.
+
+    Examples
+    --------
+    >>> root = checkout()
+    >>> root is None or (root / "notebooks").is_dir()
+    True
+    """
     root = Path(__file__).resolve().parent.parent
     return root if (root / "_config.yml").is_file() and (root / "notebooks").is_dir() else None
 
@@ -57,6 +65,12 @@ def build_folder() -> Path:
 
     `build` in the checkout, or where we are outside of one; the environment variable
     ``FESEM_BUILD`` names another.
+
+    Examples
+    --------
+    >>> chosen = os.environ.get(BUILD_FOLDER)
+    >>> build_folder() == Path(chosen) if chosen else build_folder().name == "build"
+    True
     """
     chosen = os.environ.get(BUILD_FOLDER)
     return Path(chosen) if chosen else (checkout() or Path.cwd()) / "build"
@@ -76,6 +90,12 @@ def writable(folder: Path) -> Path:
         When the folder cannot be made or written to; the message names it.
     DiskFullError
         When there is no room for it.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     writable(Path(folder, "results", "tables")).is_dir()
+    True
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,6 +121,13 @@ def digest(*parts: object) -> str:
     *parts
         Arrays are read with their type and shape, paths as the content of the file, everything
         else through `repr`.
+
+    Examples
+    --------
+    >>> digest("1e-3", 5)
+    '5358980aa1ce7ed90608'
+    >>> digest(np.zeros(4)) == digest(np.zeros((2, 2)))
+    False
     """
     sha = hashlib.sha256()
     for part in parts:
@@ -122,6 +149,11 @@ def code_digest(*modules: str) -> str:
     ----------
     *modules
         Full names, as in ``fesemlib.network``. They are read, not imported.
+
+    Examples
+    --------
+    >>> code_digest("fesemlib.drying") == code_digest("fesemlib.drying", "fesemlib.params")
+    False
     """
     trees = []
     for module in modules:
@@ -155,6 +187,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     ------
     DiskFullError
         When the disk, or what the user may write to it, is full.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_atomically(Path(folder, "k_m.txt"), lambda path: path.write_text("1.0e-3"))
+    ...     path.read_text(), len(list(path.parent.iterdir()))
+    ('1.0e-3', 1)
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,13 +219,21 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
 
 
 def disk_is_full(error: OSError) -> bool:
-    """Whether an error says, be it of one file or of a whole tree, that there is no room."""
+    """Whether an error says, be it of one file or of a whole tree, that there is no room.
+
+    Examples
+    --------
+    >>> disk_is_full(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    True
+    >>> disk_is_full(FileNotFoundError("a.tif"))
+    False
+    """
     reasons = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
     return isinstance(error, DiskFullError) or any(reason in str(error) for reason in reasons)
 
 
 def remove_unfinished(
-    folder: Path, older_than_s: float = 3600.0, pattern: str = f"{_UNFINISHED}*"
+    folder: Path, older_than_s: float = 3600.0, pattern: str = _UNFINISHED_FILES
 ) -> None:
     """Remove the temporary files of writers that were killed.
 
@@ -198,6 +245,15 @@ def remove_unfinished(
         Age in seconds from which on no writer is believed to be at work on a file.
     pattern
         Of the files' names; another one than that of `write_atomically` for files of one's own.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in (".unfinished-1.npz", "whole.npz"):
+    ...         Path(folder, name).touch()
+    ...     remove_unfinished(Path(folder), older_than_s=-1.0)
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['whole.npz']
     """
     for path in folder.glob(pattern):
         with suppress(FileNotFoundError):  # another run may remove it, too
@@ -221,6 +277,13 @@ def write_sealed(path: Path, write: Callable[[BytesIO], object]) -> Path:
     ------
     DiskFullError
         As `write_atomically`.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_sealed(Path(folder, "a.npy"), lambda stream: np.save(stream, np.arange(3)))
+    ...     np.load(path).tolist()
+    [0, 1, 2]
     """
     stream = BytesIO()
     write(stream)
@@ -234,6 +297,13 @@ def read_sealed(path: Path) -> BytesIO | None:
     """The content of a file from `write_sealed`, or None when there is none to trust.
 
     A file that is truncated, changed or stood under another name is remarked upon and removed.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_sealed(Path(folder, "a.txt"), lambda stream: stream.write(b"1.0e-3"))
+    ...     read_sealed(path).read(), read_sealed(Path(folder, "b.txt")) is None
+    (b'1.0e-3', True)
     """
     try:
         with path.open("rb") as stream:

@@ -60,6 +60,12 @@ def statistics(image: GreyImage) -> dict[str, float]:
     ------
     ValueError
         When the image is flat or too small.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).integers(0, 256, (256, 256)).astype(np.uint8)
+    >>> {name: round(value, 1) for name, value in statistics(noise).items()}
+    {'slope': 0.1, 'contrast': 42.6, 'charging': 0.0, 'correlation_length_px': 0.7}
     """
     return {
         "slope": power_spectrum_slope(image),
@@ -83,6 +89,11 @@ def real_frames() -> pd.DataFrame:
     References
     ----------
     fibresem, https://github.com/dvtxc/fibresem, MIT licence, copyright 2021 dvtxc.
+
+    Examples
+    --------
+    >>> list(real_frames().columns)
+    ['pixel_size_um', 'rows', 'slope', 'contrast', 'charging', 'correlation_length_px']
     """
     names = ["slope", "contrast", "charging", "correlation_length_px"]
     rows = [(pixel, height, *values) for pixel, height, values in _REAL_FRAMES.values()]
@@ -119,6 +130,12 @@ def power_spectrum_slope(image: GreyImage, band: tuple[float, float] = SPECTRAL_
     The mean is removed and a Hann window laid over the image, so that opposite borders need not
     match. The power is averaged over directions, in bins of equal width in log f, and a straight
     line is fitted to their logarithms.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).integers(0, 256, (256, 256)).astype(np.uint8)
+    >>> abs(power_spectrum_slope(noise)) < 0.1  # white noise has as much of each frequency
+    True
     """
     low, high = band
     if not 0 < low < high <= 0.5:
@@ -170,6 +187,15 @@ def cooccurrence_contrast(image: GreyImage) -> float:
     .. [1] R. M. Haralick, K. Shanmugam, I. Dinstein, "Textural features for image classification",
        IEEE Transactions on Systems, Man, and Cybernetics SMC-3 (1973) 610–621,
        https://doi.org/10.1109/TSMC.1973.4309314
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).integers(0, 256, (256, 256)).astype(np.uint8)
+    >>> print(f"{cooccurrence_contrast(noise):.0f}")  # neighbours are strangers
+    43
+    >>> coarse = noise.repeat(4, axis=0).repeat(4, axis=1)
+    >>> cooccurrence_contrast(coarse) < cooccurrence_contrast(noise)
+    True
     """
     _check_contrast(image)
     counts = np.bincount(image.ravel(), minlength=256)
@@ -206,6 +232,13 @@ def charging_amplitude(image: GreyImage) -> float:
     -----
     The blur is a Gaussian of 1/12 of the image's width, on a copy shrunk to 256 px; the image is
     mirrored at its borders. Anything as broad as that counts, a large pore as much as a charge.
+
+    Examples
+    --------
+    >>> even = np.full((96, 128), 100, np.uint8)
+    >>> shaded = even + np.linspace(0, 50, 128).astype(np.uint8)
+    >>> print(f"{charging_amplitude(even):.2f}, {charging_amplitude(shaded):.2f}")
+    0.00, 0.34
     """
     if not image.any():
         raise ValueError("the image is black throughout; it has no shading")
@@ -238,6 +271,13 @@ def correlation_length(image: GreyImage) -> float:
     The shading, that of `charging_amplitude`, is subtracted first. The autocorrelation is
     the inverse Fourier transform of the power spectrum (Wiener–Khinchin), under a Hann window whose
     own autocorrelation is divided out.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).integers(0, 256, (128, 128)).astype(np.uint8)
+    >>> coarse = noise.repeat(4, axis=0).repeat(4, axis=1)
+    >>> print(f"{correlation_length(noise):.1f}, {correlation_length(coarse):.1f} px")
+    0.7, 2.9 px
     """
     _check_contrast(image)
     reach = min(image.shape) // 4

@@ -111,7 +111,7 @@ def read_drying_run(
     products: Sequence[str] | None = None,
     longest_gap: float = 1800.0,
 ) -> DryingRun:
-    """Read the record of a drying run.
+    r"""Read the record of a drying run.
 
     Parameters
     ----------
@@ -142,6 +142,18 @@ def read_drying_run(
         not a number or not plausible, one time has two different records, the clock starts
         again, the shelf or the pressure has a gap longer than `longest_gap`, or no thermocouple
         has any reading.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> path = Path(folder.name, "run.csv")
+    >>> lines = ["time (h),T_shelf (°C),TC1 (°C),pressure (mTorr)"]
+    >>> lines += [f"{hour / 10},-10,{-40 + 0.1 * hour:.1f},75" for hour in range(30)]
+    >>> _ = path.write_text("\n".join(lines))
+    >>> run = read_drying_run(path)
+    >>> print(f"{run.chamber_pressure[0]:.2f} Pa, {run.shelf_temperature[0]:.2f} K")
+    10.00 Pa, 263.15 K
     """
     path = Path(path)
     cells = _cells(path)

@@ -124,7 +124,7 @@ def leave_one_formulation_out(
         One row for each prediction, with the columns ``held_out``, ``formulation``, ``image``,
         ``role`` ("train" or "test"), ``seed``, ``training_set``, ``epoch`` (1 is the first),
         ``true_km`` and ``predicted_km`` (m² s⁻¹) and ``relative_error``, which is
-        |predicted − true| / true, infinite where a training diverged. Test rows at every epoch,
+        ``|predicted − true| / true``, infinite where a training diverged. Test rows at every epoch,
         training rows at the last one only.
 
     Raises

@@ -96,6 +96,11 @@ def window_places(shape: tuple[int, int], window: tuple[int, int], across: int) 
     ------
     ValueError
         When the window is larger than the frame, or there is none.
+
+    Examples
+    --------
+    >>> [(place[0].start, place[1].start) for place in window_places((100, 200), (50, 100), 2)]
+    [(0, 0), (0, 100), (50, 0), (50, 100)]
     """
     if across < 1 or any(part > whole for part, whole in zip(window, shape, strict=True)):
         raise ValueError(f"{across} × {across} windows of {window} px in a frame of {shape} px")
@@ -129,6 +134,11 @@ def window_scales(shape: tuple[int, int], input_width: int, across: int) -> list
     -------
     list of Scale
         From the coarsest to the finest pixels; only those with pixels no smaller than native.
+
+    Examples
+    --------
+    >>> [scale.name for scale in window_scales((1536, 2048), 512, across=4)]
+    ['whole frame', 'windows of 1024×768 px', 'windows of 512×384 px']
     """
     height, width = shape
     network = input_shape(shape, input_width)
@@ -160,6 +170,13 @@ def window_dataset(dataset: Dataset, scale: Scale) -> Dataset:
     -------
     Dataset
         Of the same formulations; ``image`` names the micrograph and the window.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> windows = window_dataset(draw_stand_ins(2, 0, (96, 128)), Scale((48, 64), 2, 1.0))
+    >>> len(windows.micrographs), windows.shape, windows.images["image"].iloc[-1]
+    (8, (48, 64), '2 (stand-in), window 4')
     """
     places = window_places(dataset.shape, scale.window, scale.across)
     micrographs = tuple(
@@ -203,6 +220,15 @@ def window_predictions(dataset: Dataset, parameters: Parameters, scale: Scale) -
     -------
     DataFrame
         One row a window: ``formulation, image, true_km, predicted_km``.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> dataset = draw_stand_ins(3, 0, (96, 128))
+    >>> parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    >>> table = window_predictions(dataset, parameters, Scale((48, 64), 2, 2.0))
+    >>> list(table.columns), len(table)
+    (['formulation', 'image', 'true_km', 'predicted_km'], 12)
     """
     windows = window_dataset(dataset, scale)
     epochs = round(
@@ -235,6 +261,17 @@ def flipped_predictions(
     -------
     DataFrame
         As `window_predictions`, four rows a micrograph.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> dataset = draw_stand_ins(2, 0, (96, 128))
+    >>> constant = SimpleNamespace(predict=lambda inputs: np.full(len(inputs), 1e-3))
+    >>> networks = {"1": constant, "2": constant}
+    >>> table = flipped_predictions(dataset, Parameters(input_width=32), networks)
+    >>> len(table), table["image"].iloc[-1]
+    (8, '2 (stand-in), 180° rotation')
     """
     inputs = network_inputs(dataset, parameters)
     tables = []
@@ -265,6 +302,18 @@ def frame_predictions(
         the manifest, if a formulation has several; else the flips of the only one.
     predictions : DataFrame
         As `window_predictions`.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from types import SimpleNamespace
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> real = replace(draw_stand_ins(2, 0, (96, 128)), synthetic=False)  # one frame of each
+    >>> constant = SimpleNamespace(predict=lambda inputs: np.full(len(inputs), 1e-3))
+    >>> networks = {"1": constant, "2": constant}
+    >>> name, table = frame_predictions(real, Parameters(input_width=32), networks)
+    >>> name, len(table)
+    ('flips of one frame', 8)
     """
     if dataset.synthetic:
         own = _predicted(dataset, network_inputs(dataset, parameters), networks)
@@ -291,6 +340,13 @@ def scatter_and_offset(predictions: pd.DataFrame) -> pd.DataFrame:
         Indexed by formulation: ``copies``, ``scatter`` (standard deviation with n − 1, NaN for a
         single row) and ``offset`` (mean − true), both as fractions of the true k_m. The first can
         be averaged away, the second cannot.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"formulation": ["A", "A"], "true_km": 1e-3})
+    >>> table["predicted_km"] = [1e-3, 1.4e-3]
+    >>> print(scatter_and_offset(table).round(3).loc["A"].to_dict())
+    {'copies': 2.0, 'scatter': 0.283, 'offset': 0.2}
     """
     relative = predictions["predicted_km"] / predictions["true_km"] - 1
     grouped = relative.groupby(predictions["formulation"], sort=False)
@@ -313,6 +369,13 @@ def compare_sources(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         Indexed by ``source``: ``images`` (the fewest of a formulation), ``scatter`` (root mean
         square over the formulations), ``offset`` (mean of the absolute values), ``one`` and ``all``
         (mean relative error of one prediction, and of the mean of all); fractions of k_m.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"formulation": ["A", "A"], "true_km": 1e-3})
+    >>> table["predicted_km"] = [8e-4, 1.2e-3]
+    >>> print(compare_sources({"frames": table}).round(3).loc["frames"].to_dict())
+    {'images': 2.0, 'scatter': 0.283, 'offset': 0.0, 'one': 0.2, 'all': 0.0}
     """
     rows = {}
     for source, table in predictions.items():
@@ -341,8 +404,15 @@ def combined_errors(predictions: pd.DataFrame) -> pd.Series[float]:
     -------
     Series
         Indexed by the number of images that are averaged, from one to as many as every formulation
-        has: |mean − true| / true, averaged over the subsets of that size (the first 500 of
+        has: ``|mean − true| / true``, averaged over the subsets of that size (the first 500 of
         shuffled images) and then over the formulations.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"formulation": ["A", "A"], "true_km": 1e-3})
+    >>> table["predicted_km"] = [8e-4, 1.2e-3]
+    >>> combined_errors(table).round(3).to_dict()  # errors of opposite sign cancel
+    {1: 0.2, 2: 0.0}
     """
     groups = [
         (table["predicted_km"].to_numpy(), float(table["true_km"].iloc[0]))

@@ -58,6 +58,16 @@ def write_zeiss_tiff(path: Path | str, micrograph: Micrograph) -> Path:
     Tag 34118 holds lines of text: numbers without a name first, then pairs of a key and
     ``name = value unit``. The pixel size is ``AP_IMAGE_PIXEL_SIZE``, in nm. That the image is
     synthetic stands in ``SV_USER_TEXT``, ``SV_SAMPLE_ID`` and the image description.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> stand_in = Micrograph(np.zeros((48, 64), np.uint8), pixel_size_um=0.5)
+    >>> path = write_zeiss_tiff(Path(folder.name, "stand_in.tif"), stand_in)
+    >>> with tifffile.TiffFile(path) as file:
+    ...     print(file.sem_metadata["ap_image_pixel_size"])
+    ('Image Pixel Size', 500.0, 'nm')
     """
     text = _smartsem_text(micrograph)
 
@@ -94,6 +104,13 @@ def burn_data_bar(micrograph: Micrograph) -> Micrograph:
     ------
     ValueError
         When the pixel size is not known, the micrograph has a bar already, or is too small for one.
+
+    Examples
+    --------
+    >>> stand_in = Micrograph(np.full((192, 256), 128, np.uint8), pixel_size_um=0.5)
+    >>> with_bar = burn_data_bar(stand_in)
+    >>> with_bar.image.shape, with_bar.data_bar_row
+    ((192, 256), 168)
     """
     if micrograph.data_bar_row is not None:
         raise ValueError(f"the micrograph has a data bar from row {micrograph.data_bar_row} on")

@@ -392,6 +392,24 @@ class TestRendering:
         build_book(built / "params" / "test.yml", console=QUIET)
         assert index.stat().st_mtime_ns == before
 
+    def test_changed_docstring_is_rendered(
+        self, built: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In a copy of the package, of which a page shows one module."""
+        copy = shutil.copytree(ROOT / "fesemlib", built / "fesemlib")
+        monkeypatch.setattr(fesemlib.book, "__file__", str(copy / "book.py"))
+        page = built / "book" / "introduction.md"
+        automodule = "```{eval-rst}\n.. automodule:: fesemlib.augmentation\n```"
+        page.write_text(f"{page.read_text()}\n{automodule}\n")
+        index = build_book(built / "params" / "test.yml", console=QUIET)
+        rendered = index.parent / "book" / "introduction.html"
+        assert "augment" in rendered.read_text()
+        assert "Of flips and turns." not in rendered.read_text()
+        module = copy / "augmentation.py"
+        module.write_text(module.read_text().replace('"""Data', '"""Of flips and turns. Data', 1))
+        build_book(built / "params" / "test.yml", console=QUIET)
+        assert "Of flips and turns." in rendered.read_text()
+
     def test_broken_page_fails_and_keeps_the_last_good_book(self, built: Path) -> None:
         page = built / "book" / "introduction.md"
         good = page.read_text()

@@ -32,7 +32,7 @@ def pages(book) -> dict[str, BeautifulSoup]:
             path.read_text(encoding="utf-8"), "html.parser"
         )
         for part in ("book", "notebooks")
-        for path in sorted((folder / part).glob("*.html"))
+        for path in sorted((folder / part).rglob("*.html"))
     }
 
 
@@ -118,7 +118,9 @@ def test_styles_load_nothing_remote(book):
 def test_no_remains_of_failure_or_of_this_machine(pages, build):
     for name, page in pages.items():
         text = text_of(page)
-        assert not re.search(r"\bnan\b|Traceback|\[stderr\]|Warning:", text, re.IGNORECASE), name
+        if not name.startswith("book/api/"):  # where it is said what becomes NaN
+            failures = r"\bnan\b|Traceback|\[stderr\]|Warning:"
+            assert not re.search(failures, text, re.IGNORECASE), name
         html = str(page)
         for path in (str(ROOT), str(build), str(Path.home())):
             assert path == "/" or path not in html, (name, path)

@@ -1,0 +1,122 @@
+"""A Sphinx extension for the pages of the package: their order, their headings, their types."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING
+
+import numpy.typing as npt
+from pydantic import BaseModel
+from sphinx.ext.autodoc import DataDocumenter, Documenter, ModuleDocumenter
+from sphinx.util.inspect import object_description
+from sphinx.util.typing import stringify_annotation
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+__all__ = [
+    "ModuleInSourceOrder",
+    "ShortValue",
+    "sections_as_rubrics",
+    "setup",
+    "signature_of_model",
+    "with_short_arrays",
+]
+
+LONGEST_VALUE = 60
+
+_ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[.*?\], ~numpy\.dtype\[(.*?)\]\]")
+_ARRAY_LIKE = stringify_annotation(npt.ArrayLike, "smart")
+
+
+class ModuleInSourceOrder(ModuleDocumenter):
+    """Sphinx's own, but for the order: that of the source, which is the order to read them in.
+
+    Where a module says in ``__all__`` what is public, Sphinx would follow the order of that list,
+    and ours are alphabetical.
+    """
+
+    def sort_members(
+        self, documenters: list[tuple[Documenter, bool]], order: str
+    ) -> list[tuple[Documenter, bool]]:
+        """The members of a module in the order in which they are to be shown."""
+        return Documenter.sort_members(self, documenters, order)
+
+
+class ShortValue(DataDocumenter):
+    """Sphinx's own, but for tables: the value of a constant is shown where it fits a line."""
+
+    def should_suppress_value_header(self) -> bool:
+        """Whether a constant is shown without its value."""
+        is_long = len(object_description(self.object)) > LONGEST_VALUE
+        return is_long or super().should_suppress_value_header()
+
+
+def sections_as_rubrics(lines: list[str]) -> list[str]:
+    """The sections of a module's docstring as headings that no table of contents lists.
+
+    Sections are otherwise those of the page, and every other module has its *References*.
+
+    Parameters
+    ----------
+    lines
+        The docstring, line by line.
+    """
+    text = re.sub(r"^(\w.*)\n-{3,}$", r".. rubric:: \1", "\n".join(lines), flags=re.MULTILINE)
+    return text.split("\n")
+
+
+def with_short_arrays(signature: str) -> str:
+    """A signature, with arrays written as in the source: ``ArrayLike``, ``NDArray[float64]``.
+
+    Parameters
+    ----------
+    signature
+        With NumPy's types in full, as Sphinx writes them.
+    """
+    shorter = signature.replace(_ARRAY_LIKE, "~numpy.typing.ArrayLike")
+    return _ARRAY.sub(r"~numpy.typing.NDArray[\1]", shorter)
+
+
+def signature_of_model(model: type[BaseModel]) -> str:
+    """The fields of a pydantic model with their types and defaults, and without their bounds.
+
+    Parameters
+    ----------
+    model
+        The class.
+    """
+    annotations = inspect.get_annotations(model)
+    fields = []
+    for name, field in model.model_fields.items():
+        annotation = re.sub(r"Annotated\[(\w+), .*\]", r"\1", str(annotations[name]))
+        default = (
+            "" if field.is_required() else f" = {field.get_default(call_default_factory=True)!r}"
+        )
+        fields.append(f"{name}: {annotation}{default}")
+    return f"(*, {', '.join(fields)})"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx, which calls this function, to document modules in this way."""
+
+    def docstring(
+        _: Sphinx, what: str, __: str, ___: object, ____: object, lines: list[str]
+    ) -> None:
+        if what == "module":
+            lines[:] = sections_as_rubrics(lines)
+
+    def signature(
+        _: Sphinx, __: str, ___: str, named: object, ____: object, taken: str, given: str
+    ) -> tuple[str, str]:
+        if isinstance(named, type) and issubclass(named, BaseModel):
+            return signature_of_model(named), ""
+        return with_short_arrays(taken or ""), with_short_arrays(given or "")
+
+    app.setup_extension("sphinx.ext.autodoc")
+    for documenter in (ModuleInSourceOrder, ShortValue):
+        app.add_autodocumenter(documenter, override=True)
+    app.connect("autodoc-process-docstring", docstring)
+    app.connect("autodoc-process-signature", signature)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

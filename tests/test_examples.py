@@ -1,0 +1,75 @@
+"""Each public function has an example in its docstring, and the example is right."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from matplotlib import pyplot as plt
+
+import fesemlib
+from fesemlib.progress import PROGRESS_FILE
+from fesemlib.remarks import REMARKS_FILE
+
+MODULES = sorted(module.name for module in pkgutil.iter_modules(fesemlib.__path__))
+# Modules whose examples are still being written.
+UNFINISHED = set(MODULES)
+
+
+def to_be_shown(module: ModuleType) -> dict[str, object]:
+    """The functions that a module offers, and its classes that have public methods."""
+    offered = {name: getattr(module, name) for name in module.__all__}
+    return {
+        name: value
+        for name, value in offered.items()
+        if getattr(value, "__module__", None) == module.__name__
+        and (
+            any(is_public_method(*each) for each in vars(value).items())
+            if inspect.isclass(value)
+            else inspect.isroutine(inspect.unwrap(value))
+        )
+    }
+
+
+def is_public_method(name: str, value: object) -> bool:
+    callables = (classmethod, staticmethod)
+    return not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, callables))
+
+
+def has_example(name: str, value: object, module: ModuleType) -> bool:
+    """Whether it, or a method of it, has a section of examples with something to run."""
+    return any(
+        bool(test.examples) and re.search(r"^ *Examples\n *-{8}$", test.docstring, re.MULTILINE)
+        for test in doctest.DocTestFinder().find(value, name, module)
+    )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_public_functions_have_examples(name: str) -> None:
+    if name in UNFINISHED:
+        pytest.skip("being written")
+    module = importlib.import_module(f"fesemlib.{name}")
+    offered = to_be_shown(module)
+    without = [each for each in offered if not has_example(each, offered[each], module)]
+    assert without == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_are_right(
+    name: str, own_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert own_build.parent == tmp_path
+    monkeypatch.chdir(tmp_path)
+    for watcher in (PROGRESS_FILE, REMARKS_FILE):
+        monkeypatch.delenv(watcher, raising=False)
+    report = StringIO()
+    runner = doctest.DocTestRunner()
+    for test in doctest.DocTestFinder().find(importlib.import_module(f"fesemlib.{name}")):
+        runner.run(test, out=report.write)
+    plt.close("all")
+    assert runner.failures == 0, report.getvalue()
