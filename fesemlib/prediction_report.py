@@ -329,7 +329,7 @@ def coverage_answer(trial: pd.DataFrame) -> str:
     return (
         f"The interval held the truth for {covered} of {number} fresh stand-ins, "
         f"{percent(covered / number)} % (95 % confidence: {percent(low)} to {percent(high)} %), "
-        f"{verdict}. {_following(trial)} Their k_m are spread evenly over the logarithm of the "
+        f"{verdict}.{_following(trial)} Their k_m are spread evenly over the logarithm of the "
         "range, while the nine of Table 1 crowd about 10⁻³ m² s⁻¹; of another distribution "
         "the rate would be another."
     )
@@ -348,9 +348,9 @@ def _following(trial: pd.DataFrame) -> str:
     own = float(np.abs(predicted - true).mean())
     constant = float(np.abs(np.median(true) - true).mean())
     text = (
-        f"Where the true k_m doubles, the prediction changes by a factor of {2**slope:.2g}, and it "
-        f"is off by a factor of {math.exp(own):.2g} on average; always answering the median would "
-        f"be off by {math.exp(constant):.2g}."
+        f" Where the true k_m doubles, the prediction changes by a factor of {2**slope:.2g}, and "
+        f"it is off by a factor of {math.exp(own):.2g} on average; always answering the median "
+        f"would be off by {math.exp(constant):.2g}."
     )
     if slope < _FOLLOWS:
         text += (
