@@ -34,6 +34,19 @@ def controls_figure(
         Rows as of `fesemlib.controls.with_errors`.
     networks, published
         Which controls are drawn as networks of this book, and as the paper's numbers.
+
+    Examples
+    --------
+    >>> controls = pd.DataFrame(
+    ...     {
+    ...         "control": ["median", "median", "network", "network"],
+    ...         "held_out": ["A", "B", "A", "B"],
+    ...         "relative_error": [0.5, 0.3, 0.2, 0.1],
+    ...     }
+    ... )
+    >>> axes = controls_figure(controls, networks=["network"], published=[]).axes[0]
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['network', 'median']
     """
     errors = _by_formulation(controls)
     summary = control_summary(controls)
@@ -66,6 +79,15 @@ def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     ----------
     predictions
         From `fesemlib.validation.held_out_predictions`, by training set.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"held_out": ["A", "A", "B"], "seed": [0, 1, 0], "relative_error": [0.5, 0.4, 0.1]}
+    ... )
+    >>> axes = spread_figure({"original": table, "augmented": table}).axes[0]
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['original set', 'augmented set']
     """
     names = list(dict.fromkeys(next(iter(predictions.values()))["held_out"]))
     figure = Figure(figsize=(8.5, 1.2 + 0.42 * len(names)))
@@ -95,6 +117,12 @@ def permutation_figure(observed: float, shuffled: Sequence[float]) -> Figure:
     ----------
     observed, shuffled
         From `fesemlib.controls.permutation_test`.
+
+    Examples
+    --------
+    >>> axes = permutation_figure(0.2, [0.5, 0.4, np.inf]).axes[0]
+    >>> sorted(text.get_text() for text in axes.get_legend().get_texts())
+    ['shuffled (1 more diverged)', 'true order']
     """
     figure = Figure(figsize=(7, 2.6))
     axes = figure.subplots()
@@ -120,6 +148,15 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
         From `fesemlib.protocol.train_for_selection`.
     blind_error
         Of the median of the others.
+
+    Examples
+    --------
+    >>> outer = pd.DataFrame(
+    ...     {"role": "test", "held_out": "A", "epoch": [1, 2], "relative_error": [0.5, 0.25]}
+    ... )
+    >>> axes = epochs_figure(outer, blind_error=0.4).axes[0]
+    >>> axes.lines[0].get_ydata().tolist()  # %
+    [50.0, 25.0]
     """
     test = outer[outer["role"] == "test"]
     errors = test.groupby(["held_out", "epoch"], sort=False)["relative_error"].mean()

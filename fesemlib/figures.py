@@ -57,6 +57,17 @@ def workflow_figure(
         Its layers are counted for the last box but one.
     k_m
         The coefficient to be learnt for this micrograph, m² s⁻¹.
+
+    Examples
+    --------
+    >>> from fesemlib.network import build_network
+    >>> from fesemlib.processing import process
+    >>> image = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64).astype(np.uint8)
+    >>> small = process(image).equalized[::2, ::2] / 255
+    >>> figure = workflow_figure(process(image), small, build_network((24, 32)), k_m=1e-3)
+    >>> print(figure.axes[3].get_title())
+    network's input
+    32×24 px
     """
     size = (11.0, 1.9)
     figure = Figure(figsize=size)
@@ -110,6 +121,14 @@ def processing_figure(processed: ProcessedImage) -> Figure:
     ----------
     processed
         The three steps.
+
+    Examples
+    --------
+    >>> from fesemlib.processing import process
+    >>> image = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64).astype(np.uint8)
+    >>> figure = processing_figure(process(image))
+    >>> [axes.get_title() for axes in figure.axes[:3]]
+    ['(a) original', '(b) background subtracted', '(c) histogram equalised']
     """
     return histograms_figure(
         {
@@ -127,6 +146,14 @@ def histograms_figure(images: Mapping[str, GreyImage]) -> Figure:
     ----------
     images
         Title and image, uint8, all of one shape.
+
+    Examples
+    --------
+    >>> half = np.repeat(np.array([[0, 255]], np.uint8), 4, axis=0)  # half black, half white
+    >>> figure = histograms_figure({"half": half})
+    >>> share = figure.axes[1].patches[0].get_data().values
+    >>> share[[0, 128, 255]].tolist()  # %
+    [50.0, 0.0, 50.0]
     """
     height, width = next(iter(images.values())).shape
     side = 9.4 / len(images) - 0.4
@@ -154,6 +181,13 @@ def titled_figure(images: Mapping[str, GreyImage]) -> Figure:
     ----------
     images
         Title and image, uint8, all of about one aspect ratio.
+
+    Examples
+    --------
+    >>> image = np.zeros((30, 40), np.uint8)
+    >>> figure = titled_figure({"first": image, "second": image})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['first', 'second']
     """
     columns = min(len(images), 3)
     rows = -(-len(images) // columns)
@@ -178,6 +212,12 @@ def crop_figure(whole: GreyImage, rows: int) -> Figure:
         With all its rows, uint8, shape (H, W).
     rows
         How many of them are kept, from the top.
+
+    Examples
+    --------
+    >>> figure = crop_figure(np.zeros((768, 1024), np.uint8), rows=704)
+    >>> figure.axes[0].texts[0].get_text()
+    'kept: 704 of 768 rows'
     """
     height, width = whole.shape
     figure = Figure(figsize=(6.4, 6.4 * height / width))
@@ -207,6 +247,14 @@ def grey_level_figure(k_m: npt.NDArray[np.float64], tested: Mapping[str, GreyLev
         True values, m² s⁻¹, shape (n,).
     tested
         Of `baselines.grey_level_test`.
+
+    Examples
+    --------
+    >>> k_m = np.array([1e-3, 2e-3])
+    >>> test = GreyLevelTest(statistics=np.zeros((2, 2)), predicted=k_m, determination=1.0)
+    >>> print(grey_level_figure(k_m, {"as read": test}).axes[0].get_title())
+    as read
+    R² = 1.00
     """
     figure = Figure(figsize=(8.5, 2.8))
     panels = figure.subplots(1, len(tested), sharex=True, sharey=True, squeeze=False)[0]
@@ -240,6 +288,14 @@ def micrographs_figure(
         For the scale bar in the first image; None draws none.
     looks
         Of `formulation_looks`, where the labels are formulations, to colour them.
+
+    Examples
+    --------
+    Of ten micrographs that are 1000 µm wide, the first has a bar of 200 µm.
+
+    >>> figure = micrographs_figure([np.zeros((75, 100), np.uint8)] * 10, list("ABCDEFGHIJ"), 10.0)
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['A', '200 µm']
     """
     rows = -(-len(images) // 3)
     height, width = images[0].shape
@@ -265,6 +321,13 @@ def network_figure(network: keras.Model) -> Figure:
     ----------
     network
         A sequence of layers; whatever layers it has are drawn.
+
+    Examples
+    --------
+    >>> from fesemlib.network import build_network
+    >>> axes = network_figure(build_network((24, 32))).axes[0]
+    >>> [text.get_text() for text in axes.texts[::3]][:4]
+    ['input', 'convolution', 'max pooling', 'convolution']
     """
     drawn = [layer for layer in network.layers if type(layer).__name__ != "InputLayer"]
     shapes = [tuple(network.input_shape[1:])] + [tuple(layer.output.shape[1:]) for layer in drawn]
@@ -303,6 +366,15 @@ def held_out_figure(
         The held-out predictions among them that count, see `held_out_predictions`.
     published
         Row of `published.candidates` for the held-out formulation, or None.
+
+    Examples
+    --------
+    >>> rows = [["A", "a", "train", 2e-3, 1.9e-3], ["B", "b", "test", 1e-3, 1.4e-3]]
+    >>> columns = ["formulation", "image", "role", "true_km", "predicted_km"]
+    >>> results = pd.DataFrame(rows, columns=columns).assign(held_out="B")
+    >>> figure = held_out_figure(results, results[results["role"] == "test"], published=None)
+    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    ['training, median and range', 'held out (B), median and range']
     """
     figure = Figure(figsize=(5.6, 4.8))
     axes = figure.subplots()
@@ -330,6 +402,18 @@ def parity_figure(predictions: pd.DataFrame, published: pd.DataFrame | None) -> 
         Of `held_out_predictions`, one training set.
     published
         `published.candidates` of the same training set, or None.
+
+    Examples
+    --------
+    >>> predictions = pd.DataFrame(
+    ...     {
+    ...         "held_out": ["A", "B"], "image": ["a", "b"], "seed": 0, "true_km": [2e-3, 1e-3],
+    ...         "predicted_km": [1e-3, 1.5e-3], "relative_error": 0.5,
+    ...     }
+    ... )
+    >>> parity, errors = parity_figure(predictions, published=None).axes
+    >>> errors.get_xlabel()
+    'relative error of the held-out formulation (%)'
     """
     figure = Figure(figsize=(9.4, 4.7))
     parity, errors = figure.subplots(1, 2, width_ratios=(1.15, 1))
@@ -364,6 +448,14 @@ def augmentation_figure(images: Mapping[str, FloatImage | GreyImage]) -> Figure:
     ----------
     images
         Title and image, shape (H, W) each, grey levels up to 255.
+
+    Examples
+    --------
+    >>> image = np.arange(1200, dtype=np.uint16).reshape(30, 40).astype(np.uint8)
+    >>> copies = {"as it is": image, "mirrored": image[:, ::-1], "upside down": image[::-1]}
+    >>> figure = augmentation_figure({**copies, "turned by 180°": image[::-1, ::-1]})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['as it is', 'mirrored', 'upside down', 'turned by 180°']
     """
     height, width = next(iter(images.values())).shape
     figure = Figure(figsize=(8, 8 * height / width + 0.7))
@@ -571,6 +663,13 @@ def stand_in_figure(
         Requested cell diameter and measured correlation length, µm, shape (n,).
     k_m, predicted
         True values and predictions from mean and standard deviation, m² s⁻¹, shape (n,).
+
+    Examples
+    --------
+    >>> cell, k_m = np.array([20.0, 40.0]), np.array([1e-3, 2e-3])
+    >>> sizes, brightness = stand_in_figure(cell, 0.1 * cell, k_m, k_m[::-1]).axes
+    >>> sizes.get_legend().get_texts()[0].get_text()
+    '0.1 times the cell'
     """
     figure = Figure(figsize=(9.4, 4.3))
     sizes, brightness = figure.subplots(1, 2)

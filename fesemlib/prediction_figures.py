@@ -37,7 +37,13 @@ _LONGEST_NAME = 28
 
 
 def short_name(image: str) -> str:
-    """The file's name; of a long one the beginning and the end, which tell files apart."""
+    """The file's name; of a long one the beginning and the end, which tell files apart.
+
+    Examples
+    --------
+    >>> short_name("folder/vial.tif"), short_name("a" * 20 + "b" * 20 + ".tif")
+    ('vial.tif', 'aaaaaaaaaaaaa…bbbbbbbbbb.tif')
+    """
     name = Path(image).name
     if len(name) <= _LONGEST_NAME:
         return name
@@ -46,7 +52,13 @@ def short_name(image: str) -> str:
 
 
 def short_names(images: Sequence[str]) -> list[str]:
-    """`short_name` of each; where two become equal, all are numbered."""
+    """`short_name` of each; where two become equal, all are numbered.
+
+    Examples
+    --------
+    >>> short_names(["first/vial.tif", "second/vial.tif"])
+    ['1: vial.tif', '2: vial.tif']
+    """
     names = [short_name(image) for image in images]
     if len(set(names)) == len(names):
         return names
@@ -60,6 +72,12 @@ def pictures_figure(pictures: Mapping[str, GreyImage]) -> Figure:
     ----------
     pictures
         From `fesemlib.new_micrographs.NewMicrographs`.
+
+    Examples
+    --------
+    >>> figure = pictures_figure({"folder/vial.tif": np.zeros((30, 40), np.uint8)})
+    >>> figure.axes[0].get_title()
+    'vial.tif'
     """
     titles = short_names(list(pictures))
     return titled_figure(dict(zip(titles, pictures.values(), strict=True)))
@@ -74,6 +92,15 @@ def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
         Predictions, no errors; of many the first are drawn.
     model
         Which made them.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card
+    >>> card = Card.model_construct(k_m_range=(3e-4, 2e-3), formulations=[])
+    >>> row = Row("vial.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3, in_domain=True)
+    >>> axes = predictions_figure([row], Model(card, networks=())).axes[0]
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['vial.tif', 'training set']
     """
     drawn = rows[:_MOST_ROWS]
     figure = Figure(figsize=(_WIDTH, 1.7 + 0.33 * len(drawn)))
@@ -109,6 +136,17 @@ def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
         From `fesemlib.prediction_trials.coverage_trial`.
     model
         Which made them.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card
+    >>> card = Card.model_construct(k_m_range=(3e-4, 2e-3), formulations=[])
+    >>> predicted = {"predicted_km": 5e-4, "low": 4e-4, "high": 6e-4}
+    >>> trial = pd.DataFrame({"true_km": [5e-4, 1e-3], **predicted})
+    >>> trial["covered"] = trial["true_km"].between(trial["low"], trial["high"])
+    >>> figure = coverage_figure(trial, Model(card, networks=()))
+    >>> [text.get_text() for text in figure.legends[0].get_texts()][-2:]
+    ['interval holds the truth (1)', 'interval does not (1)']
     """
     figure = Figure(figsize=(_WIDTH, 5.4))
     top, axes = figure.subplots(2, 1, sharex=True, height_ratios=(1, 4))
@@ -161,6 +199,15 @@ def domain_figure(trial: pd.DataFrame, limit: float) -> Figure:
         From `fesemlib.prediction_trials.domain_trial`.
     limit
         Distance from which on an image is flagged.
+
+    Examples
+    --------
+    >>> trial = pd.DataFrame(
+    ...     {"kind": ["fresh", "noise"], "distance": [1.0, 4.0], "flagged": [False, True]}
+    ... )
+    >>> axes = domain_figure(trial, limit=2.0).axes[0]
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['fresh', 'noise']
     """
     kinds = list(dict.fromkeys(trial["kind"]))
     figure = Figure(figsize=(_WIDTH, 1.5 + 0.42 * len(kinds)))
@@ -194,6 +241,15 @@ def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> F
         ends of the interval have their curves, too.
     collapse_temperature
         K.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_outlook import outlook_of
+    >>> from fesemlib.params import Parameters
+    >>> row = Row("vial.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3)
+    >>> figure = drying_figure([outlook_of(row, Parameters())], collapse_temperature=241.15)
+    >>> [text.get_text() for text in figure.legends[0].get_texts()][:2]
+    ['as predicted', 'lower end of the interval']
     """
     drawn = outlooks[:_MOST_ROWS]
     figure = Figure(figsize=(_WIDTH, max(3.9, 2.2 + 0.3 * len(drawn))))

@@ -36,6 +36,15 @@ def maps_figure(maps: Sequence[HeldOutMap]) -> Figure:
     ----------
     maps
         From `fesemlib.attention.held_out_maps`.
+
+    Examples
+    --------
+    >>> image = np.full((30, 40), 0.5, np.float32)
+    >>> change = np.linspace(-1e-4, 1e-4, 1200).reshape(30, 40)
+    >>> one = HeldOutMap("A", image, predicted=1e-3, grey=change, mean=change, rotated=change)
+    >>> scale = maps_figure([one]).axes[-1]
+    >>> [f"{end:g} %" for end in scale.get_xlim()]
+    ['-10 %', '10 %']
     """
     shares = [each.grey / abs(each.predicted) for each in maps]
     height, width = maps[0].image.shape
@@ -69,6 +78,14 @@ def pasted_figure(maps: Mapping[str, tuple[Any, Any, tuple[slice, slice]]]) -> F
     ----------
     maps
         From `fesemlib.attention.pasted_maps`. Each map has a scale of its own.
+
+    Examples
+    --------
+    >>> image, share = np.full((30, 40), 0.5, np.float32), np.full((30, 40), -0.1)
+    >>> place = slice(5, 15), slice(10, 20)
+    >>> figure = pasted_figure({"network": (image, share, place)})
+    >>> [axes.get_title() for axes in figure.axes[:2]]
+    ['the picture', 'network']
     """
     first, _, place = next(iter(maps.values()))
     height, width = first.shape
@@ -104,6 +121,15 @@ def combination_figure(
         The formulations from top to bottom.
     sources
         Name of each source and its predictions, for the errors.
+
+    Examples
+    --------
+    >>> frames = pd.DataFrame(
+    ...     {"formulation": "A", "true_km": 1e-3, "predicted_km": [8e-4, 1.2e-3]}
+    ... )
+    >>> left, right = combination_figure(frames, ["A"], {"frames": frames}).axes
+    >>> right.lines[0].get_ydata().round().tolist()  # of one, and of the mean of both, %
+    [20.0, 0.0]
     """
     figure = Figure(figsize=(_WIDTH, max(3.6, 1.4 + 0.26 * len(k_m_names))))
     left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
@@ -142,6 +168,18 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
     exchanged
         For each reader, the mean change when the micrograph is exchanged for that of another
         formulation.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {
+    ...         "degradation": "defocus", "reader": "network", "formulation": "A",
+    ...         "strength": [1, 2], "change": [0.1, -0.2],
+    ...     }
+    ... )
+    >>> axes = imaging_figure(table, exchanged={"network": 0.5}).axes[0]
+    >>> axes.get_title(), axes.get_xlabel()
+    ('defocus', 'σ of the blur, px')
     """
     names = list(dict.fromkeys(table["degradation"]))
     columns = 4

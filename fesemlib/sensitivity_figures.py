@@ -38,6 +38,18 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
     ----------
     table
         From `fesemlib.sensitivity.sensitivity_table`. What has no finite error has no dot.
+
+    Examples
+    --------
+    >>> from fesemlib.params import Parameters
+    >>> from fesemlib.sensitivity import Setting, sensitivity_table
+    >>> reference = Setting(REFERENCE, Parameters(), "original", REFERENCE)
+    >>> run = {"setting": REFERENCE, "seed": 0, "collapsed": False, "diverged": False}
+    >>> predictions = pd.DataFrame({"held_out": ["A", "B"], "relative_error": [0.5, 0.3], **run})
+    >>> k_m = pd.Series({"A": 1e-3, "B": 2e-3})
+    >>> axes = sensitivity_figure(sensitivity_table(predictions, [reference], k_m)).axes[0]
+    >>> sorted(label.get_text() for label in axes.get_yticklabels())
+    ['no image: median of the others', 'reference']
     """
     groups = [part for _, part in table.groupby("reference", sort=False)]
     heights = [len(part) for part in groups]
@@ -64,6 +76,18 @@ def learning_curve_figure(results: pd.DataFrame) -> Figure:
     ----------
     results
         From `fesemlib.learning_curve.learning_curve`.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame(
+    ...     {
+    ...         "predictor": NETWORK, "size": [5, 10, 5, 10], "draw": 1,
+    ...         "region": ["inside", "inside", "outside", "outside"],
+    ...         "relative_error": [0.3, 0.2, 0.6, 0.6],
+    ...     }
+    ... )
+    >>> [axes.get_title(loc="left") for axes in learning_curve_figure(results).axes]
+    ['inside the range of the training sets', 'outside the range of the training sets']
     """
     curve = curve_of(results)
     figure = Figure(figsize=(9, 4.4))
