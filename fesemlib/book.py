@@ -36,9 +36,11 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from rich.console import Console
 
+from fesemlib.checks import checked_dataset
 from fesemlib.params import SYNTHETIC, Parameters, parameter_table, quoted, read_parameters
 from fesemlib.progress import PROGRESS_FILE, duration, read_progress
 from fesemlib.remarks import REMARKS_FILE, read_remarks
+from fesemlib.repository import book_configuration, read_project
 from fesemlib.storage import (
     build_folder,
     checkout,
@@ -63,7 +65,17 @@ SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where it cannot overwrite itself."""
 
 # Modules without influence on what a notebook computes.
-_MODULES_BESIDE_THE_NOTEBOOKS = {"api_pages", "book", "cli", "progress", "remarks"}
+_MODULES_BESIDE_THE_NOTEBOOKS = {
+    "api_pages",
+    "book",
+    "cache",
+    "checks",
+    "cli",
+    "effort",
+    "progress",
+    "remarks",
+    "repository",
+}
 # Folders of `build` that belong to nobody's profile.
 _RESERVED_PROFILES = {"cache", "explore", "uv"}
 # Parameters that do not change a number.
@@ -74,6 +86,8 @@ _PACKAGES_THAT_RENDER = ("jupyter-book", "sphinx", "myst-nb", "numpydoc", "sphin
 _MATHJAX_IN_USE = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")
 # Errors whose message says it all, and concerns no line of the notebook.
 _CLEAR_ERRORS = {"DiskFullError", "SchedulerError", "TrainingError"}
+# In a page of `book`: a figure of this build.
+_SHOWN_RESULT = re.compile(r"\.\./results/([\w.-]+)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -254,7 +268,7 @@ def build_book(
         profile = Profile(root, build_folder() / path.stem)
         _check_can_be_made(profile.folder)
         with _watch(console, "data set", None):
-            data = _checked_data(path, parameters)
+            data = checked_dataset(path, parameters).digest
         writable(profile.folder)
     except (ValueError, OSError) as error:
         raise BookError(str(error), exit_code=2) from error
@@ -333,7 +347,7 @@ def execute_notebooks(
 
 
 def stage_book(profile: Profile) -> None:
-    """Make the source tree of the book, with the executed notebooks in the place of their sources.
+    r"""Make the source tree of the book, with the executed notebooks in the place of their sources.
 
     The same executed notebooks and pages give the same tree, whenever it is made.
 
@@ -347,9 +361,11 @@ def stage_book(profile: Profile) -> None:
     >>> from tempfile import TemporaryDirectory
     >>> folder = TemporaryDirectory()  # in the place of a checkout; there are no notebooks in it
     >>> profile = Profile(Path(folder.name), Path(folder.name, "build"))
+    >>> (profile.root / "book").mkdir()
     >>> for page in ("_config.yml", "book/introduction.md"):
-    ...     (profile.root / page).parent.mkdir(exist_ok=True)
     ...     (profile.root / page).touch()
+    >>> project = '[project]\ndescription = ""\nversion = ""\nauthors = []\n'
+    >>> _ = (profile.root / "pyproject.toml").write_text(project)
     >>> stage_book(profile)
     >>> sorted(path.name for path in (profile.stage / "book").iterdir())
     ['introduction.md', 'parameters_table.md']
@@ -358,11 +374,15 @@ def stage_book(profile: Profile) -> None:
     shutil.copytree(
         profile.root / "book", profile.stage / "book", ignore=shutil.ignore_patterns(".*")
     )
-    shutil.copy2(profile.root / "_config.yml", profile.stage)
+    configuration = (profile.root / "_config.yml").read_text(encoding="utf-8")
+    (profile.stage / "_config.yml").write_text(
+        book_configuration(configuration, read_project(profile.root)), encoding="utf-8"
+    )
     table = parameter_table().to_dict("records")
     (profile.stage / "book" / "parameters_table.md").write_text(
         _parameters_as_markdown(table), encoding="utf-8"
     )
+    _stage_results(profile)
     pages = profile.stage / "notebooks"
     pages.mkdir()
     for notebook in profile.notebooks:
@@ -463,67 +483,6 @@ def _check_results_are_ours(path: Path, parameters: Parameters) -> None:
 def _check_can_be_made(folder: Path) -> None:
     """Raise a PermissionError where a folder cannot be written or made, without making it."""
     writable(next(place for place in (folder, *folder.parents) if place.exists()))
-
-
-def _checked_data(path: Path, parameters: Parameters) -> str:
-    """The digest of the data set, which is read and checked, as is a drying run, on the way.
-
-    Micrographs that are to be predicted are looked for; what is wrong with one of them is told in
-    the chapter.
-    """
-    from fesemlib.dataset import load_dataset
-
-    dataset = load_dataset(parameters)
-    if parameters.drying_run:
-        from fesemlib.drying_labels import label_run, vial_of
-        from fesemlib.thermocouples import read_drying_run
-
-        label_run(read_drying_run(parameters.drying_run), vial_of(parameters))
-    if parameters.image:
-        _check_new_images(parameters, dataset.shape)
-    try:
-        _check_size(dataset.shape, parameters.input_width)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return dataset.digest
-
-
-def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
-    """Raise a ValueError where no micrograph can be predicted; the chapter tells of single ones."""
-    from fesemlib.image_files import image_files
-    from fesemlib.micrographs import MicrographError, read_micrograph
-
-    problem = ""
-    for file in image_files([parameters.image]):
-        try:
-            found = read_micrograph(file, parameters.crop).image.shape
-        except MicrographError as error:
-            problem = problem or str(error)
-            continue
-        if found == shape or parameters.rescale:
-            return
-        problem = problem or (
-            f"{file}: {found[1]}×{found[0]} px, but the set is {shape[1]}×{shape[0]} px (width × "
-            "height, after cropping)"
-        )
-    raise ValueError(f"image: no micrograph can be used; {problem}")
-
-
-def _check_size(shape: tuple[int, int], input_width: int) -> None:
-    """Raise a ValueError when micrographs of a shape (H, W) cannot be brought to that width."""
-    from fesemlib.network import SMALLEST_SIDE, check_input_shape
-    from fesemlib.processing import input_shape
-
-    size = f"the micrographs are {shape[1]}×{shape[0]} px (width × height, after cropping)"
-    if min(shape) < SMALLEST_SIDE:  # no input_width helps
-        raise ValueError(
-            f"{size}: the network needs at least {SMALLEST_SIDE} px on both sides; keep more "
-            "rows (crop), or take larger micrographs"
-        )
-    try:
-        check_input_shape(input_shape(shape, input_width))
-    except ValueError as error:
-        raise ValueError(f"{error}; {size}") from None
 
 
 def _injected_parameters(notebook: Path, parameters: Parameters, results: Path) -> dict[str, Any]:
@@ -794,6 +753,15 @@ def _accelerators() -> list[str]:
 
 
 # Staging
+
+
+def _stage_results(profile: Profile) -> None:
+    """Bring the figures that the pages of `book` show from the results of the notebooks."""
+    for page in (profile.stage / "book").glob("*.md"):
+        for name in _SHOWN_RESULT.findall(page.read_text(encoding="utf-8")):
+            target = profile.stage / "results" / name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy2(profile.results / name, target)
 
 
 def _as_page(notebook: dict[str, Any], stamp: Stamp) -> dict[str, Any]:

@@ -95,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(left="what was finished will be reused")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_book(commands)
+    _add_check(commands)
+    _add_clean(commands)
     _add_train(commands)
     _add_predict(commands)
     _add_synthesize(commands)
@@ -150,6 +152,109 @@ def _book(options: argparse.Namespace) -> int:
         print(f"fesem: error: {error}", file=sys.stderr)
         return error.exit_code
     print(index)
+    return 0
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = commands.add_parser(
+        "check",
+        help="check parameters and data, and estimate time, memory and disk of the book",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Check what fesem book checks before it begins. Then train a few epochs on noise, in\n"
+            "less than a minute, and estimate from them how long all trainings of the book will\n"
+            "take on this machine if none is in the cache, and how much memory and disk."
+        ),
+        epilog="examples:\n  fesem check mine.yml\n  fesem check params/book.yml -p epochs 500",
+    )
+    check.add_argument(
+        "parameters",
+        metavar="PARAMS",
+        nargs="?",
+        type=Path,
+        help="parameter file in YAML (default: the defaults of all parameters)",
+    )
+    _add_overrides(check)
+    check.set_defaults(command=_check, left="nothing was written")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from fesemlib.checks import checked_dataset
+    from fesemlib.effort import estimate, probe
+    from fesemlib.params import checked_parameters, read_parameters
+    from fesemlib.progress import duration
+
+    overrides = {name: parameter_value(text) for name, text in options.overrides}
+    try:
+        if options.parameters is None:
+            parameters = checked_parameters(overrides, "-p")
+        else:
+            parameters = read_parameters(options.parameters, overrides)
+        dataset = checked_dataset(options.parameters or Path("-p"), parameters)
+    except (ValueError, OSError) as error:
+        print(f"fesem: error: {error}", file=sys.stderr)
+        return 2
+    height, width = dataset.shape
+    print(
+        f"parameters and data are sound: {len(dataset.micrographs)} micrographs of "
+        f"{len(dataset.formulations)} formulations, {width}×{height} px"
+    )
+    effort = estimate(dataset, parameters, probe(dataset, parameters))
+    print("estimated from a few epochs, if nothing is in the cache:")
+    for chapter, seconds in effort.seconds.items():
+        print(f"  trainings of {chapter:<20} {duration(seconds):>12}")
+    print(f"  all of them {duration(sum(effort.seconds.values())):>34}")
+    print(f"  memory of the trainings {effort.bytes_of_memory / 1e9:>19.1f} GB")
+    print(f"  disk, at least {effort.bytes_of_disk / 1e9:>28.1f} GB")
+    print("what the chapters do beside training comes on top")
+    return 0
+
+
+def _add_clean(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    clean = commands.add_parser(
+        "clean",
+        help="keep the cache below a size",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Remove from the cache what is quickest to make again, and of that what was used\n"
+            "longest ago, until no more is left than asked for. Trained folds go last. Books and\n"
+            "results are not touched, nor what a book that is being built may be reading."
+        ),
+        epilog="examples:\n  fesem clean\n  fesem clean --keep 500MB --dry-run",
+    )
+    add = clean.add_argument
+    add("--keep", default="5GB", metavar="SIZE", help="such as 500MB or 2GB (default: %(default)s)")
+    add("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    clean.set_defaults(command=_clean, left="what was not removed is kept")
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from fesemlib.cache import bytes_of, cache_folder, entries, remove, to_remove
+
+    try:
+        limit = bytes_of(options.keep)
+    except ValueError as error:
+        print(f"fesem: error: --keep {error}", file=sys.stderr)
+        return 2
+    found = entries()
+    doomed = to_remove(found, limit)
+    if not options.dry_run:
+        try:
+            remove(doomed)
+        except OSError as error:
+            print(f"fesem: error: {error}", file=sys.stderr)
+            return 1
+    verb = "would be removed" if options.dry_run else "removed"
+    print(cache_folder())
+    for kind in dict.fromkeys(entry.kind for entry in found):
+        own = [entry for entry in found if entry.kind == kind]
+        gone = [entry for entry in doomed if entry.kind == kind]
+        print(
+            f"  {kind:<12} {sum(entry.size for entry in own) / 1e6:>9.1f} MB, "
+            f"{verb} {sum(entry.size for entry in gone) / 1e6:>9.1f} MB"
+        )
+    kept = sum(entry.size for entry in found) - sum(entry.size for entry in doomed)
+    print(f"  {'kept':<12} {kept / 1e6:>9.1f} MB")
     return 0
 
 

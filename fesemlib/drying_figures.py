@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fesemlib.drying_labels import DryingLabels
+from fesemlib.style import COLOURS, INK
 
 __all__ = ["drying_run_figure"]
 
-_INK = "#333333"
-_COLOURS = sns.color_palette("colorblind").as_hex()
 _NAMED = 4  # with more thermocouples, the legend does not name each
 
 
@@ -57,7 +55,7 @@ def _draw_temperatures(axes: Axes, labels: DryingLabels) -> None:
     first = labels.instants[labels.instants["thermocouple"] == labels.used[0]]
     hours = first["time"] / 3600
     shelf = first["shelf_temperature"] - 273.15
-    axes.plot(hours, shelf, color=_INK, linewidth=1.5, label="shelf")
+    axes.plot(hours, shelf, color=INK, linewidth=1.5, label="shelf")
     for colour, name, table in _thermocouples(labels):
         bottom = table["bottom_temperature"] - 273.15
         axes.plot(table["time"] / 3600, bottom, color=colour, linewidth=1.2, label=name)
@@ -66,7 +64,7 @@ def _draw_temperatures(axes: Axes, labels: DryingLabels) -> None:
         axes.plot(
             hours,
             front,
-            color=_COLOURS[0],
+            color=COLOURS[0],
             linestyle="--",
             linewidth=1.2,
             label=f"sublimation front at {labels.used[0]}, worked out",
@@ -84,7 +82,7 @@ def _draw_coefficients(axes: Axes, labels: DryingLabels) -> None:
         axes.plot(hours, k_m, color=colour, linewidth=1, alpha=0.3)
         axes.plot(hours, k_m.where(table["steady"]), color=colour, linewidth=1.2)
     mean = 1e3 * labels.k_m
-    axes.axhline(mean, color=_INK, linewidth=1, linestyle=":")
+    axes.axhline(mean, color=INK, linewidth=1, linestyle=":")
     axes.annotate(
         f"mean {mean:#.3g}",
         (1, mean),
@@ -94,7 +92,7 @@ def _draw_coefficients(axes: Axes, labels: DryingLabels) -> None:
         ha="right",
         va="bottom",
         fontsize=9,
-        color=_INK,
+        color=INK,
     )
     greatest = 1e3 * labels.instants["k_m"][labels.instants["steady"]].max()
     axes.set_ylim(0, 1.25 * float(np.maximum(greatest, mean)))
@@ -111,5 +109,5 @@ def _thermocouples(labels: DryingLabels) -> list[tuple[str, str, pd.DataFrame]]:
         if many:
             shown = f"_{name}" if number else f"{len(labels.used)} thermocouples"
         table = labels.instants[labels.instants["thermocouple"] == name]
-        drawn.append((_COLOURS[number % len(_COLOURS)], shown, pd.DataFrame(table)))
+        drawn.append((COLOURS[number % len(COLOURS)], shown, pd.DataFrame(table)))
     return drawn

@@ -156,8 +156,7 @@ def show_thermocouples(labels: DryingLabels) -> Styler:
     >>> from fesemlib.drying_labels import label_run
     >>> from fesemlib.thermocouples import read_drying_run
     >>> run = read_drying_run(drying_record(Parameters()))
-    >>> table = show_thermocouples(label_run(run, vial_of(Parameters()))).data
-    >>> table["k_m (10⁻³ m² s⁻¹)"].to_dict()
+    >>> show_thermocouples(label_run(run, vial_of(Parameters()))).data.iloc[:, 0].to_dict()
     {'T_product_1': '1.34', 'T_product_2': '1.40', 'T_product_3': '1.46', 'mean': '1.40'}
     """
     rows = {}
@@ -278,7 +277,7 @@ def show_uncertainty(
     >>> from types import SimpleNamespace
     >>> budget = pd.Series({"temperatures": 12.0, "all together": 14.0})
     >>> labels = SimpleNamespace(std_percent=4.5)
-    >>> show_uncertainty(budget, Parameters(), labels).data["of k_m (%)"].to_dict()
+    >>> show_uncertainty(budget, Parameters(), labels).data.iloc[:, 1].to_dict()
     {'temperatures': '12', 'all together': '14', 'spread over the thermocouples': '4.5'}
     """
     assumed = {

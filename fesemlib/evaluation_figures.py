@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from fesemlib.evaluation_report import control_summary
+from fesemlib.style import COLOURS, INK, colour_formulations, formulation_looks
 
 __all__ = ["controls_figure", "epochs_figure", "permutation_figure", "spread_figure"]
 
-_INK = "#333333"
-_FIRST, _SECOND, _THIRD = sns.color_palette("colorblind").as_hex()[:3]
+_FIRST, _SECOND, _THIRD = COLOURS[:3]
 _LEAST = 0.01  # %; smaller errors are drawn there
 
 
@@ -34,6 +34,19 @@ def controls_figure(
         Rows as of `fesemlib.controls.with_errors`.
     networks, published
         Which controls are drawn as networks of this book, and as the paper's numbers.
+
+    Examples
+    --------
+    >>> controls = pd.DataFrame(
+    ...     {
+    ...         "control": ["median", "median", "network", "network"],
+    ...         "held_out": ["A", "B", "A", "B"],
+    ...         "relative_error": [0.5, 0.3, 0.2, 0.1],
+    ...     }
+    ... )
+    >>> axes = controls_figure(controls, networks=["network"], published=[]).axes[0]
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['network', 'median']
     """
     errors = _by_formulation(controls)
     summary = control_summary(controls)
@@ -66,6 +79,15 @@ def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     ----------
     predictions
         From `fesemlib.validation.held_out_predictions`, by training set.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"held_out": ["A", "A", "B"], "seed": [0, 1, 0], "relative_error": [0.5, 0.4, 0.1]}
+    ... )
+    >>> axes = spread_figure({"original": table, "augmented": table}).axes[0]
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['original set', 'augmented set']
     """
     names = list(dict.fromkeys(next(iter(predictions.values()))["held_out"]))
     figure = Figure(figsize=(8.5, 1.2 + 0.42 * len(names)))
@@ -80,6 +102,7 @@ def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
             axes.plot(np.median(values), row, "|", color=colour, markersize=15, markeredgewidth=2.5)
         axes.plot([], [], "o", color=colour, label=f"{training_set} set")
     axes.set_yticks(range(len(names)), names)
+    colour_formulations(axes)
     axes.invert_yaxis()
     _error_axis(axes)
     above = 1 + 1.2 / len(names)
@@ -94,6 +117,12 @@ def permutation_figure(observed: float, shuffled: Sequence[float]) -> Figure:
     ----------
     observed, shuffled
         From `fesemlib.controls.permutation_test`.
+
+    Examples
+    --------
+    >>> axes = permutation_figure(0.2, [0.5, 0.4, np.inf]).axes[0]
+    >>> sorted(text.get_text() for text in axes.get_legend().get_texts())
+    ['shuffled (1 more diverged)', 'true order']
     """
     figure = Figure(figsize=(7, 2.6))
     axes = figure.subplots()
@@ -119,14 +148,25 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
         From `fesemlib.protocol.train_for_selection`.
     blind_error
         Of the median of the others.
+
+    Examples
+    --------
+    >>> outer = pd.DataFrame(
+    ...     {"role": "test", "held_out": "A", "epoch": [1, 2], "relative_error": [0.5, 0.25]}
+    ... )
+    >>> axes = epochs_figure(outer, blind_error=0.4).axes[0]
+    >>> axes.lines[0].get_ydata().tolist()  # %
+    [50.0, 25.0]
     """
     test = outer[outer["role"] == "test"]
     errors = test.groupby(["held_out", "epoch"], sort=False)["relative_error"].mean()
     figure = Figure(figsize=(8.5, 4.2))
     axes = figure.subplots()
+    looks = formulation_looks(test["held_out"])
     for name in dict.fromkeys(test["held_out"]):
         line = errors[name]
-        axes.plot(line.index, _percent(line), color=_FIRST, alpha=0.45, linewidth=1)
+        colour = looks[str(name)].colour
+        axes.plot(line.index, _percent(line), color=colour, alpha=0.7, linewidth=1.2)
         if not np.isfinite(line.iloc[-1]):
             continue
         axes.annotate(
@@ -135,13 +175,13 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
-            fontsize=8,
-            color=_INK,
+            fontsize=9,
+            color=colour,
         )
     mean = errors.groupby("epoch").mean()
-    axes.plot(mean.index, _percent(mean), color=_SECOND, linewidth=2.5, label="mean")
-    axes.plot([], [], color=_FIRST, alpha=0.6, label="one formulation each")
-    axes.axhline(100 * blind_error, color=_INK, linestyle="--", label="median of the others")
+    axes.plot(mean.index, _percent(mean), color=INK, linewidth=2.5, label="mean")
+    axes.plot([], [], color="#888888", linewidth=1.2, label="one formulation each")
+    axes.axhline(100 * blind_error, color=INK, linestyle="--", label="median of the others")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel("epoch", fontsize=10)

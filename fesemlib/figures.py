@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from fesemlib.baselines import GreyLevelTest
 from fesemlib.micrographs import GreyImage
 from fesemlib.processing import FloatImage, ProcessedImage
+from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 
 if TYPE_CHECKING:
     import keras
@@ -36,36 +33,13 @@ __all__ = [
     "processing_figure",
     "stand_in_figure",
     "titled_figure",
-    "use_style",
     "workflow_figure",
 ]
 
 _GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "antialiased"}
-_INK = "#333333"
-_REPRODUCED, _PUBLISHED, _HELD_OUT = sns.color_palette("colorblind").as_hex()[:3]
-_MARKERS = "osD^vPXph<>8d"
+_REPRODUCED, _CUT = COLOURS[0], COLOURS[2]
+_TRAINING = "#888888"
 _K_M_LABEL = "mass transfer coefficient k$_m$ (10$^{-3}$ m² s$^{-1}$)"
-
-
-def use_style() -> None:
-    """The look of all figures of the book."""
-    sns.set_theme(context="notebook", style="ticks", palette="colorblind")
-    if "IPython" in sys.modules:
-        set_matplotlib_formats("png")  # type: ignore[no-untyped-call]  # a notebook shows a Figure that pyplot has not made
-    mpl.rcParams.update(
-        {
-            "figure.dpi": 130,
-            "savefig.dpi": 200,
-            "figure.constrained_layout.use": True,
-            "figure.facecolor": "white",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "legend.frameon": False,
-            "image.interpolation": "antialiased",
-            "svg.hashsalt": "fesem",
-            "svg.fonttype": "path",
-        }
-    )
 
 
 def workflow_figure(
@@ -83,6 +57,17 @@ def workflow_figure(
         Its layers are counted for the last box but one.
     k_m
         The coefficient to be learnt for this micrograph, m² s⁻¹.
+
+    Examples
+    --------
+    >>> from fesemlib.network import build_network
+    >>> from fesemlib.processing import process
+    >>> image = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64).astype(np.uint8)
+    >>> small = process(image).equalized[::2, ::2] / 255
+    >>> figure = workflow_figure(process(image), small, build_network((24, 32)), k_m=1e-3)
+    >>> print(figure.axes[3].get_title())
+    network's input
+    32×24 px
     """
     size = (11.0, 1.9)
     figure = Figure(figsize=size)
@@ -123,7 +108,7 @@ def workflow_figure(
         canvas.add_patch(
             Rectangle((left, low), wide, high, facecolor="#eef3f7", edgecolor=_REPRODUCED)
         )
-        canvas.text(left + wide / 2, 0.38, text, ha="center", va="center", fontsize=10, color=_INK)
+        canvas.text(left + wide / 2, 0.38, text, ha="center", va="center", fontsize=10, color=INK)
     for left, right in zip(lefts[:-1] + wide, lefts[1:], strict=True):
         canvas.add_patch(_arrow((left + 0.001, 0.38), (right - 0.001, 0.38)))
     return figure
@@ -136,6 +121,14 @@ def processing_figure(processed: ProcessedImage) -> Figure:
     ----------
     processed
         The three steps.
+
+    Examples
+    --------
+    >>> from fesemlib.processing import process
+    >>> image = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64).astype(np.uint8)
+    >>> figure = processing_figure(process(image))
+    >>> [axes.get_title() for axes in figure.axes[:3]]
+    ['(a) original', '(b) background subtracted', '(c) histogram equalised']
     """
     return histograms_figure(
         {
@@ -153,6 +146,14 @@ def histograms_figure(images: Mapping[str, GreyImage]) -> Figure:
     ----------
     images
         Title and image, uint8, all of one shape.
+
+    Examples
+    --------
+    >>> half = np.repeat(np.array([[0, 255]], np.uint8), 4, axis=0)  # half black, half white
+    >>> figure = histograms_figure({"half": half})
+    >>> share = figure.axes[1].patches[0].get_data().values
+    >>> share[[0, 128, 255]].tolist()  # %
+    [50.0, 0.0, 50.0]
     """
     height, width = next(iter(images.values())).shape
     side = 9.4 / len(images) - 0.4
@@ -180,6 +181,13 @@ def titled_figure(images: Mapping[str, GreyImage]) -> Figure:
     ----------
     images
         Title and image, uint8, all of about one aspect ratio.
+
+    Examples
+    --------
+    >>> image = np.zeros((30, 40), np.uint8)
+    >>> figure = titled_figure({"first": image, "second": image})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['first', 'second']
     """
     columns = min(len(images), 3)
     rows = -(-len(images) // columns)
@@ -204,13 +212,19 @@ def crop_figure(whole: GreyImage, rows: int) -> Figure:
         With all its rows, uint8, shape (H, W).
     rows
         How many of them are kept, from the top.
+
+    Examples
+    --------
+    >>> figure = crop_figure(np.zeros((768, 1024), np.uint8), rows=704)
+    >>> figure.axes[0].texts[0].get_text()
+    'kept: 704 of 768 rows'
     """
     height, width = whole.shape
     figure = Figure(figsize=(6.4, 6.4 * height / width))
     axes = figure.subplots()
     axes.imshow(whole, **_GREY)
-    axes.axhspan(rows - 0.5, height - 0.5, facecolor=_HELD_OUT, alpha=0.25)
-    axes.axhline(rows - 0.5, color=_HELD_OUT, linewidth=1.5)
+    axes.axhspan(rows - 0.5, height - 0.5, facecolor=_CUT, alpha=0.25)
+    axes.axhline(rows - 0.5, color=_CUT, linewidth=1.5)
     axes.text(
         width / 2,
         rows - 0.02 * height,
@@ -233,6 +247,14 @@ def grey_level_figure(k_m: npt.NDArray[np.float64], tested: Mapping[str, GreyLev
         True values, m² s⁻¹, shape (n,).
     tested
         Of `baselines.grey_level_test`.
+
+    Examples
+    --------
+    >>> k_m = np.array([1e-3, 2e-3])
+    >>> test = GreyLevelTest(statistics=np.zeros((2, 2)), predicted=k_m, determination=1.0)
+    >>> print(grey_level_figure(k_m, {"as read": test}).axes[0].get_title())
+    as read
+    R² = 1.00
     """
     figure = Figure(figsize=(8.5, 2.8))
     panels = figure.subplots(1, len(tested), sharex=True, sharey=True, squeeze=False)[0]
@@ -249,7 +271,10 @@ def grey_level_figure(k_m: npt.NDArray[np.float64], tested: Mapping[str, GreyLev
 
 
 def micrographs_figure(
-    images: Sequence[GreyImage], labels: Sequence[str], pixel_size_um: float | None = None
+    images: Sequence[GreyImage],
+    labels: Sequence[str],
+    pixel_size_um: float | None = None,
+    looks: Mapping[str, Look] | None = None,
 ) -> Figure:
     """Figure 3: the micrographs side by side, three in a row.
 
@@ -261,6 +286,16 @@ def micrographs_figure(
         One for each image.
     pixel_size_um
         For the scale bar in the first image; None draws none.
+    looks
+        Of `formulation_looks`, where the labels are formulations, to colour them.
+
+    Examples
+    --------
+    Of ten micrographs that are 1000 µm wide, the first has a bar of 200 µm.
+
+    >>> figure = micrographs_figure([np.zeros((75, 100), np.uint8)] * 10, list("ABCDEFGHIJ"), 10.0)
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['A', '200 µm']
     """
     rows = -(-len(images) // 3)
     height, width = images[0].shape
@@ -270,7 +305,7 @@ def micrographs_figure(
         axes.set_axis_off()
     for axes, image, label in zip(grid.ravel(), images, labels, strict=False):
         axes.imshow(image, **_GREY)
-        _tag(axes, label)
+        _tag(axes, label, looks[label].colour if looks else INK)
     if pixel_size_um is not None:
         _scale_bar(grid[0, 0], pixel_size_um, width, height)
     return figure
@@ -286,6 +321,13 @@ def network_figure(network: keras.Model) -> Figure:
     ----------
     network
         A sequence of layers; whatever layers it has are drawn.
+
+    Examples
+    --------
+    >>> from fesemlib.network import build_network
+    >>> axes = network_figure(build_network((24, 32))).axes[0]
+    >>> [text.get_text() for text in axes.texts[::3]][:4]
+    ['input', 'convolution', 'max pooling', 'convolution']
     """
     drawn = [layer for layer in network.layers if type(layer).__name__ != "InputLayer"]
     shapes = [tuple(network.input_shape[1:])] + [tuple(layer.output.shape[1:]) for layer in drawn]
@@ -324,17 +366,27 @@ def held_out_figure(
         The held-out predictions among them that count, see `held_out_predictions`.
     published
         Row of `published.candidates` for the held-out formulation, or None.
+
+    Examples
+    --------
+    >>> rows = [["A", "a", "train", 2e-3, 1.9e-3], ["B", "b", "test", 1e-3, 1.4e-3]]
+    >>> columns = ["formulation", "image", "role", "true_km", "predicted_km"]
+    >>> results = pd.DataFrame(rows, columns=columns).assign(held_out="B")
+    >>> figure = held_out_figure(results, results[results["role"] == "test"], published=None)
+    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    ['training, median and range', 'held out (B), median and range']
     """
     figure = Figure(figsize=(5.6, 4.8))
     axes = figure.subplots()
     train = results[results["role"] == "train"]
     _parity_line(axes, pd.concat([train, predictions]), published)
-    for frame, colour, marker, label in (
-        (train, _REPRODUCED, "o", "training"),
-        (predictions, _HELD_OUT, "s", f"held out ({predictions['held_out'].iloc[0]})"),
+    held_out = str(predictions["held_out"].iloc[0])
+    looks = formulation_looks([*train["formulation"], held_out])
+    for frame, look, label in (
+        (train, Look(_TRAINING, "o"), "training"),
+        (predictions, looks[held_out], f"held out ({held_out})"),
     ):
-        summary = _over_seeds(frame)
-        _whiskers(axes, summary, colour, marker, f"{label}, median and range")
+        _whiskers(axes, _over_seeds(frame), look, f"{label}, median and range")
     if published is not None:
         _draw_candidates(axes, published)
     axes.legend(loc="upper left", fontsize=9)
@@ -350,18 +402,29 @@ def parity_figure(predictions: pd.DataFrame, published: pd.DataFrame | None) -> 
         Of `held_out_predictions`, one training set.
     published
         `published.candidates` of the same training set, or None.
+
+    Examples
+    --------
+    >>> predictions = pd.DataFrame(
+    ...     {
+    ...         "held_out": ["A", "B"], "image": ["a", "b"], "seed": 0, "true_km": [2e-3, 1e-3],
+    ...         "predicted_km": [1e-3, 1.5e-3], "relative_error": 0.5,
+    ...     }
+    ... )
+    >>> parity, errors = parity_figure(predictions, published=None).axes
+    >>> errors.get_xlabel()
+    'relative error of the held-out formulation (%)'
     """
     figure = Figure(figsize=(9.4, 4.7))
     parity, errors = figure.subplots(1, 2, width_ratios=(1.15, 1))
     _parity_line(parity, predictions, published)
     names = list(dict.fromkeys(predictions["held_out"]))
-    palette = "tab10" if len(names) <= 10 else "husl"
-    colours = sns.color_palette(palette, len(names)).as_hex()
+    looks = formulation_looks(names)
     if published is not None:
         _draw_candidates(parity, published.loc[published.index.isin(names)])
-    for number, (name, colour) in enumerate(zip(names, colours, strict=True)):
+    for name in names:
         own = predictions[predictions["held_out"] == name]
-        _whiskers(parity, _over_seeds(own), colour, _MARKERS[number % len(_MARKERS)], str(name))
+        _whiskers(parity, _over_seeds(own), looks[str(name)], str(name))
     handles, labels = parity.get_legend_handles_labels()
     last = [number for number, label in enumerate(labels) if label not in names]
     order = [*(number for number in range(len(labels)) if number not in last), *last]
@@ -385,6 +448,14 @@ def augmentation_figure(images: Mapping[str, FloatImage | GreyImage]) -> Figure:
     ----------
     images
         Title and image, shape (H, W) each, grey levels up to 255.
+
+    Examples
+    --------
+    >>> image = np.arange(1200, dtype=np.uint16).reshape(30, 40).astype(np.uint8)
+    >>> copies = {"as it is": image, "mirrored": image[:, ::-1], "upside down": image[::-1]}
+    >>> figure = augmentation_figure({**copies, "turned by 180°": image[::-1, ::-1]})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['as it is', 'mirrored', 'upside down', 'turned by 180°']
     """
     height, width = next(iter(images.values())).shape
     figure = Figure(figsize=(8, 8 * height / width + 0.7))
@@ -431,9 +502,7 @@ def _draw_stack(axes: Axes, left: float, shape: tuple[int, ...], tallest: float)
     if len(shape) == 1:
         height = 1.1 * min(np.log2(shape[0] + 1) / 16, 1.0) + 0.06
         axes.add_patch(
-            Rectangle(
-                (left, -height / 2), 0.09, height, facecolor="#d9a441", edgecolor=_INK, lw=0.7
-            )
+            Rectangle((left, -height / 2), 0.09, height, facecolor="#d9a441", edgecolor=INK, lw=0.7)
         )
         return 0.09
     height = 0.6 * float(np.log2(shape[0])) / tallest
@@ -447,7 +516,7 @@ def _draw_stack(axes: Axes, left: float, shape: tuple[int, ...], tallest: float)
                 width,
                 height,
                 facecolor="#cfe0ee",
-                edgecolor=_INK,
+                edgecolor=INK,
                 lw=0.5,
             )
         )
@@ -463,14 +532,14 @@ def _over_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(summary)
 
 
-def _whiskers(axes: Axes, summary: pd.DataFrame, colour: str, marker: str, label: str) -> None:
+def _whiskers(axes: Axes, summary: pd.DataFrame, look: Look, label: str) -> None:
     spread = [summary["median"] - summary["least"], summary["greatest"] - summary["median"]]
     axes.errorbar(
         summary["true_km"],
         summary["median"],
         yerr=np.array(spread),
-        fmt=marker,
-        color=colour,
+        fmt=look.marker,
+        color=look.colour,
         markersize=7,
         markeredgecolor="white",
         markeredgewidth=0.6,
@@ -489,7 +558,7 @@ def _parity_line(axes: Axes, predictions: pd.DataFrame, published: pd.DataFrame 
         values += [published["high_km"].max()]
     top = 1.08e3 * max(values)
     bottom = 1.05e3 * min(0.0, *values)
-    axes.plot([0, top], [0, top], color=_INK, linewidth=1, linestyle="--", zorder=1)
+    axes.plot([0, top], [0, top], color=INK, linewidth=1, linestyle="--", zorder=1)
     axes.set(xlim=(0, 1.1e3 * predictions["true_km"].max()), ylim=(bottom, top))
     axes.set_xlabel(f"true {_K_M_LABEL}", fontsize=10)
     axes.set_ylabel(f"predicted {_K_M_LABEL}", fontsize=10)
@@ -508,7 +577,7 @@ def _draw_candidates(axes: Axes, published: pd.DataFrame) -> None:
             marker="d",
             s=42,
             facecolor="white",
-            edgecolor=_INK,
+            edgecolor=INK,
             linewidth=1,
             zorder=2,
             label="published, sign not in Table 2" if column == "high_km" else None,
@@ -523,24 +592,29 @@ def _draw_errors(
     grouped = by_seed.groupby("held_out")["relative_error"]
     summary = grouped.agg(["median", "min", "max"]).reindex(list(names)) * 100
     rows = np.arange(len(names))
-    axes.hlines(rows, summary["min"], summary["max"], color=_REPRODUCED, linewidth=1.6)
-    axes.plot(summary["median"], rows, "o", color=_REPRODUCED, label="reproduced, range of seeds")
+    looks = formulation_looks(names)
+    for row, name in enumerate(names):
+        colour, marker = looks[str(name)]
+        axes.hlines(row, summary["min"][name], summary["max"][name], color=colour, linewidth=1.6)
+        axes.plot(summary["median"][name], row, marker, color=colour)
+    axes.plot([], [], "o-", color=_TRAINING, label="reproduced, range of seeds")
     if published is not None:
         error = 100 * (published["high_km"] / published["true_km"] - 1).reindex(list(names))
-        axes.plot(error, rows, "d", markerfacecolor="white", color=_INK, label="published")
+        axes.plot(error, rows, "d", markerfacecolor="white", color=INK, label="published")
     axes.set_xscale("log")
     if np.ptp(np.log10(axes.get_xlim())) < 1.5:  # a decade or less would have no label
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(rows, list(names))
+    colour_formulations(axes)
     axes.invert_yaxis()
     axes.set_xlabel("relative error of the held-out formulation (%)", fontsize=10)
     axes.grid(axis="x", color="#e6e6e6")
     axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
 
 
-def _tag(axes: Axes, label: str) -> None:
+def _tag(axes: Axes, label: str, colour: str) -> None:
     axes.text(
         0.03,
         0.95,
@@ -550,6 +624,7 @@ def _tag(axes: Axes, label: str) -> None:
         va="top",
         fontsize=12,
         fontweight="bold",
+        color=colour,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 3},
     )
 
@@ -570,7 +645,7 @@ def _scale_bar(axes: Axes, pixel_size_um: float, width: int, height: int) -> Non
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float]) -> FancyArrowPatch:
-    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 11, "color": _INK}
+    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 11, "color": INK}
     return FancyArrowPatch(start, end, **style)
 
 
@@ -588,6 +663,13 @@ def stand_in_figure(
         Requested cell diameter and measured correlation length, µm, shape (n,).
     k_m, predicted
         True values and predictions from mean and standard deviation, m² s⁻¹, shape (n,).
+
+    Examples
+    --------
+    >>> cell, k_m = np.array([20.0, 40.0]), np.array([1e-3, 2e-3])
+    >>> sizes, brightness = stand_in_figure(cell, 0.1 * cell, k_m, k_m[::-1]).axes
+    >>> sizes.get_legend().get_texts()[0].get_text()
+    '0.1 times the cell'
     """
     figure = Figure(figsize=(9.4, 4.3))
     sizes, brightness = figure.subplots(1, 2)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -17,6 +16,7 @@ from fesemlib.drying_outlook import Case, Outlook
 from fesemlib.figures import titled_figure
 from fesemlib.micrographs import GreyImage
 from fesemlib.prediction import Model, Row
+from fesemlib.style import COLOURS, INK
 
 __all__ = [
     "coverage_figure",
@@ -28,10 +28,8 @@ __all__ = [
     "short_names",
 ]
 
-_INK = "#333333"
 _PALE = "#999999"
-_COLOURS = sns.color_palette("colorblind").as_hex()
-_INSIDE, _OUTSIDE = _COLOURS[0], _COLOURS[3]
+_INSIDE, _OUTSIDE = COLOURS[0], COLOURS[3]
 _WIDTH = 8.5  # inches, of every figure
 _MOST_ROWS = 40  # micrographs in one figure
 _K_M = "k$_m$ (10$^{-3}$ m² s$^{-1}$)"
@@ -39,7 +37,13 @@ _LONGEST_NAME = 28
 
 
 def short_name(image: str) -> str:
-    """The file's name; of a long one the beginning and the end, which tell files apart."""
+    """The file's name; of a long one the beginning and the end, which tell files apart.
+
+    Examples
+    --------
+    >>> short_name("folder/vial.tif"), short_name("a" * 20 + "b" * 20 + ".tif")
+    ('vial.tif', 'aaaaaaaaaaaaa…bbbbbbbbbb.tif')
+    """
     name = Path(image).name
     if len(name) <= _LONGEST_NAME:
         return name
@@ -48,7 +52,13 @@ def short_name(image: str) -> str:
 
 
 def short_names(images: Sequence[str]) -> list[str]:
-    """`short_name` of each; where two become equal, all are numbered."""
+    """`short_name` of each; where two become equal, all are numbered.
+
+    Examples
+    --------
+    >>> short_names(["first/vial.tif", "second/vial.tif"])
+    ['1: vial.tif', '2: vial.tif']
+    """
     names = [short_name(image) for image in images]
     if len(set(names)) == len(names):
         return names
@@ -62,6 +72,12 @@ def pictures_figure(pictures: Mapping[str, GreyImage]) -> Figure:
     ----------
     pictures
         From `fesemlib.new_micrographs.NewMicrographs`.
+
+    Examples
+    --------
+    >>> figure = pictures_figure({"folder/vial.tif": np.zeros((30, 40), np.uint8)})
+    >>> figure.axes[0].get_title()
+    'vial.tif'
     """
     titles = short_names(list(pictures))
     return titled_figure(dict(zip(titles, pictures.values(), strict=True)))
@@ -76,6 +92,15 @@ def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
         Predictions, no errors; of many the first are drawn.
     model
         Which made them.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card
+    >>> card = Card.model_construct(k_m_range=(3e-4, 2e-3), formulations=[])
+    >>> row = Row("vial.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3, in_domain=True)
+    >>> axes = predictions_figure([row], Model(card, networks=())).axes[0]
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['vial.tif', 'training set']
     """
     drawn = rows[:_MOST_ROWS]
     figure = Figure(figsize=(_WIDTH, 1.7 + 0.33 * len(drawn)))
@@ -85,7 +110,7 @@ def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
     for place, row in enumerate(drawn):
         _draw_interval(axes, row, place)
     training = [1e3 * each.k_m for each in model.card.formulations]
-    axes.plot(training, [len(drawn)] * len(training), "|", color=_INK, ms=14, mew=1.5)
+    axes.plot(training, [len(drawn)] * len(training), "|", color=INK, ms=14, mew=1.5)
     names = short_names([row.image for row in drawn])
     axes.set_yticks(range(len(drawn) + 1), [*names, "training set"], fontsize=10)
     axes.set_ylim(len(drawn) + 0.6, -0.6)
@@ -111,6 +136,17 @@ def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
         From `fesemlib.prediction_trials.coverage_trial`.
     model
         Which made them.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card
+    >>> card = Card.model_construct(k_m_range=(3e-4, 2e-3), formulations=[])
+    >>> predicted = {"predicted_km": 5e-4, "low": 4e-4, "high": 6e-4}
+    >>> trial = pd.DataFrame({"true_km": [5e-4, 1e-3], **predicted})
+    >>> trial["covered"] = trial["true_km"].between(trial["low"], trial["high"])
+    >>> figure = coverage_figure(trial, Model(card, networks=()))
+    >>> [text.get_text() for text in figure.legends[0].get_texts()][-2:]
+    ['interval holds the truth (1)', 'interval does not (1)']
     """
     figure = Figure(figsize=(_WIDTH, 5.4))
     top, axes = figure.subplots(2, 1, sharex=True, height_ratios=(1, 4))
@@ -139,7 +175,7 @@ def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
             label=f"interval {label} ({len(part)})",
         )
     ends = [1e3 * least, 1e3 * greatest]
-    axes.plot(ends, ends, color=_INK, lw=1, ls="--", label="predicted = true")
+    axes.plot(ends, ends, color=INK, lw=1, ls="--", label="predicted = true")
     _logarithmic(axes)
     _logarithmic(axes, "y")
     axes.set_xlabel(f"true {_K_M}")
@@ -163,6 +199,15 @@ def domain_figure(trial: pd.DataFrame, limit: float) -> Figure:
         From `fesemlib.prediction_trials.domain_trial`.
     limit
         Distance from which on an image is flagged.
+
+    Examples
+    --------
+    >>> trial = pd.DataFrame(
+    ...     {"kind": ["fresh", "noise"], "distance": [1.0, 4.0], "flagged": [False, True]}
+    ... )
+    >>> axes = domain_figure(trial, limit=2.0).axes[0]
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['fresh', 'noise']
     """
     kinds = list(dict.fromkeys(trial["kind"]))
     figure = Figure(figsize=(_WIDTH, 1.5 + 0.42 * len(kinds)))
@@ -173,7 +218,7 @@ def domain_figure(trial: pd.DataFrame, limit: float) -> Figure:
             distances = own["distance"][own["flagged"] == flagged]
             shown = np.full(len(distances), place)
             axes.plot(distances, shown, "o", color=colour, markerfacecolor=face, ms=6, alpha=0.8)
-    axes.axvline(limit, color=_INK, ls="--", lw=1, label="limit")
+    axes.axvline(limit, color=INK, ls="--", lw=1, label="limit")
     axes.plot([], [], "o", color=_INSIDE, label="not flagged")
     axes.plot([], [], "o", color=_OUTSIDE, markerfacecolor="white", label="flagged")
     axes.set_yticks(range(len(kinds)), kinds, fontsize=10)
@@ -196,13 +241,22 @@ def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> F
         ends of the interval have their curves, too.
     collapse_temperature
         K.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_outlook import outlook_of
+    >>> from fesemlib.params import Parameters
+    >>> row = Row("vial.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3)
+    >>> figure = drying_figure([outlook_of(row, Parameters())], collapse_temperature=241.15)
+    >>> [text.get_text() for text in figure.legends[0].get_texts()][:2]
+    ['as predicted', 'lower end of the interval']
     """
     drawn = outlooks[:_MOST_ROWS]
     figure = Figure(figsize=(_WIDTH, max(3.9, 2.2 + 0.3 * len(drawn))))
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
     single = len(drawn) == 1
     for number, outlook in enumerate(drawn):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         label = "as predicted" if single else ""
         _draw_front(left, outlook.predicted, colour, "-", label)
         if single:
@@ -210,7 +264,7 @@ def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> F
             _draw_front(left, outlook.fast, colour, ":", "upper end of the interval")
         _draw_time(right, outlook, number, colour)
     left.axhline(
-        collapse_temperature - 273.15, color=_INK, ls="-.", lw=1.2, label="collapse temperature"
+        collapse_temperature - 273.15, color=INK, ls="-.", lw=1.2, label="collapse temperature"
     )
     left.set_xlabel("time (h)")
     left.set_ylabel("front temperature (°C)")

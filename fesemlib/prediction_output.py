@@ -21,7 +21,13 @@ _WIDEST_NAME = 40
 
 
 def name_width(files: Sequence[str]) -> int:
-    """Width of the column of names, in characters."""
+    """Width of the column of names, in characters.
+
+    Examples
+    --------
+    >>> name_width(["vial.tif"]), name_width(["a.tif"]), name_width(["a" * 99])
+    (8, 5, 40)
+    """
     return min(max([len(file) for file in files] + [len("image")]), _WIDEST_NAME)
 
 
@@ -34,6 +40,14 @@ def heading(model: Model, layer: Layer, width: int) -> str:
         With which is predicted.
     width
         From `name_width`.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card
+    >>> card = Card.model_construct(data="the stand-ins", made="today", formulations=["A", "B"])
+    >>> text = heading(Model(card, networks=()), Layer(thickness=0.01), width=8)
+    >>> text.splitlines()[2]
+    'R_p: of 10 mm dried, front at -30 °C'
     """
     number, members = len(model.card.formulations), len(model.networks)
     networks = "1 network" if members == 1 else f"{members} networks"
@@ -60,6 +74,12 @@ def line(row: Row, width: int) -> str:
         From `fesemlib.prediction.predict_files`.
     width
         From `name_width`.
+
+    Examples
+    --------
+    >>> row = Row("vial.tif", 1e-3, 5e-4, 2e-3, resistance=1.1e6, in_domain=True)
+    >>> line(row, width=8)
+    'vial.tif         1         0.5 – 2       11  inside'
     """
     name = row.image if len(row.image) <= width else f"…{row.image[1 - width :]}"
     if row.error:
@@ -83,6 +103,15 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
         Written at once or not at all; an existing file is replaced.
     rows
         In the order in which they are written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "predictions.csv")
+    ...     write_csv(path, [Row("vial.tif", k_m=1e-3), Row("notes.txt", error="is no image")])
+    ...     print(path.read_text(encoding="utf-8").splitlines()[1])
+    vial.tif,0.001,,,,,,,,,,
     """
     stream = StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
@@ -106,6 +135,18 @@ def write_json(path: Path, rows: Sequence[Row], model: Model, layer: Layer) -> N
         In the order in which they are written.
     model, layer
         With which they were predicted.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from fesemlib.model_folder import Card
+    >>> card = Card.model_construct(data="", synthetic=True, data_digest="", made="", members=[])
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "predictions.json")
+    ...     write_json(path, [Row("vial.tif", k_m=1e-3)], Model(card, networks=()), Layer())
+    ...     read = json.loads(path.read_text(encoding="utf-8"))
+    >>> read["model"]["synthetic"], read["predictions"][0]["k_m"], read["predictions"][0]["k_m_low"]
+    (True, 0.001, None)
     """
     content = {
         "model": {

@@ -40,7 +40,19 @@ __all__ = [
 
 
 def show_model(model: Model) -> Styler:
-    """Present what the model card holds, in its main lines."""
+    """Present what the model card holds, in its main lines.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card, Image
+    >>> image = Image(height_px=1536, width_px=2048, pixel_size_um=None)
+    >>> card = Card.model_construct(
+    ...     data="the stand-ins", training_set="original", image=image, k_m_range=(3e-4, 2e-3),
+    ...     data_digest="0a1b",
+    ... )
+    >>> show_model(Model(card, networks=())).data.loc["pixel (µm)"].item()
+    'not known'
+    """
     card = model.card
     height, width = card.shape
     pixel = "not known" if card.image.pixel_size_um is None else f"{card.image.pixel_size_um:.4g}"
@@ -59,7 +71,20 @@ def show_model(model: Model) -> Styler:
 
 
 def model_answer(model: Model) -> str:
-    """What has been trained, in a sentence."""
+    """What has been trained, in a sentence.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card
+    >>> from fesemlib.network import build_network
+    >>> from fesemlib.training import TargetScale
+    >>> from fesemlib.validation import TrainedNetwork
+    >>> network = TrainedNetwork(build_network((24, 32)), TargetScale(0.0, 1.0, False))
+    >>> card = Card.model_construct(formulations=list("ABCDEFGHI"))
+    >>> print(model_answer(Model(card, (network,))))  # doctest: +NORMALIZE_WHITESPACE
+    One network has seen all 9 formulations. What they predict of these says nothing; how wrong
+    they are can be told only from networks from which a formulation was held back.
+    """
     members, formulations = len(model.networks), len(model.card.formulations)
     networks = "One network" if members == 1 else f"{members} networks, each from its own seed,"
     verb = "has" if members == 1 else "have"
@@ -71,7 +96,14 @@ def model_answer(model: Model) -> str:
 
 
 def new_banner(new: NewMicrographs) -> Banner:
-    """Say where the new micrographs come from."""
+    """Say where the new micrographs come from.
+
+    Examples
+    --------
+    >>> rows = (Row("vial.tif", k_m=1e-3), Row("notes.txt", error="is no image"))
+    >>> new_banner(NewMicrographs("files", rows, pictures={})).text
+    '1 of 2 files could be used. The table says what is wrong with the others.'
+    """
     if new.source == "stand-in":
         return Banner(
             "A fresh stand-in",
@@ -102,6 +134,12 @@ def show_predictions(rows: Sequence[Row], layer: Layer) -> Styler:
         From `fesemlib.prediction`.
     layer
         For which the resistance is given.
+
+    Examples
+    --------
+    >>> shown = show_predictions([Row("vial.tif", 1e-3, 5e-4, 2e-3, in_domain=True)], Layer()).data
+    >>> shown[["interval", "domain"]].iloc[0].to_list()
+    ['0.5 – 2', 'inside']
     """
     shown = pd.DataFrame(
         {
@@ -126,7 +164,16 @@ def show_predictions(rows: Sequence[Row], layer: Layer) -> Styler:
 
 
 def predictions_answer(new: NewMicrographs) -> str:
-    """What is predicted, in one or a few sentences."""
+    """What is predicted, in one or a few sentences.
+
+    Examples
+    --------
+    >>> row = Row("a stand-in", 1e-3, 5e-4, 2e-3, in_domain=True)
+    >>> answer = predictions_answer(NewMicrographs("stand-in", (row,), {}, true_km=1.5e-3))
+    >>> print(answer)  # doctest: +NORMALIZE_WHITESPACE
+    k_m = 1·10⁻³ m² s⁻¹, and with the interval 0.5 to 2·10⁻³ m² s⁻¹. The stand-in was made with
+    1.5·10⁻³ m² s⁻¹, which the interval holds; the prediction is off by a factor of 1.5.
+    """
     rows = new.predicted
     outside = [row for row in rows if not row.in_domain]
     if len(rows) > 1:
@@ -159,7 +206,19 @@ def predictions_answer(new: NewMicrographs) -> str:
 
 
 def show_residuals(model: Model) -> Styler:
-    """Present the errors of leave-one-out from which the interval is made."""
+    """Present the errors of leave-one-out from which the interval is made.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card, Formulation
+    >>> formulations = [
+    ...     Formulation(name=name, k_m=1e-3, log_residual=math.log(factor))
+    ...     for name, factor in {"A": 0.5, "B": 1, "C": 1.5, "D": 2}.items()
+    ... ]
+    >>> model = Model(Card.model_construct(formulations=formulations), networks=())
+    >>> show_residuals(model).data["true / predicted"].to_dict()
+    {'A': '0.50', 'B': '1.00', 'C': '1.50', 'D': '2.00'}
+    """
     formulations = model.card.formulations
     half = model.half_width
     shown = pd.DataFrame(
@@ -181,7 +240,19 @@ def show_residuals(model: Model) -> Styler:
 
 
 def interval_answer(model: Model) -> str:
-    """How wide the interval is and why, in a few sentences."""
+    """How wide the interval is and why, in a few sentences.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card, Formulation
+    >>> errors = {"A": 0.1, "B": -0.2, "C": 0.3, "D": -0.4}
+    >>> formulations = [Formulation(name=n, k_m=1e-3, log_residual=e) for n, e in errors.items()]
+    >>> card = Card.model_construct(formulations=formulations, k_m_range=(1e-4, 2e-3))
+    >>> print(interval_answer(Model(card, networks=())))  # doctest: +NORMALIZE_WHITESPACE
+    The interval reaches from the prediction divided by 1.49 to the prediction times that:
+    number 4 of the 4 errors, from the smallest. 4 formulations carry no guarantee: one more of
+    another kind may widen it much.
+    """
     number = len(model.card.formulations)
     if not math.isfinite(model.half_width):
         return (
@@ -220,6 +291,11 @@ def trial_banner(own: bool) -> Banner:
     ----------
     own
         Whether the trial is made with the model of this page.
+
+    Examples
+    --------
+    >>> trial_banner(own=True).title
+    'Tried on stand-ins'
     """
     model = "The model" if own else "A model with the same settings, trained on stand-ins,"
     return Banner(
@@ -231,7 +307,16 @@ def trial_banner(own: bool) -> Banner:
 
 
 def coverage_answer(trial: pd.DataFrame) -> str:
-    """How often the interval held the truth, and whether that agrees with the nominal rate."""
+    """How often the interval held the truth, and whether that agrees with the nominal rate.
+
+    Examples
+    --------
+    >>> covered = [True] * 8 + [False] * 2
+    >>> k_m = np.geomspace(3e-4, 2e-3, 10)
+    >>> trial = pd.DataFrame({"true_km": k_m, "predicted_km": k_m, "covered": covered})
+    >>> print(coverage_answer(trial))  # doctest: +ELLIPSIS
+    The interval held the truth for 8 of 10 fresh stand-ins, 80.0 % (95 % confidence: ...
+    """
     number, covered = len(trial), int(trial["covered"].sum())
     test = binomtest(covered, number)
     low, high = test.proportion_ci(0.95, method="wilson")
@@ -244,7 +329,7 @@ def coverage_answer(trial: pd.DataFrame) -> str:
     return (
         f"The interval held the truth for {covered} of {number} fresh stand-ins, "
         f"{percent(covered / number)} % (95 % confidence: {percent(low)} to {percent(high)} %), "
-        f"{verdict}. {_following(trial)} Their k_m are spread evenly over the logarithm of the "
+        f"{verdict}.{_following(trial)} Their k_m are spread evenly over the logarithm of the "
         "range, while the nine of Table 1 crowd about 10⁻³ m² s⁻¹; of another distribution "
         "the rate would be another."
     )
@@ -263,9 +348,9 @@ def _following(trial: pd.DataFrame) -> str:
     own = float(np.abs(predicted - true).mean())
     constant = float(np.abs(np.median(true) - true).mean())
     text = (
-        f"Where the true k_m doubles, the prediction changes by a factor of {2**slope:.2g}, and it "
-        f"is off by a factor of {math.exp(own):.2g} on average; always answering the median would "
-        f"be off by {math.exp(constant):.2g}."
+        f" Where the true k_m doubles, the prediction changes by a factor of {2**slope:.2g}, and "
+        f"it is off by a factor of {math.exp(own):.2g} on average; always answering the median "
+        f"would be off by {math.exp(constant):.2g}."
     )
     if slope < _FOLLOWS:
         text += (
@@ -276,7 +361,16 @@ def _following(trial: pd.DataFrame) -> str:
 
 
 def show_domain(trial: pd.DataFrame) -> Styler:
-    """Present how many images of each kind are flagged, and why."""
+    """Present how many images of each kind are flagged, and why.
+
+    Examples
+    --------
+    >>> trial = pd.DataFrame(
+    ...     {"kind": [FRESH, "noise"], "by_texture": [0, 1], "by_k_m": 0, "flagged": [0, 1]}
+    ... )
+    >>> show_domain(trial).data["flagged (%)"].to_dict()
+    {'fresh stand-ins in range': '0.00', 'noise': '100'}
+    """
     grouped = trial.groupby("kind", sort=False)[["by_texture", "by_k_m", "flagged"]]
     share, number = grouped.mean(), grouped.size()
     shown = pd.DataFrame(
@@ -293,7 +387,16 @@ def show_domain(trial: pd.DataFrame) -> Styler:
 
 
 def domain_answer(trial: pd.DataFrame, limit: float) -> str:
-    """Whether the strange is told from the familiar, in two sentences."""
+    """Whether the strange is told from the familiar, in two sentences.
+
+    Examples
+    --------
+    >>> trial = pd.DataFrame({"kind": [FRESH, "noise"], "by_k_m": True, "flagged": [False, True]})
+    >>> print(domain_answer(trial, limit=1.5))  # doctest: +NORMALIZE_WHITESPACE
+    Of the strange images 100 % are flagged, of the fresh stand-ins 0.00 %. The limit is 1.5,
+    the greatest distance of a training micrograph to those of the other formulations. A
+    micrograph that is not flagged is not thereby predicted well.
+    """
     flagged = trial.groupby("kind", sort=False)["flagged"].mean()
     strange = flagged.drop(FRESH)
     missed = [str(kind) for kind, share in strange.items() if share < 0.9]
@@ -319,7 +422,17 @@ def domain_answer(trial: pd.DataFrame, limit: float) -> str:
 
 
 def show_drying(table: pd.DataFrame) -> Styler:
-    """Present `fesemlib.drying_outlook.outlook_table`."""
+    """Present `fesemlib.drying_outlook.outlook_table`.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_outlook import outlook_of, outlook_table
+    >>> from fesemlib.params import Parameters
+    >>> outlook = outlook_of(Row("vial.tif", 1e-3, 5e-4, 2e-3), Parameters())
+    >>> shown = show_drying(outlook_table([outlook], collapse_temperature=241.15)).data
+    >>> shown[["drying (h)", "range (h)", "stays below"]].iloc[0].to_list()
+    ['17', '14.1 – 21.6', 'no']
+    """
     shown = pd.DataFrame(
         {
             "micrograph": short_names([str(image) for image in table.index]),
@@ -354,6 +467,19 @@ def drying_answer(outlooks: Sequence[Outlook], collapse_temperature: float) -> s
         From `fesemlib.drying_outlook.outlook_of`.
     collapse_temperature
         K.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_outlook import outlook_of
+    >>> from fesemlib.params import Parameters
+    >>> outlook = outlook_of(Row("vial.tif", 1e-3, 5e-4, 2e-3), Parameters())
+    >>> answer = drying_answer([outlook], collapse_temperature=253.15)
+    >>> print(answer)  # doctest: +NORMALIZE_WHITESPACE
+    Primary drying takes 17.0 h with the predicted k_m, and 4.7 h longer (21.6 h) at the lower
+    end. The front stays below the collapse temperature of −20.0 °C as predicted (−23.3 °C), but
+    not at the lower end of the interval, where it reaches −19.7 °C. A cycle that is safe for
+    the whole interval needs a colder shelf; a lower pressure cools the front little, where the
+    ice's own is far above that of the chamber.
     """
     longest = max(outlooks, key=lambda each: each.worst.time)
     sentences = [_time_sentence(longest), _front_sentence(outlooks, collapse_temperature)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "glue",
     "glue_failures",
     "grey_levels",
+    "headline",
     "percent",
     "power_of_ten",
     "published_statement",
@@ -45,6 +47,7 @@ __all__ = [
     "show_reading",
     "show_table",
     "show_textures",
+    "typeset",
     "verdict",
     "yardsticks",
 ]
@@ -79,7 +82,8 @@ class Banner:
     def _repr_html_(self) -> str:
         return (
             f'<div class="admonition {self.kind} data-banner">'
-            f'<p class="admonition-title">{escape(self.title)}</p><p>{escape(self.text)}</p></div>'
+            f'<p class="admonition-title">{escape(typeset(self.title))}</p>'
+            f"<p>{escape(typeset(self.text))}</p></div>"
         )
 
 
@@ -350,6 +354,41 @@ def verdict(table: pd.DataFrame, blind_error: float) -> str:
     return " ".join(sentences)
 
 
+def headline(table: pd.DataFrame, blind_error: float, synthetic: bool) -> str:
+    """The main result of the book in one sentence.
+
+    Parameters
+    ----------
+    table
+        Of `comparison`, with both training sets.
+    blind_error
+        Mean relative error of predicting every formulation by the median of the others.
+    synthetic
+        Whether the micrographs are stand-ins.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"original median": 0.5, "augmented median": 0.412}, index=["A", "mean"]
+    ... )
+    >>> print(headline(table, 0.3, synthetic=False))  # doctest: +ELLIPSIS
+    For a formulation that it has not seen, the network misses k_m by 50.0 % on average, ...
+    """
+    mean = table.T["mean"]
+    errors = [percent(float(mean[f"{name} median"])) for name in ("original", "augmented")]
+    sentence = (
+        f"For a formulation that it has not seen, the network misses k_m by {errors[0]} % on "
+        f"average, with augmentation by {errors[1]} %; the median of the other formulations, which "
+        f"takes no image, misses it by {percent(blind_error)} %"
+    )
+    if synthetic:
+        sentence = f"On synthetic stand-ins: {sentence[0].lower()}{sentence[1:]}"
+    if "original published" in mean:
+        theirs = [percent(float(mean[f"{name} published"])) for name in ("original", "augmented")]
+        sentence += f"; the paper publishes {theirs[0]} % and {theirs[1]} % for its own micrographs"
+    return f"{sentence}."
+
+
 def yardsticks(error: float, mean_rule: float, median_rule: float) -> str:
     """Whether a network errs more or less than the two rules that see no image, in a sentence.
 
@@ -456,7 +495,8 @@ def glue(name: str, value: float | str) -> None:
         A page asks for it with the role ``{glue:text}`` and, say, the text
         ``/notebooks/page.ipynb::name:.2f``.
     value
-        A text, or a number; NumPy's numbers become Python's, which format as expected.
+        A text, which is `typeset`, or a number; NumPy's numbers become Python's, which format as
+        expected.
 
     Examples
     --------
@@ -464,7 +504,8 @@ def glue(name: str, value: float | str) -> None:
     """
     from myst_nb import glue as keep
 
-    keep(name, value if isinstance(value, str | int) else float(value), display=False)
+    text = typeset(value) if isinstance(value, str) else value
+    keep(name, text if isinstance(text, str | int) else float(text), display=False)
 
 
 def glue_failures(failed: pd.DataFrame) -> None:
@@ -604,8 +645,8 @@ def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
     Examples
     --------
     >>> table = show_formulations(table1(), "formulations")
-    >>> table.caption, table.data.loc["I", "k_m (10⁻³ m² s⁻¹)"]
-    ('Table 1 of the paper: formulations', '0.28')
+    >>> table.caption, list(table.data.loc["I"])
+    ('Table 1 of the paper: formulations', ['10% mannitol', '0.28', '8.7'])
     """
     papers_own = published.concerns(formulations)
     digits = 2 if papers_own else 3  # the paper prints two
@@ -637,8 +678,9 @@ def show_table(table: pd.DataFrame, caption: str) -> Styler:
     >>> table.caption, table.to_html() == show_table(table.data, "One number").to_html()
     ('One number', True)
     """
+    shown = table.rename(columns=_typeset_label, index=_typeset_label)
     return (
-        table.style.set_caption(caption)
+        shown.style.set_caption(typeset(caption))
         .set_uuid(digest(caption))
         .set_table_styles(
             [{"selector": "caption", "props": "caption-side: top; text-align: left;"}]
@@ -728,7 +770,28 @@ def _minus(number: str) -> str:
     return number.replace("-", "−")
 
 
+_SYMBOLS = {"k_m": "kₘ", "R_p": "Rₚ"}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def typeset(text: str) -> str:
+    """Give the symbols in a plain text their subscripts.
+
+    Parameters
+    ----------
+    text
+        With ``k_m`` and ``R_p``.
+
+    Examples
+    --------
+    >>> typeset("R_p follows from k_m.")
+    'Rₚ follows from kₘ.'
+    """
+    return re.sub(r"\b(k_m|R_p)\b", lambda match: _SYMBOLS[match[1]], text)
+
+
+def _typeset_label(label: object) -> object:
+    return typeset(label) if isinstance(label, str) else label
 
 
 def power_of_ten(value: float, digits: int = 1) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -19,13 +18,12 @@ from matplotlib.ticker import MaxNLocator
 
 from fesemlib.attention import HeldOutMap
 from fesemlib.robustness import DEGRADATIONS
+from fesemlib.style import COLOURS, INK, colour_formulations
 from fesemlib.windows import combined_errors
 
 __all__ = ["combination_figure", "imaging_figure", "maps_figure", "pasted_figure"]
 
-_INK = "#333333"
-_COLOURS = sns.color_palette("colorblind").as_hex()
-_FIRST, _SECOND = _COLOURS[:2]
+_FIRST, _SECOND = COLOURS[:2]
 _WIDTH = 8.5  # inches, of every figure
 _COLUMNS = 3
 _MAP = "PuOr_r"
@@ -38,6 +36,15 @@ def maps_figure(maps: Sequence[HeldOutMap]) -> Figure:
     ----------
     maps
         From `fesemlib.attention.held_out_maps`.
+
+    Examples
+    --------
+    >>> image = np.full((30, 40), 0.5, np.float32)
+    >>> change = np.linspace(-1e-4, 1e-4, 1200).reshape(30, 40)
+    >>> one = HeldOutMap("A", image, predicted=1e-3, grey=change, mean=change, rotated=change)
+    >>> scale = maps_figure([one]).axes[-1]
+    >>> [f"{end:g} %" for end in scale.get_xlim()]
+    ['-10 %', '10 %']
     """
     shares = [each.grey / abs(each.predicted) for each in maps]
     height, width = maps[0].image.shape
@@ -71,6 +78,14 @@ def pasted_figure(maps: Mapping[str, tuple[Any, Any, tuple[slice, slice]]]) -> F
     ----------
     maps
         From `fesemlib.attention.pasted_maps`. Each map has a scale of its own.
+
+    Examples
+    --------
+    >>> image, share = np.full((30, 40), 0.5, np.float32), np.full((30, 40), -0.1)
+    >>> place = slice(5, 15), slice(10, 20)
+    >>> figure = pasted_figure({"network": (image, share, place)})
+    >>> [axes.get_title() for axes in figure.axes[:2]]
+    ['the picture', 'network']
     """
     first, _, place = next(iter(maps.values()))
     height, width = first.shape
@@ -106,23 +121,33 @@ def combination_figure(
         The formulations from top to bottom.
     sources
         Name of each source and its predictions, for the errors.
+
+    Examples
+    --------
+    >>> frames = pd.DataFrame(
+    ...     {"formulation": "A", "true_km": 1e-3, "predicted_km": [8e-4, 1.2e-3]}
+    ... )
+    >>> left, right = combination_figure(frames, ["A"], {"frames": frames}).axes
+    >>> right.lines[0].get_ydata().round().tolist()  # of one, and of the mean of both, %
+    [20.0, 0.0]
     """
     figure = Figure(figsize=(_WIDTH, max(3.6, 1.4 + 0.26 * len(k_m_names))))
     left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
     for row, name in enumerate(k_m_names):
         own = frames[frames["formulation"] == name]
         left.plot(1e3 * own["predicted_km"], np.full(len(own), row), "o", color=_FIRST, alpha=0.6)
-        left.plot(1e3 * own["true_km"].iloc[0], row, "|", color=_INK, ms=15, mew=2)
+        left.plot(1e3 * own["true_km"].iloc[0], row, "|", color=INK, ms=15, mew=2)
     left.plot([], [], "o", color=_FIRST, label="predicted, one image each")
-    left.plot([], [], "|", color=_INK, ms=10, mew=2, label="true")
+    left.plot([], [], "|", color=INK, ms=10, mew=2, label="true")
     left.set_yticks(range(len(k_m_names)), list(k_m_names))
+    colour_formulations(left)
     left.invert_yaxis()
     left.set_xlabel("k$_m$ (10$^{-3}$ m² s$^{-1}$)", fontsize=10)
     left.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     markers = "osD^v*"
     for number, (name, table) in enumerate(sources.items()):
         errors = combined_errors(table)
-        colour, marker = _COLOURS[number % len(_COLOURS)], markers[number % len(markers)]
+        colour, marker = COLOURS[number % len(COLOURS)], markers[number % len(markers)]
         right.plot(errors.index, 100 * errors, marker=marker, color=colour, label=name)
     right.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     right.set_xlabel("images that are averaged", fontsize=10)
@@ -143,6 +168,18 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
     exchanged
         For each reader, the mean change when the micrograph is exchanged for that of another
         formulation.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {
+    ...         "degradation": "defocus", "reader": "network", "formulation": "A",
+    ...         "strength": [1, 2], "change": [0.1, -0.2],
+    ...     }
+    ... )
+    >>> axes = imaging_figure(table, exchanged={"network": 0.5}).axes[0]
+    >>> axes.get_title(), axes.get_xlabel()
+    ('defocus', 'σ of the blur, px')
     """
     names = list(dict.fromkeys(table["degradation"]))
     columns = 4
@@ -154,7 +191,7 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
     for axes, name in zip(grid, names, strict=False):
         part = changes[changes["degradation"] == name]
         strengths = sorted(part["strength"].unique())
-        for colour, reader in zip(_COLOURS, readers, strict=False):
+        for colour, reader in zip(COLOURS, readers, strict=False):
             sizes = part[part["reader"] == reader].pivot_table("size", "strength", "formulation")
             if reader == readers[0]:
                 axes.plot(sizes.to_numpy(), color=colour, alpha=0.3, linewidth=0.8)
@@ -174,7 +211,7 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
     legend, *empty = grid[len(names) :]
     for axes in (legend, *empty):
         axes.set_axis_off()
-    for colour, reader in zip(_COLOURS, readers, strict=False):
+    for colour, reader in zip(COLOURS, readers, strict=False):
         legend.plot([], [], "o-", color=colour, linewidth=2, label=f"{reader}:\nmean")
         if reader == readers[0]:
             legend.plot([], [], color=colour, alpha=0.4, label="one formulation each")

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from fesemlib.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE, curve_of
 from fesemlib.sensitivity import MEDIAN_RULE, REFERENCE, SEED
+from fesemlib.style import COLOURS, INK
 
 __all__ = ["learning_curve_figure", "sensitivity_figure"]
 
-_INK = "#333333"
-_FIRST, _SECOND, _THIRD = sns.color_palette("colorblind").as_hex()[:3]
+_FIRST, _SECOND, _THIRD = COLOURS[:3]
 _LINEAR = 20  # percentage points; larger changes are drawn on a logarithmic scale
 _TICKS = (-200, -100, -50, -20, -10, 0, 10, 20, 50, 100, 200, 500, 1000)
 _KINDS = {
     "one choice changed": (_FIRST, "o"),
     "nothing but chance changed": (_SECOND, "D"),
     "looks at the held-out one": (_THIRD, "s"),
-    "reference, or no image": (_INK, "|"),
+    "reference, or no image": (INK, "|"),
 }
 _PREDICTORS = {
     NETWORK: (_FIRST, "o", "-"),
     AVERAGED: (_SECOND, "D", "-"),
     RIDGE: (_THIRD, "s", "-"),
-    MEDIAN: (_INK, "|", "--"),
+    MEDIAN: (INK, "|", "--"),
 }
 
 
@@ -39,6 +38,18 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
     ----------
     table
         From `fesemlib.sensitivity.sensitivity_table`. What has no finite error has no dot.
+
+    Examples
+    --------
+    >>> from fesemlib.params import Parameters
+    >>> from fesemlib.sensitivity import Setting, sensitivity_table
+    >>> reference = Setting(REFERENCE, Parameters(), "original", REFERENCE)
+    >>> run = {"setting": REFERENCE, "seed": 0, "collapsed": False, "diverged": False}
+    >>> predictions = pd.DataFrame({"held_out": ["A", "B"], "relative_error": [0.5, 0.3], **run})
+    >>> k_m = pd.Series({"A": 1e-3, "B": 2e-3})
+    >>> axes = sensitivity_figure(sensitivity_table(predictions, [reference], k_m)).axes[0]
+    >>> sorted(label.get_text() for label in axes.get_yticklabels())
+    ['no image: median of the others', 'reference']
     """
     groups = [part for _, part in table.groupby("reference", sort=False)]
     heights = [len(part) for part in groups]
@@ -65,6 +76,18 @@ def learning_curve_figure(results: pd.DataFrame) -> Figure:
     ----------
     results
         From `fesemlib.learning_curve.learning_curve`.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame(
+    ...     {
+    ...         "predictor": NETWORK, "size": [5, 10, 5, 10], "draw": 1,
+    ...         "region": ["inside", "inside", "outside", "outside"],
+    ...         "relative_error": [0.3, 0.2, 0.6, 0.6],
+    ...     }
+    ... )
+    >>> [axes.get_title(loc="left") for axes in learning_curve_figure(results).axes]
+    ['inside the range of the training sets', 'outside the range of the training sets']
     """
     curve = curve_of(results)
     figure = Figure(figsize=(9, 4.4))
@@ -102,7 +125,7 @@ def _changes(axes: Axes, table: pd.DataFrame) -> None:
             )  # fmt: skip
     for place, text in ((1.11, "error"), (1.28, "failed runs")):
         axes.text(
-            place, -0.9, text, transform=axes.get_yaxis_transform(), fontsize=9, color=_INK,
+            place, -0.9, text, transform=axes.get_yaxis_transform(), fontsize=9, color=INK,
             ha="right", va="center", style="italic",
         )  # fmt: skip
     seeds = table[table["parameter"] == SEED]
@@ -110,7 +133,7 @@ def _changes(axes: Axes, table: pd.DataFrame) -> None:
         axes.axvspan(
             100 * seeds["low"].min(), 100 * seeds["high"].max(), color=_SECOND, alpha=0.1, lw=0
         )
-    axes.axvline(0, color=_INK, linewidth=1, linestyle="--")
+    axes.axvline(0, color=INK, linewidth=1, linestyle="--")
     axes.set_yticks(range(len(table)), list(table.index), fontsize=9)
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.grid(axis="x", color="#e6e6e6")

@@ -19,6 +19,12 @@
 # The paper {cite}`marcato2025` pairs nine micrographs of dried cakes, one for each formulation, with
 # nine values of $k_m$ measured by {cite:t}`grassini2016`. This page shows where the $k_m$ come
 # from, and what the micrographs used here look like.
+#
+# **What you will learn**
+#
+# - what $k_m$ is, and how a drying run with a thermocouple gives it;
+# - which two details of that calculation change it, and how well it is known;
+# - which formulations and micrographs this book works with.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -61,9 +67,10 @@ from fesemlib.drying_labels import (
 from fesemlib.network import build_network
 from fesemlib.params import Parameters
 from fesemlib.processing import process_with, resize_by_area
+from fesemlib.style import formulation_looks, use_style
 from fesemlib.thermocouples import read_drying_run
 
-figures.use_style()
+use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
 report.data_banner(data, parameters)
@@ -266,13 +273,14 @@ report.glue(
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-micrographs", "caption": "The micrographs as they enter the analysis, before any processing."}, "image": {"alt": "The unprocessed micrographs in a grid, labelled by formulation"}}
 raw_images = [micrograph.image for micrograph in data.micrographs]
+names = list(data.images["formulation"])
 micrographs = figures.micrographs_figure(
-    raw_images, list(data.images["formulation"]), data.pixel_size_um
+    raw_images, names, data.pixel_size_um, formulation_looks(names)
 )
 report.save_figure(micrographs, "micrographs", parameters)
 
 # %% [markdown]
-# ## In short
+# ## What was shown
 #
 # - This data set has {glue:text}`number_of_images` images and {glue:text}`number_of_formulations` values
 #   of $k_m$; such values are worked out from temperatures.

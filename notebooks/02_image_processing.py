@@ -17,6 +17,12 @@
 # images so that the book can be computed on a laptop. This page shows what each step does, which of
 # several things called *rolling ball* the paper means, what the network would see otherwise, and what the
 # steps add to the images that was not there before.
+#
+# **What you will learn**
+#
+# - what the rolling ball and the equalisation each do to a micrograph;
+# - which of three algorithms called *rolling ball* the paper means;
+# - what the network sees in the end, and what the processing itself puts there.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -38,6 +44,7 @@ from scipy.ndimage import uniform_filter
 from skimage.restoration import rolling_ball
 
 from fesemlib import baselines, figures, report, texture
+from fesemlib.before_after import BeforeAfter
 from fesemlib.dataset import draw_stand_ins, load_dataset, with_data_bar
 from fesemlib.inputs import (
     images_by_step,
@@ -53,8 +60,9 @@ from fesemlib.processing import (
     resize_by_area,
     subtract_background,
 )
+from fesemlib.style import formulation_looks, use_style
 
-figures.use_style()
+use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
 report.data_banner(data, parameters)
@@ -167,6 +175,17 @@ processed = process_with(parameters, micrograph.image)
 steps = figures.processing_figure(processed)
 report.save_figure(steps, "figure_2", parameters)
 
+# %% [markdown]
+# Slide from one to the other, to see what goes and what stays:
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-slider", "caption": "The same micrograph as it was recorded and after both steps. In the rendered book the line between them can be moved."}}
+BeforeAfter(
+    processed.original,
+    processed.equalized,
+    "as recorded",
+    "background subtracted, histogram equalised",
+)
+
 # %% tags=["remove-cell"]
 report.glue("mean_before", processed.original.mean())
 report.glue("mean_subtracted", processed.subtracted.mean())
@@ -195,8 +214,10 @@ report.glue("spread_equalized", processed.equalized.std())
 processed_set = processed_micrographs(data, parameters)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after processing, whole frames."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
+names = list(data.images["formulation"])
+looks = formulation_looks(names)
 grid = figures.micrographs_figure(
-    processed_set, list(data.images["formulation"]), data.pixel_size_um
+    processed_set, names, data.pixel_size_um, looks
 )
 report.save_figure(grid, "figure_3", parameters)
 
@@ -212,7 +233,7 @@ report.resolution(data, parameters)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-inputs", "caption": "The same micrographs at the size at which the network sees them."}, "image": {"alt": "The processed micrographs at the size of the network's input"}}
 small = [(image * 255).round().astype("uint8") for image in inputs]
-as_seen = figures.micrographs_figure(small, list(data.images["formulation"]))
+as_seen = figures.micrographs_figure(small, names, looks=looks)
 report.save_figure(as_seen, "network_inputs", parameters)
 
 # %% tags=["nbval-check-output"]
@@ -332,7 +353,7 @@ report.glue(
 # a control that knows only these two numbers belongs beside the network.
 
 # %% [markdown]
-# ## In short
+# ## What was shown
 #
 # - *Rolling ball* is the name of several algorithms; the one that the paper describes is ImageJ's on a light
 #   background.

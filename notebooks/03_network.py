@@ -18,6 +18,11 @@
 # sides. After three such blocks a handful of filters has looked at the image on three scales. What is
 # left is **flattened** into a long list of numbers and fed to a **dense** layer of ten units and a last one
 # that returns a single number: the prediction of $k_m$.
+#
+# **What you will learn**
+#
+# - what each layer of the network does, and where its weights are;
+# - how it is trained, and which choices the paper leaves open.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -42,8 +47,9 @@ from fesemlib.fast_network import FastForm, StandardForm
 from fesemlib.network import build_network, layer_table
 from fesemlib.params import Parameters
 from fesemlib.processing import input_shape, resize_by_area
+from fesemlib.style import use_style
 
-figures.use_style()
+use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
 report.data_banner(data, parameters)
@@ -142,4 +148,9 @@ outputs = [
 print(f"largest difference: {abs(outputs[0] - outputs[1]).max():.0e}")
 
 # %% [markdown]
-# Next: [leaving one formulation out](04_loocv_baseline).
+# ## What was shown
+#
+# - Nearly all weights, {glue:text}`share_of_dense:.1f` %, belong to the dense layer and to places in the image, few to the
+#   filters that are to recognise pores.
+# - The target is scaled, the number of epochs is fixed beforehand, and every training is repeated from several seeds.
+# - Next: [leaving one formulation out](04_loocv_baseline).

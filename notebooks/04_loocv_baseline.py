@@ -17,6 +17,12 @@
 # formulation is held out, a fresh network is trained on the others and predicts the one it has not
 # seen; then the next one is held out, and so on. All the errors together say how well the method
 # generalises.
+#
+# **What you will learn**
+#
+# - how a network does on a formulation that it has never seen;
+# - what its error has to be compared with;
+# - why some trainings end in a constant.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -51,6 +57,7 @@ from fesemlib import baselines, figures, published, report
 from fesemlib.dataset import load_dataset
 from fesemlib.first_step import first_step_by_width
 from fesemlib.params import Parameters
+from fesemlib.style import use_style
 from fesemlib.validation import (
     failed_runs,
     held_out_errors,
@@ -59,7 +66,7 @@ from fesemlib.validation import (
     training_steps,
 )
 
-figures.use_style()
+use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
 report.data_banner(data, parameters)
@@ -201,8 +208,9 @@ report.glue("learning_rate", parameters.learning_rate)
 # gives an initial learning rate of 10⁻⁴ and does not mention such runs.
 
 # %% [markdown]
-# ## In short
+# ## What was shown
 #
-# - Leave-one-out tests every formulation once, each with a network that has not seen it.
+# - Leave-one-out tests every formulation once, each with a network that has not seen it. Here the mean error is
+#   {glue:text}`mean_error:.0f` %, that of the median of the others {glue:text}`median_rule_error:.0f` %.
 # - One fold can look good or bad by chance; the whole table and the spread over seeds are the result.
 # - Next: [more training images from the same micrographs](05_loocv_augmented).

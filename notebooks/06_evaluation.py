@@ -15,6 +15,12 @@
 # thousandths of a percent: does it read the image at all? This chapter goes beyond the paper. It asks what the published
 # numbers imply, what simpler predictors make of the same folds, how far chance moves the errors, and what
 # the choice of the epoch does to them.
+#
+# **What you will learn**
+#
+# - what the published errors imply, taken by themselves;
+# - whether predictors that see no image, or only simple features of it, do as well;
+# - how much of an error is chance, and how much the choice of the epoch.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -66,9 +72,9 @@ from fesemlib import evaluation_figures as figures
 from fesemlib import evaluation_report as answers
 from fesemlib.dataset import load_dataset
 from fesemlib.features import texture_features
-from fesemlib.figures import use_style
 from fesemlib.network import build_network
 from fesemlib.params import Parameters
+from fesemlib.style import use_style
 from fesemlib.validation import (
     TRAINING_SETS,
     held_out_predictions,
@@ -314,8 +320,9 @@ report.glue("selection_answer", answers.selection_answer(selection, selected))
 # understood; where none ever reaches the true value, no choice of the epoch helps. (Width of the input:
 # {glue:text}`evaluation_width` px; seeds: {glue:text}`evaluation_seeds`.)
 #
-# ## In short
+# ## What was shown
 #
+# - {glue:text}`controls_answer`
 # - Judge an error by what predicts without the image, and by what predicts with simpler means.
 # - One seed is an anecdote; the formulations, not the seeds, are the sample.
 # - Fix the number of epochs before looking at the held-out micrograph, or choose it on inner formulations.

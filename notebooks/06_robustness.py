@@ -14,6 +14,12 @@
 # A network that reads the size of the pores should look everywhere, say the same of any frame of a cake, and
 # not care how the micrograph was taken. This chapter asks the trained networks: where in the image
 # does the prediction come from, is one frame enough, and does the prediction survive the imaging?
+#
+# **What you will learn**
+#
+# - which places of a micrograph decide the prediction;
+# - whether several frames of one cake are better than one;
+# - which faults of the imaging move a prediction as much as another formulation does.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -58,9 +64,9 @@ from fesemlib import (
 from fesemlib import robustness_figures as figures
 from fesemlib import robustness_report as answers
 from fesemlib.dataset import load_dataset
-from fesemlib.figures import use_style
 from fesemlib.inputs import network_inputs
 from fesemlib.params import Parameters
+from fesemlib.style import use_style
 
 use_style()
 parameters = Parameters.from_namespace(globals())
@@ -281,8 +287,9 @@ report.glue("contrast_answer", answers.contrast_answer(*contrasts))
 #
 # **In short:** {glue:text}`imaging_answer`
 #
-# ## In short
+# ## What was shown
 #
+# - {glue:text}`maps_answer`
 # - A map shows what a prediction depends on; whether it should is another question.
 # - Averaging takes scatter away, not what all frames of a formulation have in common.
 # - Compare every change with what another formulation's micrograph does: what reads nothing survives everything.

@@ -15,6 +15,11 @@
 # begin, how long the training lasts. Each reader who rebuilds the network has to choose, and might come to other
 # numbers. This chapter changes one choice at a time, and then asks what no choice can replace: more
 # formulations.
+#
+# **What you will learn**
+#
+# - which of the choices that the paper leaves open matter, and which do not;
+# - how the error falls with the number of formulations, within and beyond their range.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -71,8 +76,8 @@ from fesemlib import learning_curve, report, sensitivity
 from fesemlib import sensitivity_figures as figures
 from fesemlib import sensitivity_report as answers
 from fesemlib.dataset import load_dataset
-from fesemlib.figures import use_style
 from fesemlib.params import Parameters
+from fesemlib.style import use_style
 
 use_style()
 parameters = Parameters.from_namespace(globals())
@@ -188,8 +193,10 @@ report.glue("stand_in_width_mm", answers.field_width_mm(stand_ins.dataset))
 #
 # **In one sentence:** {glue:text}`curve_answer`
 #
-# ## In short
+# ## What was shown
 #
+# - {glue:text}`sensitivity_answer`
+# - {glue:text}`curve_answer`
 # - A number from one setting and one seed is one draw among many; show the others beside it.
 # - Understand differences with this figure, but do not choose with it.
 # - If the $k_m$ of new products may lie beyond those at hand, the error beyond the range is the one that counts.

@@ -17,6 +17,12 @@
 #
 # Your own micrograph goes in by one parameter: `papermill notebooks/07_prediction.ipynb out.ipynb -p image new.tif`.
 # It may be a folder, too. [On the command line](../book/predicting) the same is `fesem predict`.
+#
+# **What you will learn**
+#
+# - how to predict $k_m$ of a micrograph of your own, with an interval;
+# - how to tell whether the network may be asked about it;
+# - how the interval carries over to drying time and product temperature.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -69,9 +75,9 @@ from fesemlib import (
 from fesemlib import prediction_figures as figures
 from fesemlib import prediction_report as answers
 from fesemlib.dataset import load_dataset
-from fesemlib.figures import use_style
 from fesemlib.new_micrographs import predict_new_micrographs
 from fesemlib.params import Parameters
+from fesemlib.style import use_style
 
 use_style()
 parameters = Parameters.from_namespace(globals())
@@ -225,8 +231,9 @@ report.glue(
 # %% [markdown]
 # **In short:** {glue:text}`drying_answer`
 #
-# ## In short
+# ## What was shown
 #
+# - {glue:text}`coverage_answer`
 # - A prediction without an interval, and without a word on whether the micrograph belongs, is half of one.
 # - The interval rests on as many errors as there are formulations. More formulations, not more frames, make it trustworthy.
 # - Plan for the slow end of the interval: there drying is longest and the front is warmest.

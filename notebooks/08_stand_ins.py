@@ -15,6 +15,12 @@
 # foam. This page shows them, says which of their features follow from physics and which
 # were chosen because they look right, and sets them beside real frames and published
 # measurements.
+#
+# **What you will learn**
+#
+# - how an image follows from $k_m$, and which of its features are physics;
+# - how close such images come to real frames and to published measurements;
+# - what can be tested with them, and what cannot.
 
 # %% tags=["parameters"]
 synthetic_seed: int = 0
@@ -28,6 +34,7 @@ from fesemlib import baselines, figures, report, texture
 from fesemlib.dataset import load_dataset
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
+from fesemlib.style import use_style
 from fesemlib.synthetic import (
     EDGE_GLOW_UM,
     THROAT_TO_CELL,
@@ -38,7 +45,7 @@ from fesemlib.synthetic import (
     wall_thickness,
 )
 
-figures.use_style()
+use_style()
 parameters = Parameters.from_namespace(globals())
 report.Banner(
     "Synthetic images",
@@ -296,7 +303,7 @@ for name, table in (("alike", alike), ("real", real)):
 # writes a stand-in as a Zeiss microscope would, with its metadata and a data bar, so that reading
 # can be tried from end to end. Both say that the image is synthetic.
 #
-# ## In short
+# ## What was shown
 #
 # - In a stand-in the width of throats, cells and walls follows from $k_m$; what else there is to see is
 #   assumed or made up.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from fesemlib.storage import BUILD_FOLDER
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
+ROOT = Path(__file__).parent.parent
+SCRIPTS = Path(sys.executable).parent
 ROWS = ("A,a.png,1.9e-3", "B,b.png,1.1e-3", "C,c.png,1.4e-3")
 
 
@@ -52,3 +57,38 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build folder for the end-to-end tests."""
+    return tmp_path_factory.mktemp("build")
+
+
+@pytest.fixture(scope="session")
+def run(build: Path) -> Run:
+    """Run a script of the virtual environment with that build folder."""
+
+    def run_script(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [SCRIPTS / str(command[0]), *map(str, command[1:])],
+            cwd=cwd,
+            env={**os.environ, BUILD_FOLDER: str(build)},
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run_script
+
+
+@pytest.fixture(scope="session")
+def book(build: Path, run: Run) -> Path:
+    """The smoke book, built once for all tests."""
+    done = run("fesem", "book", "params/smoke.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return build / "smoke"

@@ -77,7 +77,8 @@ def make_checkout(root: Path) -> Path:
     for name, text in PAGES.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text)
-    shutil.copy(ROOT / "_config.yml", root)
+    for name in ("_config.yml", "pyproject.toml"):
+        shutil.copy(ROOT / name, root)
     shutil.copy(ROOT / "book" / "references.bib", root / "book")
     shutil.copytree(ROOT / "book" / "static", root / "book" / "static")
     write_notebook(root / "notebooks" / "01_first.ipynb", FIRST)
@@ -333,6 +334,16 @@ class TestStaging:
         stage_book(staged)
         assert tree() == before
 
+    def test_pages_may_show_results(self, profile: Profile) -> None:
+        execute(profile)
+        page = profile.root / "book" / "introduction.md"
+        page.write_text("# A\n\n```{figure} ../results/table.csv\n```\n")
+        (profile.results / "other.csv").touch()
+        stage_book(profile)
+        staged = profile.stage / "results"
+        assert [path.name for path in staged.iterdir()] == ["table.csv"]
+        assert (staged / "table.csv").read_text() == "42"
+
     def test_table_of_parameters(self, staged: Profile) -> None:
         lines = (staged.stage / "book" / "parameters_table.md").read_text().splitlines()
         assert len(lines) == 2 + len(Parameters.model_fields)
@@ -429,6 +440,23 @@ class TestRendering:
         harmless = ("[PST]", "[togglebutton]")
         assert [line for line in told if not any(mark in line for mark in harmless)] == []
         assert ("<mjx-container" in browser.stdout) == (page == "notebooks/01_first")
+
+
+class TestLinks:
+    def test_buttons_lead_to_files_of_the_repository(self, checkout: Path) -> None:
+        project = checkout / "pyproject.toml"
+        address = "https://github.com/someone/fesem"
+        project.write_text(f'{project.read_text()}[project.urls]\nRepository = "{address}"\n')
+        build_book(checkout / "params" / "test.yml", console=QUIET)
+        html = checkout / "build" / "test" / "html"
+        for name in ("notebooks/01_first.ipynb", "book/introduction.md"):
+            page = (html / name).with_suffix(".html").read_text()
+            links = re.findall(r'href="(https://[^"]+/main[/?][^"]+\.(?:ipynb|md))"', page)
+            assert f"{address}/edit/main/{name}" in links
+            assert all(link.endswith(f"/{name}") for link in links)
+            assert (checkout / name).is_file()
+            launched = [link for link in links if "mybinder.org/v2/gh/someone/fesem/main" in link]
+            assert len(launched) == name.endswith(".ipynb")
 
 
 class TestBadInput:

@@ -79,11 +79,11 @@ def test_table_of_thermocouples_has_a_remark_only_where_there_is_one(tmp_path):
     labels = labels_for(tmp_path / "run.csv", [1e-3, 1.1e-3])
     table = drying_report.show_thermocouples(labels).data
     assert list(table.index) == ["T_product_1", "T_product_2", "mean"]
-    assert list(table["k_m (10⁻³ m² s⁻¹)"]) == ["1.00", "1.10", "1.05"]
+    assert list(table["kₘ (10⁻³ m² s⁻¹)"]) == ["1.00", "1.10", "1.05"]
     assert "remark" not in table
     labels = labels_for(tmp_path / "run.csv", [1e-3, 1.1e-3], **{"T_product_2 (°C)": 22.0})
     table = drying_report.show_thermocouples(labels).data
-    assert list(table["k_m (10⁻³ m² s⁻¹)"]) == ["1.00", "—", "1.00"]
+    assert list(table["kₘ (10⁻³ m² s⁻¹)"]) == ["1.00", "—", "1.00"]
     assert "never reads ice" in table["remark"]["T_product_2"]
 
 
@@ -134,7 +134,7 @@ def test_uncertainty_stands_beside_the_spread(parameters, tmp_path):
     budget = uncertainty_budget(labels, vial_of(parameters), uncertainty, draws=100)
     table = drying_report.show_uncertainty(budget, parameters, labels).data
     assert list(table["assumed"]) == ["0.5 K each", "5 %", "2 %", "", ""]
-    assert table["of k_m (%)"].iloc[-1] == "6.7"
+    assert table["of kₘ (%)"].iloc[-1] == "6.7"
     assert (
         "of one thermocouple"
         in drying_report.show_uncertainty(budget, parameters, labels).to_html()

@@ -2,10 +2,6 @@
 
 import os
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -16,50 +12,16 @@ import tifffile
 import yaml
 from bs4 import BeautifulSoup
 
+from fesemlib.dataset import load_dataset
+from fesemlib.effort import planned_trainings
 from fesemlib.formulations import table1
-from fesemlib.params import Parameters
-from fesemlib.storage import BUILD_FOLDER
+from fesemlib.params import Parameters, read_parameters
 from fesemlib.synthetic import synthesize_micrograph
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = Path(sys.executable).parent
 FIGURES = [f"figure_{number}" for number in range(1, 9)]
-CHROMIUM = shutil.which("chromium")
 
 pytestmark = pytest.mark.slow
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("build")
-
-
-@pytest.fixture(scope="module")
-def run(build) -> Run:
-    """Run a script of the virtual environment with a build folder of its own."""
-
-    def run_script(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [SCRIPTS / str(command[0]), *map(str, command[1:])],
-            cwd=cwd,
-            env={**os.environ, BUILD_FOLDER: str(build)},
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-
-    return run_script
-
-
-@pytest.fixture(scope="module")
-def book(build, run) -> Path:
-    """The smoke book, built once for all tests."""
-    done = run("fesem", "book", "params/smoke.yml")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return build / "smoke"
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +47,14 @@ def test_every_page_is_there(pages, book):
     chapters = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
     assert {f"{name}.html" for name in [contents["root"], *chapters]} == set(pages)
     assert (book / "html" / "index.html").is_file()
+
+
+@pytest.mark.usefixtures("book")
+def test_fesem_check_counts_the_folds_that_the_book_trains(build):
+    parameters = read_parameters(ROOT / "params" / "smoke.yml")
+    planned = planned_trainings(load_dataset(parameters), parameters)
+    trained = list((build / "cache" / "folds").glob("*.npz"))
+    assert sum(kind.folds for kind in planned) == len(trained)
 
 
 def test_every_figure_and_table_of_the_paper_is_there(pages):
@@ -183,28 +153,6 @@ def test_pages_say_how_they_were_made(pages):
 def test_parameters_are_all_in_the_table(pages):
     text = text_of(pages["book/parameters.html"])
     assert [name for name in Parameters.model_fields if name not in text] == []
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: the package chromium)")
-@pytest.mark.parametrize("name", ["index", "notebooks/01_dataset", "notebooks/05_loocv_augmented"])
-def test_pages_open_from_disk_without_complaint(book, name, tmp_path):
-    options = [
-        "--headless --no-sandbox --disable-gpu --disable-background-networking",
-        "--disable-component-update --disable-sync --no-first-run --enable-logging=stderr",
-        f"--user-data-dir={tmp_path} --virtual-time-budget=5000 --dump-dom",
-    ]
-    address = (book / "html" / f"{name}.html").as_uri()
-    browser = subprocess.run(
-        [str(CHROMIUM), *" ".join(options).split(), address],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    told = [line for line in browser.stderr.splitlines() if "CONSOLE" in line]
-    harmless = ("[PST]", "[togglebutton]")  # greetings of the theme
-    assert [line for line in told if not any(mark in line for mark in harmless)] == []
-    assert name == "index" or "<mjx-container" in browser.stdout
 
 
 def test_second_build_executes_nothing(book, run):
@@ -313,9 +261,6 @@ def test_bad_input_ends_before_any_training(own_micrographs, run, change, messag
 
 def test_example_of_the_page_on_own_micrographs_works(tmp_path, monkeypatch):
     """Its manifest and its parameter file, with images of those names."""
-    from fesemlib.dataset import load_dataset
-    from fesemlib.params import read_parameters
-
     page = (ROOT / "book" / "your_micrographs.md").read_text(encoding="utf-8")
     manifest = re.search(r"```text\n(formulation,.*?)```", page, re.DOTALL)
     parameters = re.search(r"```yaml\n(# mine.yml.*?)```", page, re.DOTALL)

@@ -77,3 +77,10 @@ def test_every_parameter_that_a_notebook_uses_is_declared(path):
     for name in Parameters.model_fields:
         if f"parameters.{name}" in source:
             assert name in declared(path), name
+
+
+@by_notebook
+def test_chapter_says_what_it_teaches_and_what_it_showed(path):
+    cells = nbformat.read(path, as_version=4).cells
+    assert "**What you will learn**\n\n- " in cells[0].source
+    assert "## What was shown\n\n- " in cells[-1].source

@@ -174,6 +174,10 @@ def test_coverage_of_networks_that_see_nothing_is_called_what_it_is():
     assert "answer much the same whatever they see" in answer
 
 
+def test_coverage_of_too_few_for_a_slope_is_told_without_a_gap():
+    assert "agreement with the nominal 80 %. Their k_m" in answers.coverage_answer(coverage(2, 2))
+
+
 def test_domain_answer_says_what_is_missed():
     kinds = [FRESH] * 10 + [NOISE] * 10 + [TEXTURES] * 10
     flagged = [True] * 2 + [False] * 8 + [True] * 10 + [True] * 5 + [False] * 5

@@ -27,6 +27,7 @@ from fesemlib.report import (
     data_banner,
     data_bar,
     grey_levels,
+    headline,
     power_of_ten,
     resolution,
     results_folder,
@@ -221,6 +222,17 @@ def test_verdict_measures_the_network_against_the_blind_rule(original, augmented
         assert f"the paper publishes {theirs} %" in sentence
 
 
+def test_headline_holds_every_mean_and_says_what_is_synthetic():
+    values = {"original median": 0.5, "augmented median": 0.412}
+    own = pd.DataFrame(values, index=["A", "mean"])
+    paper = own.assign(**{"original published": 0.446, "augmented published": 0.305})
+    sentence = headline(paper, 0.408, synthetic=True)
+    assert re.findall(r"[\d.]+ %", sentence) == ["50.0 %", "41.2 %", "40.8 %", "44.6 %", "30.5 %"]
+    assert sentence.startswith("On synthetic stand-ins: ")
+    assert "synthetic" not in headline(own, 0.408, synthetic=False)
+    assert "publishes" not in headline(own, 0.408, synthetic=False)
+
+
 def test_verdict_never_praises_a_training_that_diverged():
     table = WHOLE.copy()
     table.loc["mean", "original median"] = np.inf
@@ -288,6 +300,14 @@ def test_grey_levels_are_shown_with_their_spread_and_the_range_over_the_sets():
     shown = show_grey_levels(grey_level_tests((-0.2, 0.4), (-0.1, 0.404), number=3)).data
     assert list(shown.loc["first"]) == ["1.0 ± 0.82", "1.0 ± 0.82", "−0.20 to −0.10"]
     assert shown.loc["last", "R²"] == "0.40"
+
+
+def test_symbols_are_typeset_wherever_a_page_shows_plain_text():
+    banner = Banner("On k_m", "R_p and k_m, but not k_mean or walk_m.", "note")
+    assert "<p>Rₚ and kₘ, but not k_mean or walk_m.</p>" in banner._repr_html_()
+    table = show_table(pd.DataFrame({"k_m (m²/s)": [1.0]}, ["k_m"]), "Of k_m").to_html()
+    assert "k_m" not in table
+    assert table.count("kₘ") == 3
 
 
 def test_table_looks_the_same_whenever_it_is_made():

@@ -1,0 +1,301 @@
+"""How long a book will take, and how much memory and disk, estimated before it is built.
+
+The trainings of all chapters are counted. A few epochs are trained here and now, side by side as
+the book would train them, and the rest follows by proportion: the time of an epoch grows with its
+images and their pixels. What the chapters do beside training is not in the time.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fesemlib.augmentation import GROUPS
+from fesemlib.controls import averaging_parameters, evaluation_parameters, longer_parameters
+from fesemlib.learning_curve import epochs_for
+from fesemlib.processing import input_shape
+from fesemlib.sensitivity import planned_settings
+from fesemlib.windows import window_scales
+
+if TYPE_CHECKING:
+    from fesemlib.dataset import Dataset
+    from fesemlib.params import Parameters
+
+__all__ = ["Effort", "Probe", "Trainings", "estimate", "planned_trainings", "probe"]
+
+_LEAST_EPOCHS = 4
+_SECONDS_OF_EPOCHS = 3.0
+_UNREACHED = 10_000  # epochs: a probe is given up long before
+_BYTES = 4  # of a weight, and of a pixel of the network's input
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Folds of one kind.
+
+    Attributes
+    ----------
+    chapter
+        Name of the notebook in which they are trained first.
+    folds
+        How many there are.
+    images
+        In the training set of each, copies counted.
+    epochs
+        Passes over it.
+    width
+        Of the network's input, px.
+    """
+
+    chapter: str
+    folds: int
+    images: int
+    epochs: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a few epochs took, on this machine.
+
+    Attributes
+    ----------
+    seconds_to_start
+        Of a new process, once a chapter.
+    seconds_to_compile
+        Of a network, once for each kind of training.
+    seconds_per_pixel
+        Of one image in one epoch, with as many trainings side by side as the book has.
+    bytes_of_training
+        Memory of one such process with the augmented set.
+    """
+
+    seconds_to_start: float
+    seconds_to_compile: float
+    seconds_per_pixel: float
+    bytes_of_training: int
+
+
+@dataclass(frozen=True)
+class Effort:
+    """An estimate.
+
+    Attributes
+    ----------
+    seconds
+        Of training, by chapter.
+    bytes_of_memory
+        Of all trainings side by side.
+    bytes_of_disk
+        In the cache: micrographs, inputs, networks.
+    """
+
+    seconds: dict[str, float]
+    bytes_of_memory: int
+    bytes_of_disk: int
+
+
+def planned_trainings(dataset: Dataset, parameters: Parameters) -> list[Trainings]:
+    """The trainings of all chapters, each kind where it comes first.
+
+    Parameters
+    ----------
+    dataset, parameters
+        As in `fesemlib.validation.leave_one_formulation_out`.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.params import Parameters
+    >>> parameters = Parameters(number_of_seeds=5)
+    >>> first = planned_trainings(draw_stand_ins(9, 0, (192, 256)), parameters)[0]
+    >>> first.chapter, first.folds, first.images
+    ('04_loocv_baseline', 45, 8)
+    """
+    formulations = len(dataset.formulations)
+    images = round(len(dataset.images) * (1 - 1 / formulations))
+    copies = len(GROUPS[parameters.augmentation_group])
+
+    def loocv(chapter: str, used: Parameters, copies: int = 1) -> Trainings:
+        folds = formulations * used.number_of_seeds
+        return Trainings(chapter, folds, images * copies, used.epochs, used.input_width)
+
+    small = evaluation_parameters(parameters)
+    one_seed = small.model_copy(update={"number_of_seeds": 1})
+    pairs = small.number_of_seeds * formulations * (formulations - 1) // 2
+    scales = window_scales(dataset.shape, small.input_width, parameters.windows_per_side)
+    planned = [
+        loocv("04_loocv_baseline", parameters),
+        loocv("05_loocv_augmented", parameters, copies),
+        loocv("06_evaluation", averaging_parameters(parameters)),
+        loocv("06_evaluation", longer_parameters(parameters)),
+        *[loocv("06_evaluation", one_seed)] * parameters.permutations,
+        loocv("06_evaluation", small),
+        Trainings("06_evaluation", pairs, images, small.epochs, small.input_width),
+        *[loocv("06_robustness", one_seed)] * (len(scales) - 1),  # the first is the whole frame
+    ]
+    if small.input_width == parameters.input_width:  # these have been trained
+        planned.remove(loocv("06_evaluation", small))
+    settings = planned_settings(dataset, parameters)
+    seen = {0, 1} if small.input_width == parameters.input_width else {0}
+    for setting in (each for number, each in enumerate(settings) if number not in seen):
+        more = len(GROUPS[setting.parameters.augmentation_group])
+        augmented = setting.training_set == "augmented"
+        planned.append(loocv("06_sensitivity", setting.parameters, more if augmented else 1))
+    largest = max(parameters.learning_curve_sizes)
+    for used in (small, averaging_parameters(parameters)):
+        planned += [
+            Trainings(
+                "06_sensitivity",
+                parameters.learning_curve_seeds,
+                size,
+                epochs_for(size, largest, used.epochs, used.batch_size),
+                used.input_width,
+            )
+            for size in parameters.learning_curve_sizes
+        ]
+    every = len(dataset.images) * (
+        copies if parameters.prediction_training_set != "original" else 1
+    )
+    planned.append(
+        Trainings(
+            "07_prediction",
+            parameters.number_of_seeds,
+            every,
+            parameters.epochs,
+            parameters.input_width,
+        )
+    )
+    return planned
+
+
+def probe(dataset: Dataset, parameters: Parameters) -> Probe:
+    """Train a few epochs as the book would, on noise, in as many processes side by side.
+
+    Parameters
+    ----------
+    dataset, parameters
+        As in `planned_trainings`.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.params import Parameters
+    >>> try:  # what cannot be trained costs no time
+    ...     probe(draw_stand_ins(3, 0, (96, 128)), Parameters(input_width=512))
+    ... except ValueError as error:
+    ...     print(error)
+    input_width = 512 px, but the micrographs are 128 px wide; set input_width to 128 or less
+    """
+    jobs = side_by_side(parameters)
+    shape = input_shape(dataset.shape, parameters.input_width)
+    images = round(len(dataset.images) * (1 - 1 / len(dataset.formulations)))
+    with get_context("spawn").Pool(jobs) as pool:
+        found = pool.starmap(_train_a_little, [(shape, images, parameters)] * jobs, chunksize=1)
+    start, compiling, epoch, memory = (float(each) for each in np.mean(found, axis=0))
+    return Probe(start, compiling, epoch / (images * math.prod(shape)), int(memory))
+
+
+def estimate(dataset: Dataset, parameters: Parameters, probed: Probe) -> Effort:
+    """Time, memory and disk of a book of which nothing is in the cache.
+
+    Parameters
+    ----------
+    dataset, parameters
+        As in `planned_trainings`.
+    probed
+        From `probe`.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.params import Parameters
+    >>> dataset, parameters = draw_stand_ins(9, 0, (192, 256)), Parameters(parallel_jobs=2)
+    >>> effort = estimate(dataset, parameters, Probe(5.0, 1.0, 1e-8, 10**9))
+    >>> effort.bytes_of_memory
+    2000000000
+    """
+    jobs = side_by_side(parameters)
+    seconds: dict[str, float] = {}
+    for kind in planned_trainings(dataset, parameters):
+        pixels = math.prod(input_shape(dataset.shape, min(kind.width, dataset.shape[1])))
+        fold = kind.epochs * kind.images * pixels * probed.seconds_per_pixel
+        turns = math.ceil(kind.folds / jobs)
+        seconds.setdefault(kind.chapter, probed.seconds_to_start)
+        seconds[kind.chapter] += turns * fold + probed.seconds_to_compile
+    return Effort(seconds, jobs * probed.bytes_of_training, _disk(dataset, parameters))
+
+
+def side_by_side(parameters: Parameters) -> int:
+    """How many folds are trained at the same time on this machine."""
+    from loky import cpu_count
+
+    return parameters.parallel_jobs or int(cpu_count())
+
+
+def _disk(dataset: Dataset, parameters: Parameters) -> int:
+    from fesemlib.network import build_network
+    from fesemlib.robustness import DEGRADATIONS
+
+    shape = input_shape(dataset.shape, parameters.input_width)
+    network = build_network(shape, parameters.padding, head=parameters.head)
+    weights = _BYTES * int(network.count_params())
+    kept = len(dataset.formulations) + parameters.number_of_seeds
+    images = len(dataset.images)
+    processed = images * math.prod(dataset.shape)
+    degraded = sum(len(each.strengths) for each in DEGRADATIONS.values()) * images
+    inputs = (1 + degraded / images) * images * math.prod(shape) * _BYTES
+    return round(2 * processed + inputs + kept * weights)
+
+
+def _train_a_little(
+    shape: tuple[int, int], images: int, parameters: Parameters
+) -> tuple[float, float, float, int]:
+    """Seconds to start, to compile and of an epoch, and bytes held; to be run in a new process."""
+    from fesemlib.training import AbandonedError, Settings, train_fold
+
+    random = np.random.default_rng(0)
+    noise = random.random((images + 1, *shape), dtype=np.float32)
+    test = np.arange(images + 1) == images
+    k_m = np.linspace(1e-4, 1e-3, images + 1)
+
+    def moments(epochs: int, transformations: tuple[str, ...]) -> list[float]:
+        """The beginning of a training and the ends of its first epochs, s."""
+        found = [time.monotonic()]
+
+        def is_wanted() -> bool:
+            found.append(time.monotonic())
+            return len(found) < _LEAST_EPOCHS or found[-1] - found[1] < _SECONDS_OF_EPOCHS
+
+        settings = Settings.of(parameters.model_copy(update={"epochs": epochs}))
+        seed = np.random.SeedSequence(0)
+        with suppress(AbandonedError):
+            train_fold(noise, k_m, test, settings, transformations, seed, is_wanted=is_wanted)
+        return found
+
+    first = moments(_UNREACHED, ("original",))
+    again = moments(_UNREACHED + 1, ("original",))  # another number has the network compiled anew
+    moments(_UNREACHED + 2, GROUPS[parameters.augmentation_group])
+    epoch = float(np.median(np.diff(first[1:])))
+    compiling = max(again[1] - again[0] - epoch, 0.0)
+    start = max(first[1] - first[0] - compiling - epoch, 0.0)
+    return start, compiling, epoch, _greatest_memory()
+
+
+def _greatest_memory() -> int:
+    """Bytes that this process has held at most."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

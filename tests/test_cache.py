@@ -1,0 +1,99 @@
+"""Bounding the cache: what goes, what stays, and what is never touched."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fesemlib.cache import SECONDS_IN_USE, Entry, bytes_of, entries, to_remove
+from fesemlib.cli import main
+
+NOW = 1e9
+KINDS = ("degraded", "processed", "micrographs", "inputs", "folds")
+
+
+@pytest.fixture
+def filled(own_build: Path) -> Path:
+    """A cache with a hundred bytes of each kind, two files each, and other things beside it."""
+    for kind in KINDS:
+        for number, age in enumerate((3, 10)):
+            path = own_build / "cache" / kind / f"{number}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes(50))
+            moment = path.stat().st_mtime - age * SECONDS_IN_USE
+            os.utime(path, (moment, moment))
+    (own_build / "cache" / "folds" / ".unfinished-1").touch()
+    (own_build / "book" / "results").mkdir(parents=True)
+    (own_build / "book" / "results" / "table.csv").touch()
+    return own_build
+
+
+def left(build: Path) -> list[str]:
+    paths = [path for path in build.rglob("*") if path.is_file()]
+    return sorted(path.relative_to(build).as_posix() for path in paths)
+
+
+@pytest.mark.usefixtures("filled")
+def test_entries_come_in_the_order_in_which_they_go() -> None:
+    found = entries()
+    assert [entry.kind for entry in found] == [kind for kind in KINDS for _ in range(2)]
+    assert [entry.path.name for entry in found] == ["1.npy", "0.npy"] * 5  # the older one first
+    assert sum(entry.size for entry in found) == 500
+
+
+@pytest.mark.parametrize(("keep", "removed"), [("1KB", 0), ("480B", 1), ("300B", 4), ("0", 10)])
+def test_clean_removes_no_more_than_it_must(
+    filled: Path, keep: str, removed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = [entry.path.relative_to(filled).as_posix() for entry in entries()]
+    before = left(filled)
+    assert main(["clean", "--keep", keep, "--dry-run"]) == 0
+    assert left(filled) == before
+    assert main(["clean", "--keep", keep]) == 0
+    assert left(filled) == sorted(set(before) - set(order[:removed]))
+    assert "would be removed" in capsys.readouterr().out
+
+
+def test_empty_cache(own_build: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clean"]) == 0
+    assert "0.0 MB" in capsys.readouterr().out
+    assert not own_build.exists()
+
+
+@pytest.mark.usefixtures("own_build")
+@pytest.mark.parametrize("text", ["5", "five", "-1GB", "GB", "1e3MB", "nan", ""])
+def test_no_size(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clean", f"--keep={text}"]) == 2
+    assert f"--keep {text!r}: give a number and a unit" in capsys.readouterr().err
+
+
+def test_sizes() -> None:
+    assert [bytes_of(text) for text in ("0", "7B", "2kb", " 1.5 GB ")] == [0, 7, 2000, 1.5e9]
+
+
+@st.composite
+def caches(draw: st.DrawFn) -> list[Entry]:
+    found = []
+    for kind in KINDS:
+        for number in range(draw(st.integers(0, 4))):
+            age = draw(st.floats(0, 3 * SECONDS_IN_USE))
+            suffix = draw(st.sampled_from([".npy", ".checkpoint"]))
+            size = draw(st.integers(0, 1000))
+            path = Path(f"{kind}{number}{suffix}")
+            found.append(Entry(path, kind, size, NOW - age, NOW - age))
+    return found
+
+
+@given(caches(), st.integers(0, 5000))
+def test_what_is_left_fits_unless_it_is_in_use(found: list[Entry], limit: int) -> None:
+    doomed = to_remove(found, limit, NOW)
+    kept = [entry for entry in found if entry not in doomed]
+    assert doomed == [entry for entry in found if entry in doomed]
+    if sum(entry.size for entry in kept) > limit:
+        for entry in kept:
+            assert entry.kind == "inputs" or entry.path.suffix == ".checkpoint"
+            assert NOW - entry.written < SECONDS_IN_USE
+    if doomed:  # and the last of them had to go
+        assert sum(entry.size for entry in [*kept, doomed[-1]]) > limit

@@ -1,0 +1,167 @@
+"""What a visitor of the repository meets: citation, links, workflows, hooks."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from fesemlib.repository import book_configuration, citation, read_project, write_files
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = Path(sys.executable).parent
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ADDRESS = "https://github.com/someone/fesem"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The files that follow from pyproject.toml, in a folder of their own."""
+    for name in ("pyproject.toml", "README.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def set_address(folder: Path) -> None:
+    path = folder / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"^\[project\.urls\]\n(.+\n)*", "", text, flags=re.MULTILINE)
+    path.write_text(f'{text}\n[project.urls]\nRepository = "{ADDRESS}/"\n', encoding="utf-8")
+
+
+def test_committed_files_follow_from_the_project(copy: Path) -> None:
+    write_files(copy)
+    for name in ("README.md", "CITATION.cff"):
+        assert (copy / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_without_an_address_nothing_links_to_one() -> None:
+    project = read_project(ROOT)
+    if project.address:
+        pytest.skip("the address is known")
+    configuration = yaml.safe_load(book_configuration("", project))
+    assert set(configuration) == {"author"}
+    assert "repository-code" not in yaml.safe_load(citation(project))
+    assert "badge" not in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_an_address_appears_everywhere_at_once(copy: Path) -> None:
+    set_address(copy)
+    write_files(copy)
+    project = read_project(copy)
+    readme = (copy / "README.md").read_text(encoding="utf-8")
+    assert f"{ADDRESS}/actions/workflows/tests.yml/badge.svg" in readme
+    assert "mybinder.org/v2/gh/someone/fesem/main" in readme
+    assert yaml.safe_load((copy / "CITATION.cff").read_text())["repository-code"] == ADDRESS
+    configuration = yaml.safe_load(book_configuration("title: A book\n", project))
+    assert configuration["title"] == "A book"
+    assert configuration["repository"]["url"] == ADDRESS
+    assert (ROOT / ".github" / "workflows" / "tests.yml").is_file()
+    once = readme
+    write_files(copy)
+    assert (copy / "README.md").read_text(encoding="utf-8") == once
+
+
+def test_citation_names_this_software_and_the_paper() -> None:
+    content = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    for key in ("cff-version", "message", "title", "authors"):  # the format requires them
+        assert content[key]
+    paper = content["references"][0]
+    bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    entry = bibliography[bibliography.index("@article{marcato2025") :].split("\n}")[0]
+    title = re.search(r"title\s*=\s*\{(.*?)\},\n", entry, re.DOTALL)
+    assert title is not None
+    assert paper["title"] == " ".join(title[1].split())
+    assert f"{{{paper['doi']}}}" in entry
+    assert [author["family-names"] for author in paper["authors"]] == [
+        name.split(",")[0] for name in entry.split("author  = {")[1].split("}")[0].split(" and ")
+    ]
+
+
+def test_binder_installs_what_is_here() -> None:
+    for name in ("environment.yml", "requirements.lock"):
+        assert (ROOT / ".binder" / name).resolve() == ROOT / name
+    assert (ROOT / ".binder" / "postBuild").stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_and_jobs_bounded(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    uses = re.findall(r"uses: (.*)", text)
+    assert uses
+    for one in uses:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one), one
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {}
+    assert all(job["timeout-minutes"] <= 90 for job in workflow["jobs"].values())
+
+
+def test_workflows_cover_the_pythons_that_the_package_allows() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())
+    tried = workflow["jobs"]["tests"]["strategy"]["matrix"]["python"]
+    assert tried == ["3.11", "3.12", "3.13"]
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.skipif(not (SCRIPTS / "zizmor").is_file(), reason="needs zizmor")
+def test_zizmor_finds_nothing() -> None:
+    command = [SCRIPTS / "zizmor", "--offline", "--no-progress", ROOT / ".github"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "No findings" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the files of this one that the hooks look at."""
+    if not (ROOT / ".venv" / "bin" / "pre-commit").is_file():
+        pytest.skip("needs pre-commit in .venv")
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("notebooks", "params", "fesemlib"):
+        skipped = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "build")
+        shutil.copytree(ROOT / name, folder / name, ignore=skipped)
+    (folder / "tests").mkdir()
+    for name in (
+        *("pyproject.toml", ".pre-commit-config.yaml", "_config.yml", ".gitignore"),
+        *("tests/conftest.py", "tests/test_notebooks.py"),
+    ):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    for arguments in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    return folder
+
+
+def run_hooks(folder: Path, *hooks: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / ".venv" / "bin" / "pre-commit", "run", "--all-files", *hooks],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_hooks_pass_as_committed(clone: Path) -> None:
+    done = run_hooks(clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Passed") == 4
+
+
+@pytest.mark.slow
+def test_hooks_refuse_outputs_and_unequal_pairs(clone: Path) -> None:
+    path = clone / "notebooks" / "03_network.ipynb"
+    before = path.read_text(encoding="utf-8")
+    notebook = nbformat.read(path, as_version=4)
+    cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    cell.outputs = [nbformat.v4.new_output("stream", text="left over")]
+    nbformat.write(notebook, path)
+    assert run_hooks(clone, "nbstripout").returncode != 0
+    path.write_text(before.replace("# The network", "# Another network"), encoding="utf-8")
+    assert run_hooks(clone, "pairs").returncode != 0
+    path.write_text(before, encoding="utf-8")
+    assert run_hooks(clone, "pairs").returncode == 0
