@@ -114,8 +114,8 @@ def planned_trainings(dataset: Dataset, parameters: Parameters) -> list[Training
     --------
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.params import Parameters
-    >>> parameters = Parameters(number_of_seeds=5)
-    >>> first = planned_trainings(draw_stand_ins(9, 0, (192, 256)), parameters)[0]
+    >>> data = draw_stand_ins(9, 0, (96, 128))
+    >>> first = planned_trainings(data, Parameters(input_width=64, number_of_seeds=5))[0]
     >>> first.chapter, first.folds, first.images
     ('04_loocv_baseline', 45, 8)
     """
@@ -217,8 +217,8 @@ def estimate(dataset: Dataset, parameters: Parameters, probed: Probe) -> Effort:
     --------
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.params import Parameters
-    >>> dataset, parameters = draw_stand_ins(9, 0, (192, 256)), Parameters(parallel_jobs=2)
-    >>> effort = estimate(dataset, parameters, Probe(5.0, 1.0, 1e-8, 10**9))
+    >>> data, parameters = draw_stand_ins(3, 0, (96, 128)), Parameters(parallel_jobs=2)
+    >>> effort = estimate(data, parameters, Probe(5.0, 1.0, 1e-8, 10**9))
     >>> effort.bytes_of_memory
     2000000000
     """

@@ -18,39 +18,27 @@ from fesemlib.remarks import REMARKS_FILE
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(fesemlib.__path__))
 # Modules whose examples are still being written.
-UNFINISHED = set(
-    [
-        "attention",
-        "controls",
-        "domain",
-        "evaluation_figures",
-        "evaluation_report",
-        "fast_network",
-        "figures",
-        "first_step",
-        "intervals",
-        "learning_curve",
-        "model_folder",
-        "network",
-        "new_micrographs",
-        "prediction",
-        "prediction_figures",
-        "prediction_output",
-        "prediction_report",
-        "prediction_trials",
-        "protocol",
-        "published_evidence",
-        "robustness",
-        "robustness_figures",
-        "robustness_report",
-        "sensitivity",
-        "sensitivity_figures",
-        "sensitivity_report",
-        "statistics",
-        "training",
-        "validation",
-    ]
-)
+UNFINISHED = {
+    "attention",
+    "controls",
+    "domain",
+    "fast_network",
+    "first_step",
+    "intervals",
+    "learning_curve",
+    "model_folder",
+    "network",
+    "new_micrographs",
+    "prediction",
+    "prediction_trials",
+    "protocol",
+    "published_evidence",
+    "robustness",
+    "sensitivity",
+    "statistics",
+    "training",
+    "validation",
+}
 
 
 def to_be_shown(module: ModuleType) -> dict[str, object]:
