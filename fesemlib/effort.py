@@ -112,10 +112,10 @@ def planned_trainings(dataset: Dataset, parameters: Parameters) -> list[Training
 
     Examples
     --------
-    >>> from fesemlib.dataset import load_dataset
+    >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.params import Parameters
-    >>> parameters = Parameters(number_of_seeds=5)
-    >>> first = planned_trainings(load_dataset(parameters), parameters)[0]
+    >>> data = draw_stand_ins(9, 0, (96, 128))
+    >>> first = planned_trainings(data, Parameters(input_width=64, number_of_seeds=5))[0]
     >>> first.chapter, first.folds, first.images
     ('04_loocv_baseline', 45, 8)
     """
@@ -205,10 +205,10 @@ def estimate(dataset: Dataset, parameters: Parameters, probed: Probe) -> Effort:
 
     Examples
     --------
-    >>> from fesemlib.dataset import load_dataset
+    >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.params import Parameters
-    >>> parameters = Parameters(parallel_jobs=2)
-    >>> effort = estimate(load_dataset(parameters), parameters, Probe(5.0, 1.0, 1e-8, 10**9))
+    >>> data, parameters = draw_stand_ins(3, 0, (96, 128)), Parameters(parallel_jobs=2)
+    >>> effort = estimate(data, parameters, Probe(5.0, 1.0, 1e-8, 10**9))
     >>> effort.bytes_of_memory
     2000000000
     """

@@ -18,7 +18,14 @@ from pathlib import Path
 
 from fesemlib.storage import write_atomically
 
-__all__ = ["PROGRESS_FILE", "Progress", "duration", "progress", "read_progress"]
+__all__ = [
+    "PROGRESS_FILE",
+    "Progress",
+    "duration",
+    "in_live_notebook",
+    "progress",
+    "read_progress",
+]
 
 PROGRESS_FILE = "FESEM_PROGRESS"
 """The environment variable that names the file which `fesem book` polls."""
@@ -138,7 +145,7 @@ def _watcher() -> AbstractContextManager[_Show]:
     """The way to whoever is watching."""
     if PROGRESS_FILE in os.environ:
         return _into_file(Path(os.environ[PROGRESS_FILE]))
-    if _in_live_notebook():
+    if in_live_notebook():
         return _below_cell()
     if sys.stderr.isatty():
         return _on_terminal()
@@ -181,8 +188,14 @@ def _on_terminal() -> Iterator[_Show]:
         write("")
 
 
-def _in_live_notebook() -> bool:
-    """Whether a person sits in front of this kernel: papermill and nbval never answer a prompt."""
+def in_live_notebook() -> bool:
+    """Whether a person sits in front of this kernel: papermill and nbval never answer a prompt.
+
+    Examples
+    --------
+    >>> in_live_notebook()
+    False
+    """
     if "IPython" not in sys.modules:
         return False
     from IPython.core.getipython import get_ipython

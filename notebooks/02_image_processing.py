@@ -43,7 +43,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from skimage.restoration import rolling_ball
 
-from fesemlib import baselines, figures, report, texture
+from fesemlib import baselines, explorers, figures, report, texture
 from fesemlib.before_after import BeforeAfter
 from fesemlib.dataset import draw_stand_ins, load_dataset, with_data_bar
 from fesemlib.inputs import (
@@ -185,6 +185,9 @@ BeforeAfter(
     "as recorded",
     "background subtracted, histogram equalised",
 )
+
+# %% tags=["remove-input"]
+explorers.explore_background(micrograph.image, parameters)
 
 # %% tags=["remove-cell"]
 report.glue("mean_before", processed.original.mean())

@@ -68,6 +68,7 @@ results: str = ""
 # %% tags=["hide-input"]
 from fesemlib import (
     drying_outlook,
+    explorers,
     prediction,
     prediction_trials,
     report,
@@ -75,6 +76,7 @@ from fesemlib import (
 from fesemlib import prediction_figures as figures
 from fesemlib import prediction_report as answers
 from fesemlib.dataset import load_dataset
+from fesemlib.drying_labels import vial_of
 from fesemlib.new_micrographs import predict_new_micrographs
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
@@ -126,6 +128,9 @@ report.save_figure(predictions_figure, "new_predictions", parameters)
 
 # %% tags=["hide-input"]
 answers.show_predictions(new.rows, prediction.Layer.of(parameters))
+
+# %% tags=["remove-input"]
+explorers.explore_prediction(model, data.micrographs[0].image)
 
 # %% tags=["remove-cell"]
 report.save_table(
@@ -220,6 +225,9 @@ outlook_table = drying_outlook.outlook_table(
     outlooks, parameters.collapse_temperature_k
 )
 answers.show_drying(outlook_table)
+
+# %% tags=["remove-input"]
+explorers.explore_drying(vial_of(parameters), parameters)
 
 # %% tags=["remove-cell"]
 report.save_table(outlook_table.reset_index(), "drying_outlook", parameters)

@@ -30,7 +30,7 @@ results: str = ""
 import numpy as np
 import pandas as pd
 
-from fesemlib import baselines, figures, report, texture
+from fesemlib import baselines, explorers, figures, report, texture
 from fesemlib.dataset import load_dataset
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
@@ -133,6 +133,9 @@ shown = figures.micrographs_figure(
     [micrograph.image for micrograph in gallery], labels, PIXEL_SIZE_UM
 )
 report.save_figure(shown, "stand_ins_gallery", parameters)
+
+# %% tags=["remove-input"]
+explorers.explore_stand_in(synthetic_seed)
 
 # %% [markdown]
 # The same $k_m$ gives another image with every seed, as another cut through the cake would. These are whole frames.

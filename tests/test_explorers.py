@@ -1,0 +1,115 @@
+"""Explorers: what is seen follows the sliders, and nothing is left where nobody can move them."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fesemlib import explorers
+from fesemlib.drying_outlook import cycle_of
+from fesemlib.params import Parameters
+from fesemlib.primary_drying import Vial, drying_time, simulate_primary_drying
+from fesemlib.processing import process
+from fesemlib.report import Banner
+from fesemlib.synthetic import synthesize_micrograph
+
+IMAGE = synthesize_micrograph(1e-3, 0, (192, 256), 2.0).image
+VIAL = Vial(heat_transfer_coefficient=14.2, ice_thickness=7e-3)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(png)))
+
+
+@pytest.fixture
+def live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explorers, "in_live_notebook", lambda: True)
+
+
+def controls(explorer: Any) -> dict[str, Any]:
+    return {control.description: control for control in explorer.children[0].children}
+
+
+def pictures(explorer: Any) -> list[bytes]:
+    return [box.children[1].value for box in explorer.children[1].children]
+
+
+def text(explorer: Any) -> str:
+    return str(explorer.children[2].value)
+
+
+def test_background_is_that_of_the_processing() -> None:
+    seen = explorers.background_seen(IMAGE, 20, False, "imagej")
+    assert np.array_equal(pixels(seen.pictures["before"]), IMAGE)
+    after = process(IMAGE, 20, False, equalization="imagej").equalized
+    assert np.array_equal(pixels(seen.pictures["after"]), after)
+
+
+def test_drying_time_is_that_of_the_model() -> None:
+    cycle = cycle_of(Parameters())
+    hours = drying_time(simulate_primary_drying(6e-4, VIAL, cycle)) / 3600
+    seen = explorers.drying_seen(VIAL, cycle, 6e-4)
+    assert f"0.60·10⁻³ m² s⁻¹: {hours:.1f} h" in seen.text
+
+
+def test_zoom_of_two_shows_the_middle_twice_as_large() -> None:
+    ramp = np.tile(np.arange(200, dtype=np.uint8), (100, 1))
+    zoomed = explorers._zoomed(ramp, 2)
+    assert zoomed.shape == ramp.shape
+    slope = np.polyfit(np.arange(40, 160), zoomed[50, 40:160].astype(float), 1)[0]
+    assert slope == pytest.approx(0.5, rel=0.01)
+    assert zoomed[50].mean() == pytest.approx(ramp[50].mean(), abs=0.6)
+
+
+@pytest.mark.usefixtures("live")
+def test_moving_a_slider_changes_picture_histogram_and_text() -> None:
+    explorer = explorers.explore_background(IMAGE, Parameters())
+    before, after, histogram = pictures(explorer)
+    said = text(explorer)
+    controls(explorer)["radius (px)"].value = 10
+    now = pictures(explorer)
+    assert now[0] == before
+    assert now[1] != after
+    assert now[2] != histogram
+    assert text(explorer) != said
+    controls(explorer)["radius (px)"].value = Parameters().background_radius_px
+    assert pictures(explorer) == [before, after, histogram]
+
+
+@pytest.mark.usefixtures("live")
+@pytest.mark.parametrize(
+    ("explorer", "slider", "value"),
+    [
+        (lambda: explorers.explore_stand_in(3), "kₘ (10⁻³ m² s⁻¹)", 0.4),
+        (lambda: explorers.explore_stand_in(3), "seed", 4),
+        (lambda: explorers.explore_drying(VIAL, Parameters()), "chamber (Pa)", 20),
+        (lambda: explorers.explore_drying(VIAL, Parameters()), "ice (mm)", 12),
+    ],
+)
+def test_every_explorer_follows_its_sliders(explorer: Any, slider: str, value: float) -> None:
+    shown = explorer()
+    before = pictures(shown)
+    controls(shown)[slider].value = value
+    assert pictures(shown) != before
+
+
+@pytest.mark.usefixtures("live")
+def test_more_ice_takes_longer_to_dry() -> None:
+    shown = explorers.explore_drying(VIAL, Parameters())
+    hours = []
+    for ice in (5, 10):
+        controls(shown)["ice (mm)"].value = ice
+        hours.append(float(text(shown).split(": ")[1].split(" h")[0]))
+    assert hours[1] > 2 * hours[0]
+
+
+def test_outside_of_jupyterlab_there_is_one_line_and_no_widget() -> None:
+    for shown in (
+        explorers.explore_background(IMAGE, Parameters()),
+        explorers.explore_stand_in(),
+        explorers.explore_drying(VIAL, Parameters()),
+    ):
+        assert isinstance(shown, Banner)
+        assert "make lab" in shown.text
