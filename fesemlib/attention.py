@@ -69,6 +69,18 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
     dataset, parameters
         As in `fesemlib.validation.leave_one_formulation_out`, for the original training set; what
         that has trained is taken from the cache.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     networks = held_out_networks(draw_stand_ins(2, 0, (48, 64)), parameters)
+    >>> list(networks)
+    ['1', '2']
     """
     first_seed = parameters.model_copy(update={"number_of_seeds": 1})
     splits = leave_one_out_splits(dataset, first_seed)
@@ -76,7 +88,13 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
 
 
 def occlusion_patch(shape: tuple[int, int]) -> int:
-    """Side of the square that hides a part of an input of this shape (h, w), in px of the input."""
+    """Side of the square that hides a part of an input of this shape (h, w), in px of the input.
+
+    Examples
+    --------
+    >>> occlusion_patch((192, 256))
+    32
+    """
     return max(round(min(shape) / _PATCHES_ACROSS), 1)
 
 
@@ -89,6 +107,11 @@ def patch_places(shape: tuple[int, int], patch: int) -> list[Place]:
         Of the image (h, w) in px.
     patch
         Side in px; the last patch of a row or a column ends at the edge of the image.
+
+    Examples
+    --------
+    >>> [(place[0].start, place[1].start) for place in patch_places((4, 6), 4)]
+    [(0, 0), (0, 2)]
     """
     stride = max(patch // 2, 1)
     rows, columns = (
@@ -131,6 +154,15 @@ def occlusion_map(
     References
     ----------
     Zeiler & Fergus, ECCV 2014, Section 4.2.
+
+    Examples
+    --------
+    What reads the mean of a white image loses the share of the patch that hides it:
+
+    >>> white = np.ones((8, 8), np.float32)
+    >>> change = occlusion_map(lambda images: images.mean(axis=(1, 2)), white, patch=4, fill=0.0)
+    >>> change.shape, round(float(change[0, 0]), 6)
+    ((8, 8), -0.25)
     """
     shape = (image.shape[0], image.shape[1])
     filling = np.broadcast_to(np.asarray(fill, dtype=np.float32), shape)
@@ -161,6 +193,12 @@ def share_inside(change: Values, place: Place) -> float:
     """Share of a map's weight, the sum of its absolute values, that lies within a place.
 
     NaN for a map that is zero everywhere.
+
+    Examples
+    --------
+    >>> change = np.array([[1.0, -1.0], [0.0, 2.0]])
+    >>> share_inside(change, (slice(0, 1), slice(0, 2)))  # the upper row
+    0.5
     """
     weight = np.abs(change)
     total = float(weight.sum())
@@ -179,6 +217,12 @@ def detail_of(images: Images) -> Values:
     -------
     ndarray
         Shape (n,).
+
+    Examples
+    --------
+    >>> checks = np.indices((4, 4)).sum(axis=0) % 2
+    >>> detail_of(np.stack([np.ones((4, 4)), checks])).tolist()
+    [0.0, 1.0]
     """
     down, right = np.diff(images, axis=1), np.diff(images, axis=2)
     return np.asarray(
@@ -198,6 +242,13 @@ def detail_model(inputs: Images, k_m: Values) -> Predictor:
         To which it is fitted, shape (n, h, w).
     k_m
         m² s⁻¹, shape (n,).
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).random((2, 24, 32), np.float32) * [[[0.5]], [[1.0]]]
+    >>> predict = detail_model(images, np.array([2e-3, 1e-3]))
+    >>> predict(images).round(6).tolist()
+    [0.002, 0.001]
     """
     slope, intercept = np.polyfit(detail_of(inputs), k_m, 1)
     return lambda images: np.asarray(intercept + slope * detail_of(images), dtype=np.float64)
@@ -212,6 +263,13 @@ def share_of_detail(image: Images, place: Place) -> float:
         Shape (h, w).
     place
         Pairs of neighbours count where their first pixel is.
+
+    Examples
+    --------
+    >>> image = np.zeros((8, 8), np.float32)
+    >>> image[2, 2] = 1  # a dot in the upper left quarter
+    >>> share_of_detail(image, (slice(0, 4), slice(0, 4)))
+    1.0
     """
     detail = np.zeros(image.shape)
     detail[:-1] += np.square(np.diff(image, axis=0))
@@ -231,6 +289,13 @@ class Pasted:
         with a patch of the micrograph itself, from where a rotation by 180° brings it.
     place
         Of the patch, rows and columns of the micrograph.
+
+    Examples
+    --------
+    >>> image = np.zeros((90, 120), np.uint8)
+    >>> picture = Pasted(fine=image, own=image, place=(slice(0, 30), slice(0, 40)))
+    >>> picture.place_in(width=60)
+    (slice(0, 15, None), slice(0, 20, None))
     """
 
     fine: GreyImage
@@ -261,6 +326,15 @@ def paste(image: GreyImage, source: GreyImage, place: Place) -> GreyImage:
     ndarray
         uint8, shape (H, W). The patch gets the mean and the standard deviation of what it replaces,
         so that neither brightness nor contrast gives it away.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> coarse, fine = (random.integers(60, most, (30, 40)).astype(np.uint8) for most in (200, 90))
+    >>> place = slice(0, 10), slice(0, 10)
+    >>> pasted = paste(coarse, fine, place)
+    >>> bool(abs(pasted[place].mean() - coarse[place].mean()) < 0.5)  # no brighter than before
+    True
     """
     old, new = image[place].astype(np.float64), source[place].astype(np.float64)
     matched = (new - new.mean()) * (old.std() / max(new.std(), 1e-9)) + old.mean()
@@ -286,6 +360,20 @@ def pasted_patches(dataset: Dataset, parameters: Parameters) -> tuple[str, str, 
         The formulations.
     pictures : list of Pasted
         One for each corner of the frame; a patch takes a third of either side.
+
+    Examples
+    --------
+    >>> import os
+    >>> from dataclasses import replace
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = replace(draw_stand_ins(2, 0, (96, 128)), synthetic=False)
+    >>> coarse, fine, pictures = pasted_patches(dataset, Parameters())
+    >>> k_m = dataset.formulations["k_m"]
+    >>> bool(k_m[coarse] > k_m[fine]), len(pictures), pictures[0].place
+    (True, 4, (slice(0, 32, None), slice(0, 42, None)))
     """
     k_m = dataset.formulations["k_m"]
     coarse, fine = str(k_m.idxmax()), str(k_m.idxmin())
@@ -308,7 +396,13 @@ def pasted_patches(dataset: Dataset, parameters: Parameters) -> tuple[str, str, 
 
 
 def as_input(image: GreyImage, width: int) -> Images:
-    """A processed micrograph as an input of this width in px: in [0, 1], shape (h, w)."""
+    """A processed micrograph as an input of this width in px: in [0, 1], shape (h, w).
+
+    Examples
+    --------
+    >>> as_input(np.full((96, 128), 255, np.uint8), width=32).shape
+    (24, 32)
+    """
     return resize_by_area(image, width) / np.float32(255)
 
 
@@ -331,6 +425,19 @@ def find_patches(
         ``fine`` and ``own`` (share of the map's weight inside the patch when it is fine, and when
         it is the micrograph's own), ``detail`` (share of the detail inside the fine patch) and
         ``change`` (prediction with the fine patch over that with its own, less one).
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> own = np.kron(random.integers(60, 190, (24, 32)), np.ones((4, 4))).astype(np.uint8)
+    >>> place = slice(0, 32), slice(0, 40)
+    >>> fine = own.copy()
+    >>> fine[place] = random.integers(60, 190, (32, 40))
+    >>> inputs = np.stack([as_input(own, 128), as_input(fine, 128)])
+    >>> reader = detail_model(inputs, np.array([2.0, 1.0]))  # the finer, the less
+    >>> found = find_patches([Pasted(fine, own, place)], {"linear in detail": (reader, 128)})
+    >>> bool(found["fine"].item() > found["own"].item()), round(found["change"].item(), 6)
+    (True, -0.5)
     """
     rows = []
     for reader, (predict, width) in readers.items():
@@ -369,6 +476,15 @@ def pasted_maps(
     dict
         Name of the reader and its input, its map as a share of the prediction, and where the patch
         is.
+
+    Examples
+    --------
+    >>> image = np.full((96, 128), 255, np.uint8)
+    >>> picture = Pasted(image, image, (slice(0, 32), slice(0, 40)))
+    >>> maps = pasted_maps(picture, {"mean": (lambda images: images.mean(axis=(1, 2)), 32)})
+    >>> image, share, place = maps["mean"]
+    >>> share.shape, place, bool((share < 0).all())  # hiding a place makes a white image darker
+    ((24, 32), (slice(0, 8, None), slice(0, 10, None)), True)
     """
     maps = {}
     for reader, (predict, width) in readers.items():
@@ -422,6 +538,20 @@ def held_out_maps(
     -------
     list of HeldOutMap
         In the order of k_m, the greatest first.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from types import SimpleNamespace
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> blind = SimpleNamespace(predict=lambda images: np.full(len(images), 1e-3))
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset, parameters = draw_stand_ins(2, 0, (96, 128)), Parameters(input_width=32)
+    ...     maps = held_out_maps(dataset, parameters, {"1": blind, "2": blind}, most=1)
+    >>> len(maps), maps[0].grey.shape, float(abs(maps[0].grey).max())
+    (1, (24, 32), 0.0)
     """
     names = list(dataset.formulations["k_m"].sort_values(ascending=False, kind="stable").index)
     chosen = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
@@ -462,6 +592,14 @@ def map_statistics(maps: Sequence[HeldOutMap]) -> pd.DataFrame:
         that of the rotated image, rotated back: 1 where the network follows what is there) and
         ``place`` (the same, not rotated back: 1 where it follows the place). NaN for a map that is
         constant.
+
+    Examples
+    --------
+    >>> change, image = np.zeros((4, 5)), np.zeros((4, 5), np.float32)
+    >>> change[0, 0] = 1e-4  # all of the weight in one place, whatever the image shows
+    >>> one = HeldOutMap("A", image, predicted=1e-3, grey=change, mean=change, rotated=change)
+    >>> map_statistics([one]).round(2).loc["A"].to_dict()
+    {'greatest': 0.1, 'densest': 1.0, 'fills': 1.0, 'content': -0.05, 'place': 1.0}
     """
     rows = {}
     for each in maps:

@@ -84,6 +84,14 @@ def predict_left_out(
     -------
     ndarray
         m² s⁻¹, shape (n,).
+
+    Examples
+    --------
+    >>> k_m = np.array([1e-3, 2e-3, 3e-3])
+    >>> names = np.array(["A", "B", "C"])
+    >>> predicted = predict_left_out(LinearRegression, k_m[:, np.newaxis], k_m, names)
+    >>> bool(np.allclose(predicted, k_m))  # two points are enough for a line
+    True
     """
     predicted = np.full(len(k_m), np.nan)
     for train, test in LeaveOneGroupOut().split(features, k_m, formulations):
@@ -117,6 +125,12 @@ def with_errors(control: str, table: pd.DataFrame, predicted: npt.ArrayLike) -> 
     -------
     DataFrame
         ``control, held_out, image, true_km, predicted_km, relative_error``.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"formulation": ["A"], "image": ["a.png"], "k_m": [2e-3]})
+    >>> with_errors("always the same", table, [1e-3])["relative_error"].item()
+    0.5
     """
     k_m = table["k_m"].to_numpy(dtype=np.float64)
     values = np.asarray(predicted, dtype=np.float64)
@@ -133,7 +147,17 @@ def with_errors(control: str, table: pd.DataFrame, predicted: npt.ArrayLike) -> 
 
 
 def blind_controls(dataset: Dataset) -> pd.DataFrame:
-    """The median and the mean of the other formulations, which see nothing of the one left out."""
+    """The median and the mean of the other formulations, which see nothing of the one left out.
+
+    Examples
+    --------
+    >>> from fesemlib.formulations import table1
+    >>> images = table1().rename_axis("formulation").reset_index().assign(image="")
+    >>> dataset = Dataset(table1(), images, (), synthetic=True, digest="")
+    >>> errors = blind_controls(dataset).groupby("control")["relative_error"].mean()
+    >>> errors.round(3).to_dict()
+    {'mean of the others': 0.501, 'median of the others': 0.408}
+    """
     rules = {"median of the others": median_of_others, "mean of the others": mean_of_others}
     k_m = dataset.formulations["k_m"]
     return pd.concat(
@@ -160,6 +184,14 @@ def composition_of(dataset: Dataset) -> pd.DataFrame:
     DataFrame
         Indexed by formulation, mass % of each component that varies; no columns where one of the
         compositions is missing, or is not written as ``"4% dextran + 1% mannitol"``.
+
+    Examples
+    --------
+    >>> from fesemlib.formulations import table1
+    >>> dataset = Dataset(table1(), pd.DataFrame(), (), synthetic=True, digest="")
+    >>> composition = composition_of(dataset)
+    >>> list(composition.columns), composition.loc["I"].to_list()
+    (['dextran', 'mannitol', 'PVP'], [0.0, 10.0, 0.0])
     """
     formulations = dataset.formulations
     words = formulations.get("composition", pd.Series(index=formulations.index, dtype=object))
@@ -183,6 +215,13 @@ def is_identified(others: Values, left_out: Values) -> bool:
         Shape (n, m).
     left_out
         Shape (m,).
+
+    Examples
+    --------
+    >>> is_identified(np.array([[0.0], [1.0]]), np.array([2.0]))
+    True
+    >>> is_identified(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([2.0, 0.0]))  # varied together
+    False
     """
     design = np.column_stack([np.ones(len(others)), others])
     wanted = np.concatenate([[1.0], left_out])
@@ -206,6 +245,21 @@ def composition_controls(dataset: Dataset) -> pd.DataFrame:
     DataFrame
         As `with_errors`; no rows where there is no composition. A prediction that is not
         identified is NaN.
+
+    Examples
+    --------
+    >>> formulations = pd.DataFrame(
+    ...     {
+    ...         "composition": ["5% dextran", "4% dextran + 1% mannitol", "5% mannitol"],
+    ...         "k_m": [1e-3, 2e-3, 6e-3],
+    ...     },
+    ...     index=list("ABC"),
+    ... )
+    >>> dataset = Dataset(formulations, pd.DataFrame(), (), synthetic=False, digest="")
+    >>> controls = composition_controls(dataset)
+    >>> nearest = controls[controls["control"] == "nearest composition"]
+    >>> nearest["predicted_km"].to_list()  # B is nearest to A, A to B, and B to C
+    [0.002, 0.001, 0.002]
     """
     composition = composition_of(dataset)
     formulations = dataset.formulations
@@ -315,6 +369,16 @@ def every_control(
         As in `texture_controls`.
     predictions
         As in `network_controls`.
+
+    Examples
+    --------
+    >>> images = pd.DataFrame({"formulation": list("ABC"), "image": "", "k_m": [1e-3, 2e-3, 6e-3]})
+    >>> formulations = images.set_index("formulation")[["k_m"]]
+    >>> dataset = Dataset(formulations, images, (), synthetic=False, digest="")
+    >>> network = images.assign(held_out="A", true_km=1e-3, predicted_km=1e-3, relative_error=0.0)
+    >>> table = every_control(dataset, pd.DataFrame(), pd.DataFrame(), {"network": network})
+    >>> list(table["control"].unique())
+    ['median of the others', 'mean of the others', 'network']
     """
     return pd.concat(
         [
@@ -346,6 +410,20 @@ def texture_controls(
     -------
     DataFrame
         As `with_errors`; no rows for fewer than five formulations, which leave too few to tune on.
+
+    Examples
+    --------
+    Features of which a line tells k_m, of five formulations:
+
+    >>> k_m = np.geomspace(5e-4, 2e-3, 5)
+    >>> images = pd.DataFrame({"formulation": list("ABCDE"), "image": "", "k_m": k_m})
+    >>> dataset = Dataset(pd.DataFrame(), images, (), synthetic=False, digest="")
+    >>> names = pd.MultiIndex.from_product([["own"], [1, 2, 3]], names=["family", "feature"])
+    >>> features = pd.DataFrame(np.log(k_m)[:, np.newaxis] * [1, 2, 3], columns=names)
+    >>> controls = texture_controls(dataset, features)
+    >>> ridge = controls[controls["control"] == "texture, ridge"]
+    >>> bool(ridge["relative_error"].max() < 0.01)
+    True
     """
     table = dataset.images
     names = table["formulation"].to_numpy()
@@ -372,6 +450,13 @@ def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     ----------
     predictions
         From `fesemlib.validation.held_out_predictions`, by the name of the control.
+
+    Examples
+    --------
+    >>> row = {"held_out": ["A"], "image": "", "true_km": 2e-3, "predicted_km": 1e-3}
+    >>> predictions = pd.DataFrame({**row, "relative_error": 0.5, "epoch": 100})
+    >>> list(network_controls({"network": predictions}))
+    ['held_out', 'image', 'true_km', 'predicted_km', 'relative_error', 'control']
     """
     columns = ["held_out", "image", "true_km", "predicted_km", "relative_error"]
     return pd.concat(
@@ -388,6 +473,13 @@ def published_controls(dataset: Dataset) -> pd.DataFrame:
     """The paper's errors as rows of the table of controls; none where they do not concern the data.
 
     Their predictions are NaN: Table 2 states no signs.
+
+    Examples
+    --------
+    >>> from fesemlib.formulations import table1
+    >>> dataset = Dataset(table1(), pd.DataFrame(), (), synthetic=True, digest="")
+    >>> published_controls(dataset).groupby("control")["relative_error"].mean().round(3).to_dict()
+    {'published, augmented set': 0.305, 'published, original set': 0.446}
     """
     if not published.concerns(dataset.formulations):
         return pd.DataFrame({"control": [], "held_out": [], "relative_error": []}).astype(
@@ -410,7 +502,14 @@ def published_controls(dataset: Dataset) -> pd.DataFrame:
 
 
 def evaluation_parameters(parameters: Parameters) -> Parameters:
-    """The same training at the size and with the seeds of what repeats leave-one-out many times."""
+    """The same training at the size and with the seeds of what repeats leave-one-out many times.
+
+    Examples
+    --------
+    >>> small = evaluation_parameters(Parameters(input_width=1024, evaluation_width=128))
+    >>> small.input_width
+    128
+    """
     width = min(parameters.evaluation_width, parameters.input_width)
     return parameters.model_copy(
         update={"input_width": width, "number_of_seeds": parameters.evaluation_seeds}
@@ -418,7 +517,13 @@ def evaluation_parameters(parameters: Parameters) -> Parameters:
 
 
 def averaging_parameters(parameters: Parameters) -> Parameters:
-    """The network that averages its feature maps, with its own learning rate and epochs."""
+    """The network that averages its feature maps, with its own learning rate and epochs.
+
+    Examples
+    --------
+    >>> averaging_parameters(Parameters()).head
+    'global_average'
+    """
     return evaluation_parameters(parameters).model_copy(
         update={
             "head": "global_average",
@@ -429,7 +534,13 @@ def averaging_parameters(parameters: Parameters) -> Parameters:
 
 
 def longer_parameters(parameters: Parameters) -> Parameters:
-    """The paper's network in more epochs, to see whether it was trained for long enough."""
+    """The paper's network in more epochs, to see whether it was trained for long enough.
+
+    Examples
+    --------
+    >>> longer_parameters(Parameters(epochs=100, longer_epochs=500)).epochs
+    500
+    """
     return evaluation_parameters(parameters).model_copy(update={"epochs": parameters.longer_epochs})
 
 
@@ -440,6 +551,11 @@ def number_of_orders(k_m: npt.ArrayLike) -> float:
     ----------
     k_m
         Shape (n,).
+
+    Examples
+    --------
+    >>> round(number_of_orders([1, 2, 3, 4])), round(number_of_orders([1, 1, 2, 2]))
+    (24, 6)
     """
     _, counts = np.unique(np.asarray(k_m), return_counts=True)
     logarithm = gammaln(counts.sum() + 1) - gammaln(counts + 1).sum()
@@ -470,6 +586,19 @@ def permutation_test(
     What is left out is predicted, and its error taken, with the shuffled k_m as if they were true.
     Where k_m has nothing to do with the images, all orders are alike, and the p-value of
     `fesemlib.statistics.permutation_p_value` is uniform. A shuffle may be the true order again.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
+    ...     observed, shuffled = permutation_test(dataset, parameters, permutations=1)
+    >>> observed > 0, shuffled.shape
+    (True, (1,))
     """
     rng = np.random.default_rng(parameters.first_seed)
     k_m = dataset.formulations["k_m"].to_numpy(dtype=np.float64)

@@ -61,6 +61,14 @@ class StandardForm:
     ----------
     network
         From `fesemlib.network.build_network`.
+
+    Examples
+    --------
+    >>> from fesemlib.network import build_network
+    >>> network, images = build_network((24, 32)), np.ones((2, 24, 32), np.float32)
+    >>> form = StandardForm(network)
+    >>> bool(np.allclose(form(form.prepare(images)), network(images[..., np.newaxis]), atol=1e-5))
+    True
     """
 
     def __init__(self, network: keras.Model) -> None:
@@ -87,6 +95,15 @@ class FastForm(StandardForm):
     """The same network with the blocks of convolution and pooling computed as described above.
 
     It reads the variables of the Keras network: whatever changes them there changes them here.
+
+    Examples
+    --------
+    >>> from fesemlib.network import build_network
+    >>> network, images = build_network((24, 32)), np.ones((2, 24, 32), np.float32)
+    >>> fast, standard = FastForm(network), StandardForm(network)
+    >>> outputs = [form(form.prepare(images)).numpy() for form in (fast, standard)]
+    >>> bool(np.allclose(*outputs, atol=1e-5))
+    True
     """
 
     def prepare(self, images: npt.NDArray[np.float32]) -> Tensor:
@@ -107,6 +124,13 @@ def executable_form(network: keras.Model) -> StandardForm:
     """The form of a network that is fast on this machine.
 
     The fast form suits processors; on a GPU that TensorFlow can use, Keras' layers are.
+
+    Examples
+    --------
+    >>> from fesemlib.network import build_network
+    >>> form = executable_form(build_network((24, 32)))
+    >>> form.prepare(np.zeros((2, 24, 32), np.float32)).shape[0]
+    2
     """
     has_gpu = load_tensorflow().config.list_logical_devices("GPU")
     return StandardForm(network) if has_gpu else FastForm(network)

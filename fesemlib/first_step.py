@@ -33,6 +33,11 @@ class FirstStep:
         Root mean square, over images and units, of what the units have before the ReLU.
     shift
         How far one step moves that, averaged over the images.
+
+    Examples
+    --------
+    >>> FirstStep(inputs=6144, scale=0.5, shift=0.25).ratio
+    0.5
     """
 
     inputs: int
@@ -71,6 +76,16 @@ def first_step(
     ----------
     .. [1] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
        Algorithm 1 at t = 1.
+
+    Examples
+    --------
+    The first step moves a hidden unit by the learning rate times the sum of its inputs:
+
+    >>> images = np.random.default_rng(0).random((2, 24, 32), np.float32)
+    >>> found = first_step(build_network((24, 32)), images, learning_rate=1e-3)
+    >>> twice = first_step(build_network((24, 32)), images, learning_rate=2e-3)
+    >>> found.inputs, round(twice.shift / found.shift, 6)
+    (192, 2.0)
     """
     keras = load_tensorflow().keras
     dense = network.get_layer("dense")
@@ -98,6 +113,18 @@ def first_step_by_width(dataset: Dataset, parameters: Parameters) -> pd.DataFram
     -------
     DataFrame
         Indexed by ``input width``: ``inputs``, ``scale``, ``shift`` and ``ratio`` of `FirstStep`.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     table = first_step_by_width(dataset, Parameters(input_width=64))
+    >>> table["inputs"].to_dict()
+    {32: 192, 64: 768, 128: 3072}
     """
     images = processed_micrographs(dataset, parameters)
     full = dataset.shape[1]

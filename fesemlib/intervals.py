@@ -43,6 +43,11 @@ def positive(k_m: npt.ArrayLike, least: float) -> Values:
         Predicted, m² s⁻¹.
     least
         The least k_m of the training set, m² s⁻¹.
+
+    Examples
+    --------
+    >>> positive([-1e-3, 1e-3], least=5e-4).tolist()
+    [5e-05, 0.001]
     """
     clipped: Values = np.maximum(np.asarray(k_m, dtype=np.float64), _LEAST_SHARE * least)
     return clipped
@@ -63,6 +68,15 @@ def residuals_of_formulations(predictions: pd.DataFrame) -> pd.Series[float]:
     Series
         Indexed by formulation, ln(true) − ln(predicted). Of a formulation with several images it
         is the residual of median size, since the formulation is what is left out.
+
+    Examples
+    --------
+    >>> predictions = pd.DataFrame(
+    ...     {"held_out": "A", "image": "a.png", "true_km": 2e-3, "predicted_km": [0.5e-3, 1.5e-3]}
+    ... )
+    >>> residual = residuals_of_formulations(predictions)["A"]
+    >>> print(f"{math.exp(residual):.3f}")  # true over the mean of both seeds
+    2.000
     """
     keys = ["held_out", "image"]
     ensemble = predictions.groupby(keys, sort=False)[["true_km", "predicted_km"]].mean()
@@ -96,6 +110,13 @@ def jackknife_half_width(residuals: npt.ArrayLike, level: float = LEVEL) -> floa
     References
     ----------
     Barber et al. (2021), Section 1: the jackknife, with the quantile of jackknife+.
+
+    Examples
+    --------
+    >>> jackknife_half_width([0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, -0.8, 0.9])
+    0.8
+    >>> jackknife_half_width([0.1, -0.2, 0.3])
+    inf
     """
     if not 0 < level < 1:
         raise ValueError(f"level = {level:g}: give a rate between 0 and 1, as 0.8")
@@ -121,6 +142,12 @@ def interval(k_m: npt.ArrayLike, half_width: float) -> tuple[Values, Values]:
     low, high : ndarray
         m² s⁻¹, of the shape of `k_m`: from k_m/f to k_m·f, where f is the exponential of the half
         width; from 0 to infinity where that is infinite.
+
+    Examples
+    --------
+    >>> low, high = interval(1e-3, math.log(2))
+    >>> print(f"{low:.4f} to {high:.4f}")
+    0.0005 to 0.0020
     """
     predicted = np.asarray(k_m, dtype=np.float64)
     with np.errstate(over="ignore"):

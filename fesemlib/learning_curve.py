@@ -96,6 +96,16 @@ def draw_training_and_test(
         Numbers of the draws; each has its own stand-ins.
     shape
         Height and width, px.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     drawn = draw_training_and_test(2, draws=[1, 2], shape=(96, 128))
+    >>> drawn.training[1], list(drawn.test.values()).count("outside")
+    (('draw 1, 1', 'draw 1, 2'), 15)
     """
     k_m = np.log(table1()["k_m"])
     centre, half = (k_m.max() + k_m.min()) / 2, MIDDLE * (k_m.max() - k_m.min()) / 2
@@ -172,6 +182,11 @@ def epochs_for(number: int, largest: int, epochs: int, batch_size: int) -> int:
         Passes over the largest one.
     batch_size
         Images in a step.
+
+    Examples
+    --------
+    >>> epochs_for(number=10, largest=40, epochs=25, batch_size=1)  # a quarter of the images
+    100
     """
     steps = epochs * math.ceil(largest / batch_size)
     return math.ceil(steps / math.ceil(number / batch_size))
@@ -202,6 +217,18 @@ def learning_curve(
     ------
     ValueError
         When a size is greater than the number of stand-ins.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> parameters = Parameters(evaluation_width=32, epochs=1, averaging_epochs=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     drawn = draw_training_and_test(5, draws=[1], shape=(96, 128))
+    ...     results = learning_curve(drawn, sizes=[5], parameters=parameters)
+    >>> results.groupby(["predictor", "region"]).size()[NETWORK].to_dict()
+    {'inside': 15, 'outside': 15, 'training': 5}
     """
     available = min(len(names) for names in stand_ins.training.values())
     sizes = sorted(set(sizes))
@@ -236,6 +263,17 @@ def curve_of(results: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``predictor, region, size, draw, error``.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame(
+    ...     {
+    ...         "predictor": RIDGE, "region": "inside", "size": 5, "draw": 1,
+    ...         "relative_error": [0.25, 0.75],
+    ...     }
+    ... )
+    >>> curve_of(results)["error"].to_list()
+    [0.5]
     """
     keys = ["predictor", "region", "size", "draw"]
     grouped = results.groupby(keys, sort=False)["relative_error"].mean()

@@ -187,6 +187,22 @@ def card_of(
         Of leave-one-out, by formulation: ln(true/predicted).
     domain
         What the micrographs look like.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.prediction import train_model
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     model = train_model(dataset, parameters)
+    >>> residuals = {"1": 0.1, "2": -0.2}
+    >>> card = card_of(dataset, parameters, model.networks, residuals, model.domain)
+    >>> card.shape, [each.log_residual for each in card.formulations], len(card.members)
+    ((96, 128), [0.1, -0.2], 1)
     """
     height, width = dataset.shape
     name = Path(parameters.dataset).name
@@ -262,6 +278,21 @@ def write_model_folder(
         When there is something of that name that must not be replaced.
     PermissionError, DiskFullError
         When it cannot be written.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.prediction import train_model
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     model = train_model(dataset, parameters)
+    ...     _ = write_model_folder(Path(folder, "model"), model.card, model.networks)
+    ...     sorted(path.name for path in Path(folder, "model").iterdir())
+    ['member_1.keras', 'model_card.json']
     """
     check_target(folder, overwrite)
     parent = writable(folder.resolve().parent)
@@ -293,7 +324,20 @@ def write_model_folder(
 
 
 def check_target(folder: Path, overwrite: bool = False) -> None:
-    """Raise a ModelError where a model folder cannot be put."""
+    """Raise a ModelError where a model folder cannot be put.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     check_target(Path(folder))  # empty: a model may be put there
+    ...     Path(folder, "notes.txt").touch()
+    ...     try:
+    ...         check_target(Path(folder))
+    ...     except ModelError as error:
+    ...         print(str(error).split(": ")[-1])
+    exists, and is no model folder; choose another name for the model
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / CARD).is_file():
@@ -327,6 +371,23 @@ def read_model_folder(folder: Path) -> tuple[Card, list[TrainedNetwork]]:
     ModelError
         When the folder, the card or a member is missing, truncated or changed, was made by another
         version of the format, or holds anything but networks of ours.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.prediction import train_model
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     model = train_model(dataset, parameters)
+    ...     _ = model.save(Path(folder, "model"))
+    ...     card, networks = read_model_folder(Path(folder, "model"))
+    >>> inputs = np.ones((1, 24, 32), np.float32)
+    >>> bool((networks[0].predict(inputs) == model.networks[0].predict(inputs)).all())
+    True
     """
     card = _read_card(folder)
     networks = [_read_member(folder / member.file, member, card) for member in card.members]
@@ -334,7 +395,14 @@ def read_model_folder(folder: Path) -> tuple[Card, list[TrainedNetwork]]:
 
 
 def processing_has_changed(card: Card) -> bool:
-    """Whether the code that processes a micrograph is another than when the model was made."""
+    """Whether the code that processes a micrograph is another than when the model was made.
+
+    Examples
+    --------
+    >>> card = Card.model_construct(software={"processing": "the digest of another version"})
+    >>> processing_has_changed(card)
+    True
+    """
     return card.software.get("processing") != code_digest(*_PROCESSING)
 
 

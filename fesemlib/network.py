@@ -44,6 +44,11 @@ def load_tensorflow() -> Any:
 
     They reach stderr before any setting of TensorFlow's can stop them, so the file descriptor is
     turned away while it is imported. Errors are raised as ever.
+
+    Examples
+    --------
+    >>> load_tensorflow() is load_tensorflow()  # imported once, without a word
+    True
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -69,6 +74,11 @@ def training_device() -> str:
     """``"GPU"`` where TensorFlow can use a graphics processor of NVIDIA's, else ``"CPU"``.
 
     TensorFlow is imported only where there is a driver for one.
+
+    Examples
+    --------
+    >>> training_device() in ("CPU", "GPU")
+    True
     """
     if not any(driver.exists() for driver in NVIDIA_DRIVERS):
         return "CPU"
@@ -121,6 +131,13 @@ def build_network(
     References
     ----------
     Section 4.1 and Figure 4.
+
+    Examples
+    --------
+    >>> build_network((1536, 2048)).count_params(), build_network((48, 64)).count_params()
+    (7865845, 9205)
+    >>> build_network((48, 64), head="global_average").count_params()
+    1685
     """
     keras = load_tensorflow().keras
     layers = keras.layers
@@ -160,7 +177,17 @@ def build_network(
 
 
 def check_input_shape(shape: tuple[int, int]) -> None:
-    """Raise a ValueError when images of this shape (H, W) are too small for the three blocks."""
+    """Raise a ValueError when images of this shape (H, W) are too small for the three blocks.
+
+    Examples
+    --------
+    >>> check_input_shape((22, 22))
+    >>> try:
+    ...     check_input_shape((21, 28))
+    ... except ValueError as error:
+    ...     print(str(error).split(":")[0])
+    input of 28×21 px
+    """
     if min(shape) < SMALLEST_SIDE:
         raise ValueError(
             f"input of {shape[1]}×{shape[0]} px: three convolutions with pooling need at least "
@@ -181,6 +208,12 @@ def layer_table(network: keras.Model) -> pd.DataFrame:
     DataFrame
         Indexed by the layers' names: ``type``, ``output`` (height × width × channels, or units)
         and ``parameters``.
+
+    Examples
+    --------
+    >>> table = layer_table(build_network((48, 64)))
+    >>> table.loc["convolution_1"].to_dict()
+    {'type': 'Conv2D', 'output': '48 × 64 × 4', 'parameters': 40}
     """
     rows = {
         layer.name: {

@@ -68,6 +68,21 @@ def predict_new_micrographs(
     ------
     PredictionError
         When `image` names nothing, or nothing that can be used.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.prediction import train_model
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     model = train_model(dataset, parameters)
+    ...     new = predict_new_micrographs(model, dataset, parameters)
+    >>> new.source, list(new.pictures), new.true_km > 0
+    ('stand-in', ['fresh stand-in', 'processed'], True)
     """
     if parameters.image:
         return _from_files(model, parameters)

@@ -119,6 +119,14 @@ class Layer:
         L_d, m.
     front_temperature
         Of the sublimation front, K.
+
+    Examples
+    --------
+    >>> layer = Layer(thickness=0.01, front_temperature=243.15)
+    >>> print(f"{layer.resistance(1e-3):.2e} m/s")
+    1.12e+06 m/s
+    >>> layer.resistance(0.0)
+    inf
     """
 
     thickness: float = 0.007
@@ -126,11 +134,26 @@ class Layer:
 
     @classmethod
     def of(cls, parameters: Parameters) -> Layer:
-        """The layer that `layer_thickness_mm` and `front_temperature_k` describe."""
+        """The layer that `layer_thickness_mm` and `front_temperature_k` describe.
+
+        Examples
+        --------
+        >>> Layer.of(Parameters(layer_thickness_mm=5)).thickness
+        0.005
+        """
         return cls(parameters.layer_thickness_mm / 1e3, parameters.front_temperature_k)
 
     def resistance(self, k_m: float) -> float:
-        """R_p in m s⁻¹, infinite for k_m = 0 and 0 for an infinite one."""
+        """R_p in m s⁻¹, infinite for k_m = 0 and 0 for an infinite one.
+
+        Examples
+        --------
+        The resistance is proportional to the thickness, and to the inverse of k_m.
+
+        >>> thick, thin = Layer(thickness=0.02), Layer(thickness=0.01)
+        >>> round(thick.resistance(1e-3) / thin.resistance(2e-3), 6)
+        4.0
+        """
         if k_m == 0:
             return math.inf
         return float(product_resistance(k_m, self.thickness, self.front_temperature))
@@ -186,6 +209,21 @@ class Model:
         What it was trained on and how.
     networks
         The members.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     model = train_model(dataset, parameters)
+    ...     saved = model.save(Path(folder, "model"))
+    ...     read = load_model(Path(folder, "model"))
+    >>> read.card == saved.card
+    True
     """
 
     card: Card
@@ -225,6 +263,23 @@ class Model:
             Of the networks, in [0, 1], shape (n, h, w).
         textures
             Of `fesemlib.domain.texture_description`, shape (n, features).
+
+        Examples
+        --------
+        The mean over the members is the prediction; of two formulations there is no interval.
+
+        >>> import os
+        >>> from tempfile import TemporaryDirectory
+        >>> from unittest.mock import patch
+        >>> from fesemlib.dataset import draw_stand_ins
+        >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+        >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+        ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+        ...     model = train_model(dataset, parameters)
+        >>> inputs = np.zeros((1, 24, 32), np.float32)
+        >>> (prediction,) = model.predict(inputs, model.domain.textures[:1])
+        >>> prediction.k_m == prediction.members[0], prediction.low, prediction.high
+        (True, 0.0, inf)
         """
         members = np.stack([network.predict(inputs) for network in self.networks], axis=1)
         least, _ = self.card.k_m_range
@@ -279,6 +334,19 @@ def train_model(dataset: Dataset, parameters: Parameters) -> Model:
         When there is only one formulation, or a training diverged.
     TrainingError, SchedulerError, DiskFullError
         When the training has to stop; see `fesemlib.scheduling.trained`.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     model = train_model(dataset, parameters)
+    >>> len(model.networks), [each.name for each in model.card.formulations]
+    (1, ['1', '2'])
     """
     if len(dataset.formulations) < 2:
         raise ModelError(
@@ -319,6 +387,14 @@ def load_model(folder: Path | str) -> Model:
     ------
     ModelError
         See `fesemlib.model_folder.read_model_folder`.
+
+    Examples
+    --------
+    >>> try:
+    ...     load_model("no_such_model")
+    ... except ModelError as error:
+    ...     print(error)
+    no_such_model: no such folder; give a folder that `fesem train` wrote
     """
     card, networks = read_model_folder(Path(folder))
     if processing_has_changed(card):
@@ -355,6 +431,23 @@ def predict_files(
     ------
     Row
         In the order of the files, as they are ready. Memory does not grow with their number.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from PIL import Image
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     model = train_model(dataset, parameters)
+    ...     file = str(Path(folder, "new.png"))
+    ...     Image.fromarray(dataset.micrographs[0].image).save(file)
+    ...     rows = list(predict_files(model, [file, str(Path(folder, "missing.png"))]))
+    >>> rows[0].k_m > 0, rows[0].error, rows[1].error != ""
+    (True, '', True)
     """
     prepare = partial(_prepared_file, model, pixel_size_um=pixel_size_um)
     workers = parallel_jobs or cpu_count()
@@ -387,6 +480,21 @@ def predict_micrographs(
     ------
     PredictionError
         When one is of another size.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     model = train_model(dataset, parameters)
+    ...     images = [micrograph.image for micrograph in dataset.micrographs]
+    ...     predictions = predict_micrographs(model, images)
+    >>> [prediction.distance for prediction in predictions]  # it has seen both
+    [0.0, 0.0]
     """
     for image in images:
         _check_shape(image.shape, model.card.shape)
@@ -412,6 +520,15 @@ def row_of(
         Which predicted, and for which layer the resistance is given.
     notes
         What could not be checked.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(texture_limit=1.5)  # all that is asked of it
+    >>> prediction = Prediction(1e-3, 5e-4, 2e-3, (1e-3,), 0.0, ())
+    >>> row = row_of("new.png", prediction, model, Layer())
+    >>> row.in_domain, row.resistance_low < row.resistance < row.resistance_high
+    (True, True)
     """
     return Row(
         image=image,
@@ -429,7 +546,14 @@ def row_of(
 
 
 def rows_as_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """Rows as a table with the columns `COLUMNS`."""
+    """Rows as a table with the columns `COLUMNS`.
+
+    Examples
+    --------
+    >>> table = rows_as_table([Row("new.png", k_m=1e-3), Row("notes.txt", error="is no image")])
+    >>> table["k_m"].to_list()
+    [0.001, nan]
+    """
     return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
 
 

@@ -58,6 +58,13 @@ def stand_in_model(model: Model, parameters: Parameters) -> Model:
         Is returned where it is one already.
     parameters
         The settings.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Card
+    >>> model = Model(Card.model_construct(synthetic=True), networks=())
+    >>> stand_in_model(model, Parameters()) is model  # trained on stand-ins already
+    True
     """
     if model.card.synthetic:
         return model
@@ -84,6 +91,20 @@ def coverage_trial(model: Model, number: int) -> pd.DataFrame:
         A row for each: ``true_km, predicted_km, low, high`` (m² s⁻¹), ``covered`` (whether the
         interval holds the truth), ``distance``, ``by_texture``, ``by_k_m`` (why it is outside the
         domain) and ``flagged``.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     model = train_model(dataset, parameters)
+    ...     trial = coverage_trial(model, 2)
+    >>> trial["covered"].tolist()  # an interval without bounds, of two formulations
+    [True, True]
     """
     fresh = draw_stand_ins(number, _FRESH_SEED, model.card.shape)
     table = _predicted(model, _images(fresh))
@@ -106,6 +127,20 @@ def domain_trial(model: Model, coverage: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         A row for each image: ``kind``, ``distance``, ``by_texture``, ``by_k_m`` and ``flagged``.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(288, 384))
+    ...     model = train_model(dataset, parameters)
+    ...     trial = domain_trial(model, coverage_trial(model, 2))
+    >>> list(trial["kind"].unique())[:3]
+    ['fresh stand-ins in range', 'noise', 'brick, grass, gravel']
     """
     columns = ["distance", "by_texture", "by_k_m", "flagged"]
     tables = [coverage[columns].assign(kind=FRESH)]
@@ -134,6 +169,16 @@ def strange_images(shape: tuple[int, int], pores: int) -> Mapping[str, list[Grey
     dict
         By kind: white and blurred noise; scikit-image's own pictures of brick, grass and gravel,
         tiled and enlarged, which are no pores; the stand-ins.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     images = strange_images((288, 384), pores=1)
+    >>> [len(of_kind) for of_kind in images.values()]  # noise, textures, coarse and fine pores
+    [6, 6, 1, 1]
     """
     table = table1()
     solids = table[list(SOLUTES)].sum(axis=1)

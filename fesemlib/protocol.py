@@ -48,6 +48,19 @@ def train_for_selection(
     ------
     ValueError
         For fewer than three formulations: a pair leaves none to train on.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     outer, inner = train_for_selection(draw_stand_ins(3, 0, (48, 64)), parameters)
+    >>> pairs = sorted(zip(inner["outer"], inner["formulation"], strict=True))
+    >>> pairs[:3]
+    [('1', '2'), ('1', '3'), ('2', '1')]
     """
     names = [str(name) for name in dataset.formulations.index]
     pairs = [
@@ -85,6 +98,17 @@ def best_inner_epochs(inner: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``outer, seed, epoch``, a row for each fold and seed; the earliest of equal ones.
+
+    Examples
+    --------
+    >>> inner = pd.DataFrame(
+    ...     {
+    ...         "outer": "A", "seed": 0, "epoch": [1, 1, 2, 2], "formulation": ["B", "C", "B", "C"],
+    ...         "relative_error": [0.1, 0.9, 0.4, 0.4],
+    ...     }
+    ... )
+    >>> best_inner_epochs(inner)["epoch"].item()
+    2
     """
     errors = (
         inner.groupby(["outer", "seed", "epoch", "formulation"], sort=False)["relative_error"]
@@ -109,6 +133,17 @@ def selected_predictions(outer: pd.DataFrame, inner: pd.DataFrame) -> pd.DataFra
     -------
     DataFrame
         Rows of `outer`, with the column ``selection``, a key of `SELECTIONS`.
+
+    Examples
+    --------
+    >>> run = {"training_set": "original", "seed": 0, "epoch": [1, 2, 3]}
+    >>> errors = {"held_out": "A", "role": "test", "relative_error": [0.1, 0.5, 0.7]}
+    >>> outer = pd.DataFrame({**run, **errors})
+    >>> inner = pd.DataFrame(
+    ...     {"outer": "A", "formulation": "B", **run, "relative_error": [0.5, 0.2, 0.3]}
+    ... )
+    >>> selected_predictions(outer, inner).set_index("selection")["relative_error"].to_dict()
+    {'last': 0.7, 'best_inner': 0.5, 'best_on_held_out': 0.1}
     """
     chosen = best_inner_epochs(inner).rename(columns={"outer": "held_out"})
     test = outer[outer["role"] == "test"]

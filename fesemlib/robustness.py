@@ -172,6 +172,12 @@ def degrade(image: GreyImage, name: str, strength: float, random: np.random.Gene
     -------
     ndarray
         uint8, shape (H, W).
+
+    Examples
+    --------
+    >>> image = np.array([[0, 100, 250]], np.uint8)
+    >>> degrade(image, "brightness", 20, np.random.default_rng(0)).tolist()  # white saturates
+    [[20, 120, 255]]
     """
     kind = DEGRADATIONS[name]
     return image if strength == kind.neutral else kind.apply(image, strength, random)
@@ -200,6 +206,18 @@ def degraded_inputs(
     dict
         Width and inputs in [0, 1], float32, shape (n, h, w), in the order of the formulations. Kept
         in the cache.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     inputs = degraded_inputs(dataset, Parameters(), "defocus", 2, widths=[32, 64])
+    >>> {width: images.shape for width, images in inputs.items()}
+    {32: (2, 24, 32), 64: (2, 48, 64)}
     """
     images = [dataset.micrographs[position].image for position in _first_images(dataset)]
     code = code_digest(__name__, "fesemlib.processing"), version("scipy"), version("numpy")
@@ -239,6 +257,23 @@ def degraded_predictions(
         One row for each reader, degradation, strength and formulation: ``reader, degradation,
         strength, formulation, true_km, clean_km, predicted_km`` (m² s⁻¹), ``change`` (predicted
         over clean, less one) and ``relative_error``. The neutral strength is among them.
+
+    Examples
+    --------
+    What sees nothing survives everything:
+
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from types import SimpleNamespace
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> blind = SimpleNamespace(predict=lambda images: np.full(len(images), 1e-3))
+    >>> readers = {"blind": Reader({"1": blind, "2": blind}, width=32)}
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     table = degraded_predictions(dataset, Parameters(), readers)
+    >>> table["degradation"].nunique() == len(DEGRADATIONS), float(table["change"].abs().max())
+    (True, 0.0)
     """
     widths = tuple(dict.fromkeys(reader.width for reader in readers.values()))
     clean = _predicted(
@@ -278,6 +313,20 @@ def exchanged_changes(dataset: Dataset, parameters: Parameters, reader: Reader) 
     -------
     Series
         Indexed by the formulation held out: mean over the others of ``|predicted / clean − 1|``.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from types import SimpleNamespace
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> counts = SimpleNamespace(predict=lambda images: np.arange(1.0, len(images) + 1))
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
+    ...     reader = Reader({"1": counts, "2": counts}, width=32)
+    ...     exchanged_changes(dataset, Parameters(), reader).to_dict()  # 2/1 - 1, and 1/2 - 1
+    {'1': 1.0, '2': 0.5}
     """
     inputs = degraded_inputs(dataset, parameters, "brightness", 0.0, (reader.width,))[reader.width]
     names = list(dataset.formulations.index)
@@ -306,6 +355,13 @@ def processing_changes(image: GreyImage, parameters: Parameters) -> pd.DataFrame
         Indexed by what is done: mean of the absolute change in grey levels of the micrograph
         (``micrograph``), of it with its histogram equalised alone (``equalised``) and as it is
         processed for the network (``processed``).
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).integers(0, 256, (48, 64)).astype(np.uint8)
+    >>> changes = processing_changes(image, Parameters())
+    >>> float(changes["equalised"].max())  # whatever keeps the order of grey levels
+    0.0
     """
     base = (image // 2 + 64).astype(np.uint8)
     random = np.random.default_rng(0)  # not used by these

@@ -117,6 +117,11 @@ def change_parameter(parameters: Parameters, name: str, value: object) -> Parame
     ------
     pydantic.ValidationError
         When there is no such parameter, or this value is not allowed.
+
+    Examples
+    --------
+    >>> change_parameter(Parameters(), "target", "log10").target
+    'log10'
     """
     return Parameters.model_validate({**parameters.model_dump(), name: value}, strict=True)
 
@@ -138,6 +143,15 @@ def planned_settings(dataset: Dataset, parameters: Parameters) -> list[Setting]:
         the original one, and the reference for `augmentation_group`. A value equal to the
         reference's is left out, and so is an input wider than the micrographs or too small for the
         network.
+
+    Examples
+    --------
+    >>> from fesemlib.micrographs import Micrograph
+    >>> frame = Micrograph(np.zeros((96, 128), np.uint8))
+    >>> dataset = Dataset(pd.DataFrame(), pd.DataFrame(), (frame,), synthetic=False, digest="")
+    >>> parameters = Parameters(target="minmax", variations={"target": ["minmax", "log10"]})
+    >>> [setting.name for setting in planned_settings(dataset, parameters)]
+    ['reference', 'reference, augmented set', 'target: log10']
     """
     basic = evaluation_parameters(parameters).model_copy(update={_SELECTION: "last"})
     settings = [
@@ -181,6 +195,20 @@ def predict_with_settings(dataset: Dataset, settings: list[Setting]) -> pd.DataF
     Notes
     -----
     Finished folds are kept in the cache, as those of any leave-one-out.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
+    ...     settings = [Setting(REFERENCE, parameters, "original", REFERENCE)]
+    ...     predictions = predict_with_settings(dataset, settings)
+    >>> predictions[["setting", "held_out"]].to_numpy().tolist()
+    [['reference', '1'], ['reference', '2'], ['reference', '3']]
     """
     tables = []
     for setting in settings:
@@ -224,6 +252,21 @@ def sensitivity_table(
     .. [1] Benjamini & Hochberg, "Controlling the false discovery rate: a practical and powerful
        approach to multiple testing", Journal of the Royal Statistical Society B 57 (1995) 289–300;
        SciPy's `false_discovery_control`.
+
+    Examples
+    --------
+    >>> settings = [
+    ...     Setting(REFERENCE, Parameters(), "original", REFERENCE),
+    ...     Setting("better", Parameters(), "original", REFERENCE, "epochs"),
+    ... ]
+    >>> errors = {REFERENCE: [0.5, 0.3], "better": [0.4, 0.2]}
+    >>> predictions = pd.concat(
+    ...     pd.DataFrame({"setting": name, "held_out": ["A", "B"], "relative_error": values})
+    ...     for name, values in errors.items()
+    ... ).assign(seed=0, collapsed=False, diverged=False)
+    >>> table = sensitivity_table(predictions, settings, pd.Series({"A": 1e-3, "B": 2e-3}))
+    >>> table["change"].round(3).to_dict()
+    {'better': -0.1, 'reference': 0.0, 'no image: median of the others': 0.35}
     """
     names = dict.fromkeys(predictions["held_out"])
     errors = {

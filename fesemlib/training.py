@@ -71,6 +71,12 @@ class TargetScale:
         target
             ``"minmax"`` (to [0, 1]), ``"zscore"``, ``"raw"`` or ``"log10"`` (of k_m in m² s⁻¹,
             then to zero mean and unit variance).
+
+        Examples
+        --------
+        >>> k_m = np.array([1e-3, 2e-3, 3e-3])
+        >>> TargetScale.fit(k_m, "minmax").to_target(k_m).round(6).tolist()
+        [0.0, 0.5, 1.0]
         """
         if target == "raw":
             return cls(0.0, 1.0)
@@ -80,13 +86,28 @@ class TargetScale:
         return cls(float(values.mean()), float(values.std()) or 1.0, target == "log10")
 
     def to_target(self, k_m: Values) -> Values:
-        """From k_m in m² s⁻¹ to the network's target."""
+        """From k_m in m² s⁻¹ to the network's target.
+
+        Examples
+        --------
+        >>> scale = TargetScale(offset=-3.0, spread=1.0, logarithmic=True)
+        >>> scale.to_target(np.array([1e-3, 1e-2])).round(6).tolist()
+        [0.0, 1.0]
+        """
         values = np.log10(k_m) if self.logarithmic else k_m
         scaled: Values = (values - self.offset) / self.spread
         return scaled
 
     def to_k_m(self, target: Values) -> Values:
-        """From the network's output to k_m in m² s⁻¹."""
+        """From the network's output to k_m in m² s⁻¹.
+
+        Examples
+        --------
+        >>> k_m = np.array([1e-3, 2e-3, 3e-3])
+        >>> scale = TargetScale.fit(k_m, "log10")
+        >>> bool(np.allclose(scale.to_k_m(scale.to_target(k_m)), k_m))
+        True
+        """
         values = target * self.spread + self.offset
         return np.power(10.0, values) if self.logarithmic else values
 
@@ -107,7 +128,14 @@ class Settings:
 
     @classmethod
     def of(cls, parameters: Parameters) -> Settings:
-        """The settings among the parameters."""
+        """The settings among the parameters.
+
+        Examples
+        --------
+        >>> settings = Settings.of(Parameters(target="log10"))
+        >>> settings.target, settings.dropout_rate
+        ('log10', 0.5)
+        """
         return cls(**parameters.model_dump(include=set(cls.__dataclass_fields__)))
 
 
@@ -171,6 +199,20 @@ def train_fold(
     ------
     AbandonedError
         When the training is not wanted any more; its state has been saved.
+
+    Examples
+    --------
+    A process of its own has not used TensorFlow before.
+
+    >>> from loky import get_reusable_executor
+    >>> images = np.random.default_rng(0).random((3, 24, 32), np.float32)
+    >>> fold = images, np.array([1e-3, 2e-3, 3e-3]), np.array([True, False, False])
+    >>> settings = Settings.of(Parameters(epochs=2))
+    >>> seed = np.random.SeedSequence(0)
+    >>> process = get_reusable_executor(max_workers=1)
+    >>> outcome = process.submit(train_fold, *fold, settings, ("original",), seed).result()
+    >>> outcome.test.shape, outcome.train.shape  # of both epochs, and of the last one
+    ((2, 1), (2,))
     """
     train_images = augment(images[~test], transformations)
     train_k_m = np.tile(k_m[~test], len(transformations))
@@ -226,6 +268,18 @@ class Engine:
         The network, in the form that is fast on this machine.
     variables
         The network's weights and, for each of them, Adam's two moments.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).random((2, 24, 32), np.float32)
+    >>> engine = Engine((24, 32), Settings.of(Parameters()))
+    >>> prepared = engine.form.prepare(images)
+    >>> engine.start(seed=1)
+    >>> before = engine.predict(prepared)
+    >>> errors = engine.run_epoch(prepared, np.ones((2, 1), np.float32), np.arange(2), 0, 0)
+    >>> engine.start(seed=1)  # the same seed, the same weights
+    >>> bool((engine.predict(prepared) == before).all()), bool((errors > 0).all())
+    (True, True)
     """
 
     def __init__(self, shape: tuple[int, int], settings: Settings) -> None:
@@ -355,7 +409,14 @@ class Engine:
 
 @lru_cache(maxsize=1)
 def engine_for(shape: tuple[int, int], settings: Settings) -> Engine:
-    """The engine for images of this shape; folds of one kind share what is compiled."""
+    """The engine for images of this shape; folds of one kind share what is compiled.
+
+    Examples
+    --------
+    >>> settings = Settings.of(Parameters())
+    >>> engine_for((24, 32), settings) is engine_for((24, 32), settings)
+    True
+    """
     return Engine(shape, settings)
 
 
@@ -366,6 +427,12 @@ def use_one_thread() -> None:
     ------
     RuntimeError
         When this process has already used TensorFlow with another number.
+
+    Examples
+    --------
+    >>> from loky import get_reusable_executor
+    >>> process = get_reusable_executor(max_workers=1)  # has not used TensorFlow before
+    >>> process.submit(use_one_thread).result()
     """
     threading = load_tensorflow().config.threading
     threading.set_intra_op_parallelism_threads(1)

@@ -140,6 +140,20 @@ def leave_one_formulation_out(
     nothing is trained twice. Folds are trained side by side in processes of one thread each: the
     numbers depend neither on how many there are, nor on where they run, nor on what was trained
     before or interrupted.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
+    ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
+    ...     results = leave_one_formulation_out(dataset, parameters)
+    >>> first = results[results["held_out"] == "1"]
+    >>> first["role"].value_counts().to_dict()  # at both epochs, and at the last one
+    {'test': 2, 'train': 2}
     """
     return train_splits(
         dataset, parameters, leave_one_out_splits(dataset, parameters, training_set)
@@ -149,7 +163,16 @@ def leave_one_formulation_out(
 def leave_one_out_splits(
     dataset: Dataset, parameters: Parameters, training_set: str = "original"
 ) -> list[Split]:
-    """The trainings of `leave_one_formulation_out`; the networks of the first seed are kept."""
+    """The trainings of `leave_one_formulation_out`; the networks of the first seed are kept.
+
+    Examples
+    --------
+    >>> images = pd.DataFrame({"formulation": ["A", "A", "B"]})
+    >>> dataset = Dataset(pd.DataFrame(), images, (), synthetic=False, digest="")
+    >>> splits = leave_one_out_splits(dataset, Parameters(number_of_seeds=1))
+    >>> [split.held_out for split in splits]
+    [('A',), ('B',)]
+    """
     return [
         Split((name,), training_set, seed, keep_network=seed == parameters.first_seed)
         for seed in parameters.seeds
@@ -158,7 +181,13 @@ def leave_one_out_splits(
 
 
 def full_splits(parameters: Parameters, training_set: str = "original") -> list[Split]:
-    """Trainings that hold nothing out, one for each seed; their networks are kept."""
+    """Trainings that hold nothing out, one for each seed; their networks are kept.
+
+    Examples
+    --------
+    >>> [(split.held_out, split.seed) for split in full_splits(Parameters(number_of_seeds=2))]
+    [((), 0), ((), 1)]
+    """
     return [Split((), training_set, seed, keep_network=True) for seed in parameters.seeds]
 
 
@@ -185,6 +214,19 @@ def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Spli
         train on.
     TrainingError, SchedulerError, DiskFullError
         When the training has to stop; see `fesemlib.scheduling.trained`.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
+    ...     parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    ...     results = train_splits(dataset, parameters, [Split(("1", "2"))])
+    >>> results[["held_out", "formulation", "role"]].to_numpy().tolist()
+    [['1 + 2', '1', 'test'], ['1 + 2', '2', 'test'], ['1 + 2', '3', 'train']]
     """
     for split in splits:
         _check(split, dataset)
@@ -206,6 +248,14 @@ class TrainedNetwork:
         Keras' model; its output is the network's target.
     scale
         From the target to k_m.
+
+    Examples
+    --------
+    >>> scale = TargetScale(offset=1e-3, spread=2e-3)
+    >>> network = TrainedNetwork(build_network((24, 32)), scale)
+    >>> predicted = network.predict(np.zeros((3, 24, 32), np.float32))
+    >>> predicted.tolist()  # before training, the biases are zero: black gives zero, the offset
+    [0.001, 0.001, 0.001]
     """
 
     model: keras.Model
@@ -240,6 +290,19 @@ def kept_network(dataset: Dataset, parameters: Parameters, split: Split) -> Trai
         As in `leave_one_formulation_out`.
     split
         With `keep_network`.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
+    ...     parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    ...     network = kept_network(dataset, parameters, Split(("1",), keep_network=True))
+    >>> network.model.input_shape, bool(network.scale.offset == dataset.k_m[1:].min())
+    ((None, 24, 32, 1), True)
     """
     return kept_networks(dataset, parameters, [split])[0]
 
@@ -260,6 +323,19 @@ def kept_networks(
     ------
     ValueError, TrainingError, SchedulerError, DiskFullError
         As `train_splits`.
+
+    Examples
+    --------
+    >>> import os
+    >>> from tempfile import TemporaryDirectory
+    >>> from unittest.mock import patch
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=2, parallel_jobs=1)
+    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
+    ...     networks = kept_networks(dataset, parameters, full_splits(parameters))
+    >>> len(networks)
+    2
     """
     for split in splits:
         _check(split, dataset)
@@ -302,6 +378,19 @@ def held_out_predictions(results: pd.DataFrame, model_selection: str = "last") -
     -------
     DataFrame
         Rows and columns of `results`.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame(
+    ...     {
+    ...         "training_set": "original", "seed": 0, "held_out": "A", "role": "test",
+    ...         "epoch": [1, 2, 3], "relative_error": [0.5, 0.1, 0.3],
+    ...     }
+    ... )
+    >>> held_out_predictions(results)["relative_error"].item()
+    0.3
+    >>> held_out_predictions(results, "best_on_held_out")["relative_error"].item()
+    0.1
     """
     test: pd.DataFrame = results[results["role"] == "test"]
     if model_selection == "last":
@@ -326,6 +415,14 @@ def held_out_errors(predictions: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Indexed by formulation, columns ``median, least, greatest``; the error of a formulation
         with several micrographs is the mean over them.
+
+    Examples
+    --------
+    >>> predictions = pd.DataFrame(
+    ...     {"held_out": "A", "seed": [0, 1, 2], "relative_error": [0.5, 0.1, 0.3]}
+    ... )
+    >>> held_out_errors(predictions).loc["A"].to_dict()
+    {'median': 0.3, 'least': 0.1, 'greatest': 0.5}
     """
     errors = _errors_of_runs(predictions).agg(list(_OVER_SEEDS.values()), axis=1)
     return errors.set_axis(list(_OVER_SEEDS), axis=1).rename_axis("formulation")
@@ -344,6 +441,17 @@ def mean_error(predictions: pd.DataFrame) -> pd.Series[float]:
     Series
         ``median, least, greatest``. The mean is taken within each seed, so that the range is that
         of complete leave-one-out runs.
+
+    Examples
+    --------
+    >>> predictions = pd.DataFrame(
+    ...     {
+    ...         "held_out": ["A", "B", "A", "B"], "seed": [0, 0, 1, 1],
+    ...         "relative_error": [0.5, 0.25, 0.25, 0.5],
+    ...     }
+    ... )
+    >>> mean_error(predictions).to_dict()  # good on one, bad on the other, in either seed
+    {'median': 0.375, 'least': 0.375, 'greatest': 0.375}
     """
     by_seed = _errors_of_runs(predictions).mean()
     return by_seed.agg(list(_OVER_SEEDS.values())).set_axis(list(_OVER_SEEDS))
@@ -361,6 +469,17 @@ def mean_error_by_epoch(results: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Indexed by epoch, a column for each training set: the median over the seeds.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame(
+    ...     {
+    ...         "training_set": "original", "seed": 0, "held_out": ["A", "B", "A", "B"],
+    ...         "role": "test", "epoch": [1, 1, 2, 2], "relative_error": [0.5, 1.0, 0.25, 0.5],
+    ...     }
+    ... )
+    >>> mean_error_by_epoch(results)["original"].to_dict()
+    {1: 0.75, 2: 0.375}
     """
     test = results[results["role"] == "test"]
     run = ["training_set", "epoch", "seed"]
@@ -386,6 +505,17 @@ def failed_runs(results: pd.DataFrame) -> pd.DataFrame:
         collapsed when its predictions on its own training set range over less than 1 % of
         the range of the true values, and as diverged when one of them is no finite
         number.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame(
+    ...     {
+    ...         "training_set": "original", "seed": [0, 0, 1, 1], "held_out": "A", "role": "train",
+    ...         "true_km": [1e-3, 2e-3] * 2, "predicted_km": [1e-3, 2e-3, 1.5e-3, 1.5e-3],
+    ...     }
+    ... )
+    >>> failed_runs(results)["collapsed"].tolist()
+    [False, True]
     """
     train = results[results["role"] == "train"]
     run = ["training_set", "seed", "held_out"]
@@ -406,6 +536,14 @@ def training_steps(dataset: Dataset, parameters: Parameters, training_set: str) 
         As in `leave_one_formulation_out`.
     training_set
         ``"original"`` or ``"augmented"``.
+
+    Examples
+    --------
+    >>> images = pd.DataFrame({"formulation": list("ABCDEFGHI")})
+    >>> dataset = Dataset(pd.DataFrame(), images, (), synthetic=False, digest="")
+    >>> parameters = Parameters(epochs=100, batch_size=8)
+    >>> [training_steps(dataset, parameters, name) for name in TRAINING_SETS]
+    [100, 400]
     """
     images = len(dataset.images) - int(dataset.images["formulation"].value_counts().min())
     if training_set == "augmented":
