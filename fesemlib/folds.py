@@ -61,10 +61,9 @@ class FoldJob:
     ... )
     >>> job.kept() is None  # not trained yet
     True
-    >>> outcome = job.train(np.zeros((3, 24, 32), np.float32), None, lambda: True)
-    >>> job.keep(outcome)
-    >>> job.kept().test.shape, job.kept().train.shape
-    ((2, 1), (2,))
+    >>> job.keep(Outcome(test=np.array([[1.2e-3], [1.3e-3]]), train=np.array([1.1e-3, 1.4e-3])))
+    >>> job.kept().test[-1].tolist()  # after the last epoch
+    [0.0013]
     """
 
     label: str
