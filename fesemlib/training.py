@@ -202,14 +202,14 @@ def train_fold(
 
     Examples
     --------
-    A process of its own has not used TensorFlow before.
+    TensorFlow must not have been used with more threads, so that this takes a process of its own.
 
     >>> from loky import get_reusable_executor
     >>> images = np.random.default_rng(0).random((3, 24, 32), np.float32)
     >>> fold = images, np.array([1e-3, 2e-3, 3e-3]), np.array([True, False, False])
     >>> settings = Settings.of(Parameters(epochs=2))
     >>> seed = np.random.SeedSequence(0)
-    >>> process = get_reusable_executor(max_workers=1)
+    >>> process = get_reusable_executor(max_workers=1, reuse=True)
     >>> outcome = process.submit(train_fold, *fold, settings, ("original",), seed).result()
     >>> outcome.test.shape, outcome.train.shape  # of both epochs, and of the last one
     ((2, 1), (2,))
@@ -431,7 +431,7 @@ def use_one_thread() -> None:
     Examples
     --------
     >>> from loky import get_reusable_executor
-    >>> process = get_reusable_executor(max_workers=1)  # has not used TensorFlow before
+    >>> process = get_reusable_executor(max_workers=1, reuse=True)
     >>> process.submit(use_one_thread).result()
     """
     threading = load_tensorflow().config.threading
