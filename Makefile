@@ -13,7 +13,7 @@ test: lint
 	@$(BIN)/python -m pytest
 
 lab: .venv/.installed
-	@$(BIN)/jupyter lab notebooks
+	@JUPYTER_CONFIG_PATH=.jupyter $(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/README.md
 
 bench: .venv/.installed
 	@for benchmark in benchmarks/*.py; do $(BIN)/python "$$benchmark" || exit 1; done

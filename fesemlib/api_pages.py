@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 from pydantic import BaseModel
-from sphinx.ext.autodoc import DataDocumenter, Documenter, ModuleDocumenter
+from sphinx.ext.autodoc import (
+    ClassDocumenter,
+    DataDocumenter,
+    Documenter,
+    FunctionDocumenter,
+    MethodDocumenter,
+    ModuleDocumenter,
+    PropertyDocumenter,
+)
 from sphinx.util.inspect import object_description
 from sphinx.util.typing import stringify_annotation
 
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ModuleInSourceOrder",
+    "ShortArrays",
     "ShortValue",
     "sections_as_rubrics",
     "setup",
@@ -35,6 +44,11 @@ class ModuleInSourceOrder(ModuleDocumenter):
 
     Where a module says in ``__all__`` what is public, Sphinx would follow the order of that list,
     and ours are alphabetical.
+
+    Examples
+    --------
+    >>> ModuleInSourceOrder.objtype, issubclass(ModuleInSourceOrder, ModuleDocumenter)
+    ('module', True)
     """
 
     def sort_members(
@@ -44,8 +58,32 @@ class ModuleInSourceOrder(ModuleDocumenter):
         return Documenter.sort_members(self, documenters, order)
 
 
+class ShortArrays(Documenter):
+    """What documents a class, a function, a method or a property, with arrays in short.
+
+    Sphinx has an event for signatures, but not for those of overloads, nor for types of properties.
+
+    Examples
+    --------
+    >>> class Function(ShortArrays, FunctionDocumenter):
+    ...     pass
+    >>> Function.objtype
+    'function'
+    """
+
+    def add_line(self, line: str, source: str, *lineno: int) -> None:
+        """Add a line of the page's source."""
+        super().add_line(with_short_arrays(line), source, *lineno)
+
+
 class ShortValue(DataDocumenter):
-    """Sphinx's own, but for tables: the value of a constant is shown where it fits a line."""
+    """Sphinx's own, but for tables: the value of a constant is shown where it fits a line.
+
+    Examples
+    --------
+    >>> ShortValue.objtype, issubclass(ShortValue, DataDocumenter)
+    ('data', True)
+    """
 
     def should_suppress_value_header(self) -> bool:
         """Whether a constant is shown without its value."""
@@ -62,6 +100,11 @@ def sections_as_rubrics(lines: list[str]) -> list[str]:
     ----------
     lines
         The docstring, line by line.
+
+    Examples
+    --------
+    >>> sections_as_rubrics(["References", "----------", ".. [1] Somebody, somewhere."])
+    ['.. rubric:: References', '.. [1] Somebody, somewhere.']
     """
     text = re.sub(r"^(\w.*)\n-{3,}$", r".. rubric:: \1", "\n".join(lines), flags=re.MULTILINE)
     return text.split("\n")
@@ -73,7 +116,12 @@ def with_short_arrays(signature: str) -> str:
     Parameters
     ----------
     signature
-        With NumPy's types in full, as Sphinx writes them.
+        Or any text, with NumPy's types in full, as Sphinx writes them.
+
+    Examples
+    --------
+    >>> with_short_arrays("(image: ~numpy.ndarray[tuple[int, ...], ~numpy.dtype[~numpy.uint8]])")
+    '(image: ~numpy.typing.NDArray[~numpy.uint8])'
     """
     shorter = signature.replace(_ARRAY_LIKE, "~numpy.typing.ArrayLike")
     return _ARRAY.sub(r"~numpy.typing.NDArray[\1]", shorter)
@@ -86,6 +134,12 @@ def signature_of_model(model: type[BaseModel]) -> str:
     ----------
     model
         The class.
+
+    Examples
+    --------
+    >>> from fesemlib.model_folder import Texture
+    >>> signature_of_model(Texture)
+    '(*, formulation: str, image: str, values: list[float])'
     """
     annotations = inspect.get_annotations(model)
     fields = []
@@ -99,7 +153,17 @@ def signature_of_model(model: type[BaseModel]) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx, which calls this function, to document modules in this way."""
+    """Tell Sphinx, which calls this function, to document modules in this way.
+
+    Examples
+    --------
+    >>> from unittest.mock import Mock
+    >>> app = Mock()
+    >>> setup(app)["parallel_read_safe"]
+    True
+    >>> [call.args[0] for call in app.connect.call_args_list]
+    ['autodoc-process-docstring', 'autodoc-process-signature']
+    """
 
     def docstring(
         _: Sphinx, what: str, __: str, ___: object, ____: object, lines: list[str]
@@ -108,15 +172,17 @@ def setup(app: Sphinx) -> dict[str, bool]:
             lines[:] = sections_as_rubrics(lines)
 
     def signature(
-        _: Sphinx, __: str, ___: str, named: object, ____: object, taken: str, given: str
-    ) -> tuple[str, str]:
+        _: Sphinx, __: str, ___: str, named: object, *____: object
+    ) -> tuple[str, str] | None:
         if isinstance(named, type) and issubclass(named, BaseModel):
             return signature_of_model(named), ""
-        return with_short_arrays(taken or ""), with_short_arrays(given or "")
+        return None
 
     app.setup_extension("sphinx.ext.autodoc")
     for documenter in (ModuleInSourceOrder, ShortValue):
         app.add_autodocumenter(documenter, override=True)
+    for kind in (ClassDocumenter, FunctionDocumenter, MethodDocumenter, PropertyDocumenter):
+        app.add_autodocumenter(type(kind.__name__, (ShortArrays, kind), {}), override=True)
     app.connect("autodoc-process-docstring", docstring)
     app.connect("autodoc-process-signature", signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

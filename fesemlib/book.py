@@ -109,7 +109,15 @@ class BookError(Exception):
 
 @dataclass(frozen=True)
 class Profile:
-    """The folders of one build: the checkout it is made from, and where it goes."""
+    """The folders of one build: the checkout it is made from, and where it goes.
+
+    Examples
+    --------
+    >>> profile = Profile(root=Path("fesem"), folder=Path("fesem/build/smoke"))
+    >>> notebook = Path("fesem/notebooks/01_dataset.ipynb")
+    >>> profile.executed(notebook).as_posix(), profile.stamp(notebook).name
+    ('fesem/build/smoke/executed/01_dataset.ipynb', '01_dataset.json')
+    """
 
     root: Path
     folder: Path
@@ -167,6 +175,17 @@ class Stamp:
         When it was finished (UTC).
     saved
         Files the notebook saved or renewed, relative to the results.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> stamp = Stamp("d1", "c2", {"epochs": 3}, "d4", {}, "CPU", 5.6, "2025-07-08", ["t.csv"])
+    >>> with TemporaryDirectory() as folder:
+    ...     stamp.write(Path(folder, "01_dataset.json"))
+    ...     Stamp.read(Path(folder, "01_dataset.json")) == stamp
+    ...     Stamp.read(Path(folder, "02_image_processing.json")) is None
+    True
+    True
     """
 
     digest: str
@@ -220,6 +239,14 @@ def build_book(
     BookError
         When there is no checkout, a parameter or the data are wrong, the build folder is not
         writable, a cell fails, a page is broken or the disk is full.
+
+    Examples
+    --------
+    >>> try:
+    ...     build_book("cache.yml")
+    ... except BookError as error:
+    ...     print(error)
+    cache.yml: build/cache is used for something else; rename the parameter file
     """
     console = console or Console(stderr=True)
     root = checkout()
@@ -278,6 +305,16 @@ def execute_notebooks(
     ------
     BookError
         When a cell fails; notebooks executed before it are kept and reused.
+
+    Examples
+    --------
+    >>> from io import StringIO
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()  # in the place of a checkout; there are no notebooks in it
+    >>> profile = Profile(Path(folder.name), Path(folder.name, "build"))
+    >>> execute_notebooks(profile, Parameters(), "digest of the data", Console(file=StringIO()))
+    >>> profile.notebooks, profile.results.is_dir()
+    ([], True)
     """
     writable(profile.results)
     notebooks = profile.notebooks
@@ -310,7 +347,7 @@ def execute_notebooks(
 
 
 def stage_book(profile: Profile) -> None:
-    """Make the source tree of the book, with the executed notebooks in the place of their sources.
+    r"""Make the source tree of the book, with the executed notebooks in the place of their sources.
 
     The same executed notebooks and pages give the same tree, whenever it is made.
 
@@ -318,6 +355,20 @@ def stage_book(profile: Profile) -> None:
     ----------
     profile
         The folders; every notebook of the checkout has been executed.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()  # in the place of a checkout; there are no notebooks in it
+    >>> profile = Profile(Path(folder.name), Path(folder.name, "build"))
+    >>> (profile.root / "book").mkdir()
+    >>> for page in ("_config.yml", "book/introduction.md"):
+    ...     (profile.root / page).touch()
+    >>> project = '[project]\ndescription = ""\nversion = ""\nauthors = []\n'
+    >>> _ = (profile.root / "pyproject.toml").write_text(project)
+    >>> stage_book(profile)
+    >>> sorted(path.name for path in (profile.stage / "book").iterdir())
+    ['introduction.md', 'parameters_table.md']
     """
     shutil.rmtree(profile.stage, ignore_errors=True)
     shutil.copytree(
@@ -362,6 +413,19 @@ def render_book(profile: Profile, console: Console) -> Path:
     ------
     BookError
         When a page is broken in the slightest; the book rendered before stays.
+
+    Examples
+    --------
+    >>> from io import StringIO
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> profile = Profile(Path(folder.name), Path(folder.name, "build"))
+    >>> profile.stage.mkdir(parents=True)  # without a table of contents
+    >>> try:
+    ...     render_book(profile, Console(file=StringIO()))
+    ... except BookError as error:
+    ...     print(str(error).splitlines()[0])
+    the pages could not be rendered without warnings:
     """
     index = profile.html / "index.html"
     stamp = profile.folder / "rendered.txt"

@@ -38,6 +38,17 @@ class Checkpoint:
         file's checksum: a state of another training is not taken for one's own.
     seconds
         How often the state is saved.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> checkpoint = Checkpoint(Path(folder.name, "fold.checkpoint"))
+    >>> checkpoint.restore([])  # nothing was saved
+    []
+    >>> checkpoint.save([], [np.array([1.0e-3])])  # of TensorFlow's variables, here none
+    >>> [values.tolist() for values in checkpoint.restore([])]
+    [[0.001]]
     """
 
     path: Path

@@ -31,6 +31,17 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     ValueError, OSError
         When the data set, the drying run or all of the new micrographs cannot be used, or the
         network cannot be built for their size.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> path = Path(folder.name, "mine.yml")
+    >>> try:
+    ...     checked_dataset(path, Parameters(dataset="no_such_manifest.csv"))
+    ... except ValueError as error:
+    ...     print(str(error).split(" (")[0])
+    no_such_manifest.csv: no such manifest
     """
     from fesemlib.dataset import load_dataset
 

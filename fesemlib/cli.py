@@ -46,6 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code: 0, 1 when something failed, 2 when what was handed over is wrong, 130 after
         an interruption.
+
+    Examples
+    --------
+    >>> from contextlib import redirect_stderr
+    >>> with redirect_stderr(sys.stdout):
+    ...     main(["predict", "model", "new.tif", "--thickness", "0"])
+    fesem: error: --thickness 0: give the dried layer in mm, 0.1 to 100; 7 is 7 mm
+    2
     """
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

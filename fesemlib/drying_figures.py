@@ -22,6 +22,17 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
     ----------
     labels
         Of `fesemlib.drying_labels.label_run`. What does not count for k_m is drawn pale.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_labels import label_run, vial_of
+    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.params import Parameters
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> run = read_drying_run(drying_record(Parameters()))
+    >>> figure = drying_run_figure(label_run(run, vial_of(Parameters())))
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['temperature (°C)', 'k$_m$ (10$^{-3}$ m² s$^{-1}$)']
     """
     figure = Figure(figsize=(8.5, 6.2))
     temperatures, coefficients = figure.subplots(2, sharex=True, height_ratios=(1.15, 1))

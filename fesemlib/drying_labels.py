@@ -222,6 +222,15 @@ def label_run(
     DryingRunError
         When no thermocouple can be used, or most find that sublimation is under way at the first
         instant. The message names the reason for each.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> run = read_drying_run(drying_record(Parameters()))  # computed for formulation C
+    >>> labels = label_run(run, vial_of(Parameters()))
+    >>> print(f"{labels.k_m:.2e} m² s⁻¹ ± {labels.std_percent:.1f} % of {len(labels.used)}")
+    1.40e-03 m² s⁻¹ ± 4.4 % of 3
     """
     low, high = steady
     if not 0 <= low < high <= 1:
@@ -278,6 +287,15 @@ def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
     DataFrame
         Indexed by what is left out, with the columns ``k_m`` (m² s⁻¹) and ``difference``
         (relative to nothing left out).
+
+    Examples
+    --------
+    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> run = read_drying_run(drying_record(Parameters()))
+    >>> difference = worth_of_corrections(run, vial_of(Parameters()))["difference"]
+    >>> print(f"without the area ratio, k_m is off by {difference['area ratio']:.0%}")
+    without the area ratio, k_m is off by -32%
     """
     plain = replace(vial, area_ratio=1.0)
     k_m = {
@@ -324,6 +342,16 @@ def perturbed_coefficients(
     References
     ----------
     JCGM 101:2008, Propagation of distributions using a Monte Carlo method.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> vial = vial_of(Parameters())
+    >>> labels = label_run(read_drying_run(drying_record(Parameters())), vial)
+    >>> drawn = perturbed_coefficients(labels, labels.used[0], vial, Uncertainty(), draws=50)
+    >>> drawn.shape, bool(0.05 < drawn.std() / drawn.mean() < 0.3)
+    ((50,), True)
     """
     table = labels.instants[labels.instants["thermocouple"] == thermocouple]
     if table.empty:
@@ -389,6 +417,16 @@ def uncertainty_budget(
     Series
         In % of the k_m of one thermocouple, indexed by ``temperatures``, ``heat transfer
         coefficient``, ``chamber pressure`` and ``all together``.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> vial = vial_of(Parameters())
+    >>> labels = label_run(read_drying_run(drying_record(Parameters())), vial)
+    >>> budget = uncertainty_budget(labels, vial, Uncertainty(), draws=50)
+    >>> budget.drop("all together").idxmax()
+    'temperatures'
     """
     typical, k_m = _typical(labels)
     none = Uncertainty(0.0, 0.0, 0.0)
@@ -425,6 +463,19 @@ def spread_of_offsets(
     -------
     float
         Standard deviation, % of k_m.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> vial = vial_of(Parameters())
+    >>> labels = label_run(read_drying_run(drying_record(Parameters())), vial)
+    >>> halved = Uncertainty(temperature=0.25)
+    >>> ratio = spread_of_offsets(labels, vial, halved, 50) / spread_of_offsets(
+    ...     labels, vial, Uncertainty(temperature=0.5), 50
+    ... )
+    >>> print(f"{ratio:.1f}: half the offset makes half the spread")
+    0.5: half the offset makes half the spread
     """
     typical, k_m = _typical(labels)
     table = labels.instants[labels.instants["thermocouple"] == typical]

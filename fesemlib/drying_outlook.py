@@ -84,6 +84,11 @@ def cycle_of(parameters: Parameters) -> Cycle:
     ----------
     parameters
         `shelf_start_k`, `shelf_hold_k`, `shelf_ramp_k_per_min` and `chamber_pressure_pa` are used.
+
+    Examples
+    --------
+    >>> cycle_of(Parameters()).hold_temperature
+    263.15
     """
     return Cycle(
         start_temperature=parameters.shelf_start_k,
@@ -107,6 +112,15 @@ def outlook_of(row: Row, parameters: Parameters) -> Outlook:
     ------
     PrimaryDryingError
         When the vial or the cycle is none.
+
+    Examples
+    --------
+    >>> outlook = outlook_of(Row("new.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3), Parameters())
+    >>> cases = (outlook.fast, outlook.predicted, outlook.slow)
+    >>> print([f"{case.time / 3600:.0f} h" for case in cases])
+    ['14 h', '17 h', '22 h']
+    >>> outlook.worst is outlook.slow
+    True
     """
     vial, cycle = vial_of(parameters), cycle_of(parameters)
     return Outlook(
@@ -133,6 +147,13 @@ def outlook_table(outlooks: list[Outlook], collapse_temperature: float) -> pd.Da
         Indexed by micrograph: ``time, time_slow, time_fast`` (s), ``front, front_slow, front_fast``
         (the warmest, K), and ``stays_below, stays_below_slow`` (the collapse temperature). What is
         not bounded is missing; where the ice melts, time and front are infinite.
+
+    Examples
+    --------
+    >>> outlook = outlook_of(Row("new.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3), Parameters())
+    >>> table = outlook_table([outlook], collapse_temperature=250.0)
+    >>> table.loc["new.tif", ["stays_below", "stays_below_slow"]].to_dict()
+    {'stays_below': True, 'stays_below_slow': False}
     """
     rows = {}
     for outlook in outlooks:

@@ -37,7 +37,15 @@ _COMPUTED_FALLBACK = "C"  # where the example is no formulation of Table 1
 
 
 def computed_formulation(parameters: Parameters) -> str:
-    """The formulation of Table 1 whose k_m the computed run has."""
+    """The formulation of Table 1 whose k_m the computed run has.
+
+    Examples
+    --------
+    >>> computed_formulation(Parameters(example_formulation="A"))
+    'A'
+    >>> computed_formulation(Parameters(example_formulation="sucrose"))
+    'C'
+    """
     name = parameters.example_formulation
     return name if name in table1().index else _COMPUTED_FALLBACK
 
@@ -51,6 +59,12 @@ def drying_record(parameters: Parameters) -> Path:
         Where `drying_run` is empty, three vials are computed and saved as `drying_run.csv` among
         the results: with the k_m of the example formulation in Table 1, and one standard deviation
         less and more.
+
+    Examples
+    --------
+    >>> path = drying_record(Parameters())
+    >>> path.read_text(encoding="utf-8").splitlines()[0]
+    'time (h),T_shelf (°C),T_product_1 (°C),T_product_2 (°C),T_product_3 (°C),pressure (Pa)'
     """
     if parameters.drying_run:
         return Path(parameters.drying_run)
@@ -67,7 +81,14 @@ def drying_record(parameters: Parameters) -> Path:
 
 
 def run_banner(run: DryingRun, parameters: Parameters) -> Banner:
-    """Say where the drying run comes from."""
+    """Say where the drying run comes from.
+
+    Examples
+    --------
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> run_banner(read_drying_run(drying_record(Parameters())), Parameters()).title
+    'Computed drying run'
+    """
     if parameters.drying_run:
         return Banner(
             "Your drying run",
@@ -87,12 +108,30 @@ def run_banner(run: DryingRun, parameters: Parameters) -> Banner:
 
 
 def remarks_sentence(run: DryingRun) -> str:
-    """What was set right in the record, or that nothing had to be."""
+    """What was set right in the record, or that nothing had to be.
+
+    Examples
+    --------
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> remarks_sentence(read_drying_run(drying_record(Parameters())))
+    'Nothing in the record had to be set right.'
+    """
     return " ".join(run.remarks) or "Nothing in the record had to be set right."
 
 
 def label_sentence(labels: DryingLabels) -> str:
-    """The run as a row of Table 1, in a sentence, and what speaks against it."""
+    """The run as a row of Table 1, in a sentence, and what speaks against it.
+
+    Examples
+    --------
+    >>> from textwrap import fill
+    >>> from fesemlib.drying_labels import label_run
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> run = read_drying_run(drying_record(Parameters()))
+    >>> print(fill(label_sentence(label_run(run, vial_of(Parameters()))), 80))
+    As a row of Table 1: k_m = 1.40·10⁻³ m² s⁻¹, with a standard deviation of 4.4 %
+    over 3 thermocouples.
+    """
     number = len(labels.used)
     value = f"{1e3 * labels.k_m:#.3g}·10⁻³ m² s⁻¹"
     row = (
@@ -111,6 +150,14 @@ def show_thermocouples(labels: DryingLabels) -> Styler:
     ----------
     labels
         Of `fesemlib.drying_labels.label_run`.
+
+    Examples
+    --------
+    >>> from fesemlib.drying_labels import label_run
+    >>> from fesemlib.thermocouples import read_drying_run
+    >>> run = read_drying_run(drying_record(Parameters()))
+    >>> show_thermocouples(label_run(run, vial_of(Parameters()))).data.iloc[:, 0].to_dict()
+    {'T_product_1': '1.34', 'T_product_2': '1.40', 'T_product_3': '1.46', 'mean': '1.40'}
     """
     rows = {}
     for name, row in labels.thermocouples.iterrows():
@@ -140,7 +187,17 @@ def show_thermocouples(labels: DryingLabels) -> Styler:
 
 
 def show_corrections(table: pd.DataFrame) -> Styler:
-    """Present `fesemlib.drying_labels.worth_of_corrections`."""
+    """Present `fesemlib.drying_labels.worth_of_corrections`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"k_m": [1e-3, 1.05e-3, 0.7e-3, 0.73e-3], "difference": [0.0, 0.05, -0.3, -0.27]},
+    ...     index=["nothing", "front temperature", "area ratio", "both"],
+    ... )
+    >>> show_corrections(table).data["difference (%)"].tolist()
+    ['', '+5.0', '−30.0', '−27.0']
+    """
     names = {
         "nothing": "nothing",
         "front temperature": "front temperature (the bottom's in both equations)",
@@ -159,7 +216,18 @@ def show_corrections(table: pd.DataFrame) -> Styler:
 
 
 def corrections_answer(table: pd.DataFrame) -> str:
-    """What leaving each of the two details out does to k_m, in a sentence."""
+    """What leaving each of the two details out does to k_m, in a sentence.
+
+    Examples
+    --------
+    >>> from textwrap import fill
+    >>> table = pd.DataFrame(
+    ...     {"difference": [0.05, -0.3, -0.27]}, index=["front temperature", "area ratio", "both"]
+    ... )
+    >>> print(fill(corrections_answer(table), 80))
+    Leaving the area ratio out changes k_m by 30.0 %, leaving the front temperature
+    out by 5.0 %; leaving both out lowers it by 27.0 %.
+    """
     change = {str(name): abs(100 * value) for name, value in table["difference"].items()}
     way = "lowers" if table["difference"]["both"] < 0 else "raises"
     return (
@@ -177,6 +245,11 @@ def uncertainty_of(parameters: Parameters) -> Uncertainty:
     parameters
         `temperature_uncertainty_k`, `heat_transfer_uncertainty_percent` and
         `pressure_uncertainty_percent` are used.
+
+    Examples
+    --------
+    >>> uncertainty_of(Parameters(temperature_uncertainty_k=0.3))
+    Uncertainty(temperature=0.3, heat_transfer=0.05, pressure=0.02)
     """
     return Uncertainty(
         temperature=parameters.temperature_uncertainty_k,
@@ -198,6 +271,14 @@ def show_uncertainty(
         What was assumed.
     labels
         Of the run.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> budget = pd.Series({"temperatures": 12.0, "all together": 14.0})
+    >>> labels = SimpleNamespace(std_percent=4.5)
+    >>> show_uncertainty(budget, Parameters(), labels).data.iloc[:, 1].to_dict()
+    {'temperatures': '12', 'all together': '14', 'spread over the thermocouples': '4.5'}
     """
     assumed = {
         "temperatures": f"{parameters.temperature_uncertainty_k:g} K each",
@@ -222,7 +303,17 @@ def show_uncertainty(
 
 
 def spread_sentence(data: Dataset, budget: pd.Series[float]) -> str:
-    """The standard deviations of Table 1 beside the uncertainty of k_m, in a sentence."""
+    """The standard deviations of Table 1 beside the uncertainty of k_m, in a sentence.
+
+    Examples
+    --------
+    >>> from textwrap import fill
+    >>> from types import SimpleNamespace
+    >>> data = SimpleNamespace(formulations=table1())
+    >>> print(fill(spread_sentence(data, pd.Series({"all together": 14.0})), 80))
+    The standard deviations of the data set run from 2.3 to 9.3 %, beside the
+    uncertainty found here for one thermocouple, 14 %.
+    """
     total = f"the uncertainty found here for one thermocouple, {budget['all together']:.2g} %"
     stated = data.formulations["std_percent"].dropna()
     if stated.empty:
@@ -245,6 +336,14 @@ def offsets_sentence(spread: float, labels: DryingLabels, parameters: Parameters
         Of the run.
     parameters
         What was assumed.
+
+    Examples
+    --------
+    >>> from textwrap import fill
+    >>> from types import SimpleNamespace
+    >>> print(fill(offsets_sentence(10.0, SimpleNamespace(std_percent=4.5), Parameters()), 80))
+    Independent offsets of 0.5 K alone would make a spread of 10 % over the
+    thermocouples; this run has 4.5 %, and the paper's Table 1 has 2.3 to 9.3 %.
     """
     stated = table1()["std_percent"].dropna()
     found = "this run has a single one"

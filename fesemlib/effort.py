@@ -183,6 +183,16 @@ def probe(dataset: Dataset, parameters: Parameters) -> Probe:
     ----------
     dataset, parameters
         As in `planned_trainings`.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.params import Parameters
+    >>> try:  # what cannot be trained costs no time
+    ...     probe(draw_stand_ins(3, 0, (96, 128)), Parameters(input_width=512))
+    ... except ValueError as error:
+    ...     print(error)
+    input_width = 512 px, but the micrographs are 128 px wide; set input_width to 128 or less
     """
     jobs = side_by_side(parameters)
     shape = input_shape(dataset.shape, parameters.input_width)

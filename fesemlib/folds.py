@@ -43,6 +43,27 @@ class FoldJob:
         Integers that determine everything random.
     keep_network
         Whether the weights are kept, too.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from fesemlib.params import Parameters
+    >>> folder = TemporaryDirectory()
+    >>> job = FoldJob(
+    ...     label="A held out",
+    ...     path=Path(folder.name, "fold.npz"),
+    ...     k_m=np.array([1.9e-3, 1.1e-3, 1.4e-3]),
+    ...     test=np.array([True, False, False]),
+    ...     used=np.array([True, True, True]),
+    ...     settings=Settings.of(Parameters(epochs=2)),
+    ...     transformations=("original",),
+    ...     seed=(0,),
+    ... )
+    >>> job.kept() is None  # not trained yet
+    True
+    >>> job.keep(Outcome(test=np.array([[1.2e-3], [1.3e-3]]), train=np.array([1.1e-3, 1.4e-3])))
+    >>> job.kept().test[-1].tolist()  # after the last epoch
+    [0.0013]
     """
 
     label: str
@@ -110,6 +131,11 @@ def software() -> dict[str, str]:
 
     Variables of the environment that change TensorFlow's arithmetic, such as
     TF_ENABLE_ONEDNN_OPTS, are not among it.
+
+    Examples
+    --------
+    >>> sorted(software())
+    ['Python', 'device', 'fesemlib', 'keras', 'numpy', 'tensorflow']
     """
     return {
         "device": training_device(),

@@ -8,18 +8,21 @@ nothing is written, so that no executed notebook carries the remains of a progre
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from fesemlib.storage import write_atomically
 
 __all__ = [
     "PROGRESS_FILE",
+    "Advance",
     "Progress",
     "duration",
     "in_live_notebook",
@@ -43,22 +46,31 @@ class Progress:
         Name of the steps, in the plural.
     seconds_left
         Estimate at the time of the last step, or None before the first one.
+    loss
+        Mean over the steps that told one, or None.
     """
 
     done: int
     total: int
     what: str
     seconds_left: float | None = None
+    loss: float | None = None
 
     def __str__(self) -> str:
         text = f"{self.done} of {self.total} {self.what}"
-        if self.seconds_left is None or self.done == self.total:
-            return text
-        return f"{text} · {duration(self.seconds_left)} left"
+        if self.seconds_left is not None and self.done != self.total:
+            text = f"{text} · {duration(self.seconds_left)} left"
+        return text if self.loss is None else f"{text} · loss {self.loss:.2g}"
+
+
+class Advance(Protocol):
+    """Says that a step is done, and with what loss, where there is one."""
+
+    def __call__(self, loss: float | None = None) -> None: ...
 
 
 @contextmanager
-def progress(total: int, what: str = "folds", done: int = 0) -> Iterator[Callable[[], None]]:
+def progress(total: int, what: str = "folds", done: int = 0) -> Iterator[Advance]:
     """Report a computation of known length to whoever is watching.
 
     Parameters
@@ -73,7 +85,7 @@ def progress(total: int, what: str = "folds", done: int = 0) -> Iterator[Callabl
 
     Yields
     ------
-    callable
+    Advance
         To be called after each step, from the process that opened the context.
 
     Examples
@@ -89,13 +101,17 @@ def progress(total: int, what: str = "folds", done: int = 0) -> Iterator[Callabl
     """
     start = time.monotonic()
     state = Progress(done, total, what)
+    losses: list[float] = []
     with _watcher() as show:
 
-        def advance() -> None:
+        def advance(loss: float | None = None) -> None:
             nonlocal state
             steps = state.done + 1
             left = (time.monotonic() - start) / (steps - done) * (total - steps)
-            state = Progress(steps, total, what, left)
+            if loss is not None and math.isfinite(loss):
+                losses.append(loss)
+            mean = math.fsum(losses) / len(losses) if losses else None
+            state = Progress(steps, total, what, left, mean)
             show(state)
 
         show(state)
@@ -119,7 +135,7 @@ def read_progress(path: Path) -> Progress | None:
         return None
     if state.seconds_left is None:
         return state
-    return Progress(state.done, state.total, state.what, max(state.seconds_left - age, 0.0))
+    return replace(state, seconds_left=max(state.seconds_left - age, 0.0))
 
 
 def duration(seconds: float) -> str:

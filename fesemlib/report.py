@@ -88,7 +88,14 @@ class Banner:
 
 
 def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
-    """Say which micrographs the numbers of a page come from; for its top."""
+    """Say which micrographs the numbers of a page come from; for its top.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> data_banner(draw_stand_ins(2, 0, (96, 128)), Parameters()).title
+    'Synthetic data'
+    """
     height, width = dataset.shape
     if dataset.synthetic:
         return Banner(
@@ -110,7 +117,17 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
 
 
 def resolution(dataset: Dataset, parameters: Parameters) -> Banner:
-    """Say what the network's input size leaves to be seen."""
+    """Say what the network's input size leaves to be seen.
+
+    Examples
+    --------
+    >>> from textwrap import fill
+    >>> from types import SimpleNamespace
+    >>> dataset = SimpleNamespace(shape=(1536, 2048), pixel_size_um=0.977, synthetic=False)
+    >>> print(fill(resolution(dataset, Parameters(input_width=512)).text, 80))
+    The network sees 512×384 px, 3.91 µm a pixel: what is narrower than two pixels,
+    7.82 µm, cannot be told apart.
+    """
     height, width = input_shape(dataset.shape, parameters.input_width)
     text = f"The network sees {width}×{height} px"
     if dataset.pixel_size_um is None:
@@ -137,6 +154,13 @@ def show_reading(dataset: Dataset) -> Styler:
     ----------
     dataset
         The data set. Micrographs of which the same is to be told share a row.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> table = show_reading(draw_stand_ins(2, 0, (96, 128))).data
+    >>> table[["micrographs", "kept (px)", "known from"]].to_dict("records")
+    [{'micrographs': '1, 2', 'kept (px)': '128 × 96', 'known from': 'rendered'}]
     """
     source = "rendered" if dataset.synthetic else ""
     told = pd.DataFrame(
@@ -168,6 +192,12 @@ def show_grey_levels(tested: Sequence[Mapping[str, GreyLevelTest]]) -> Styler:
     ----------
     tested
         Of `baselines.grey_level_test`, for each set of images.
+
+    Examples
+    --------
+    >>> test = GreyLevelTest(np.array([[100.0, 50.0], [110.0, 52.0]]), np.zeros(2), -0.3)
+    >>> show_grey_levels([{"original": test}]).data.loc["original"].to_dict()
+    {'mean': '105.0 ± 5.00', 'standard deviation': '51.0 ± 1.00', 'R²': '−0.30'}
     """
     rows = {}
     for step in tested[0]:
@@ -198,7 +228,14 @@ def _pixel_size(micrograph: Micrograph) -> str:
 
 
 def data_bar(dataset: Dataset) -> str:
-    """Whose data bar `fesemlib.dataset.with_data_bar` shows, in a sentence."""
+    """Whose data bar `fesemlib.dataset.with_data_bar` shows, in a sentence.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> data_bar(draw_stand_ins(2, 0, (96, 128)))
+    'The stand-ins have no bar; one was drawn into this copy.'
+    """
     if any(micrograph.data_bar_row is not None for micrograph in dataset.micrographs):
         return "The bar is the micrograph's own."
     if dataset.synthetic:
@@ -216,6 +253,14 @@ def grey_levels(tested: Sequence[Mapping[str, GreyLevelTest]], synthetic: bool) 
         micrographs as they are. A step counts as telling when R² reaches 0.2 in every set.
     synthetic
         Whether the images are stand-ins.
+
+    Examples
+    --------
+    >>> from textwrap import fill
+    >>> test = GreyLevelTest(np.zeros((9, 2)), np.zeros(9), determination=-0.3)
+    >>> print(fill(grey_levels([{"original": test}], synthetic=False), 80))
+    In 9 micrographs, no step shows that brightness and contrast predict k_m, which
+    is no proof that they do not. With 9 images, an R² of 0.2 may be chance.
     """
     number = len(next(iter(tested[0].values())).predicted)
     of_what = f"{number} {'stand-ins drawn for this test' if synthetic else 'micrographs'}"
@@ -248,7 +293,13 @@ def _range_of(values: Sequence[float]) -> str:
 
 
 def selection_banner(parameters: Parameters) -> Banner:
-    """Say which epoch's prediction counts, and loudly when the held-out image has chosen it."""
+    """Say which epoch's prediction counts, and loudly when the held-out image has chosen it.
+
+    Examples
+    --------
+    >>> selection_banner(Parameters(model_selection="best_on_held_out")).title
+    'Chosen on the held-out micrograph'
+    """
     if parameters.model_selection == "last":
         return Banner(
             "Model selection",
@@ -273,6 +324,18 @@ def verdict(table: pd.DataFrame, blind_error: float) -> str:
         Of `comparison`, with both training sets.
     blind_error
         Mean relative error of predicting every formulation by the median of the others.
+
+    Examples
+    --------
+    >>> from textwrap import fill
+    >>> table = pd.DataFrame(
+    ...     {"original median": [0.55], "augmented median": [0.35]}, index=["mean"]
+    ... )
+    >>> print(fill(verdict(table, blind_error=0.41), 80))
+    Trained on the original set, the network errs by 55.0 % on average, more than
+    the 41.0 % of predicting by the median without any image. Trained on the
+    augmented set, the network errs by 35.0 % on average, less than the 41.0 % of
+    predicting by the median without any image.
     """
     mean = table.T["mean"]
     sentences = []
@@ -327,7 +390,13 @@ def headline(table: pd.DataFrame, blind_error: float, synthetic: bool) -> str:
 
 
 def yardsticks(error: float, mean_rule: float, median_rule: float) -> str:
-    """Whether a network errs more or less than the two rules that see no image, in a sentence."""
+    """Whether a network errs more or less than the two rules that see no image, in a sentence.
+
+    Examples
+    --------
+    >>> yardsticks(0.45, mean_rule=0.50, median_rule=0.41)
+    'Here it errs less than one of them and more than the other.'
+    """
     beaten = [error < rule for rule in (mean_rule, median_rule)]
     if all(beaten):
         return "Here it errs less than both."
@@ -337,7 +406,15 @@ def yardsticks(error: float, mean_rule: float, median_rule: float) -> str:
 
 
 def published_statement(training_set: str, formulations: pd.DataFrame) -> str:
-    """What is drawn of the paper's predictions, in a sentence; empty where nothing is."""
+    """What is drawn of the paper's predictions, in a sentence; empty where nothing is.
+
+    Examples
+    --------
+    >>> "all but I" in published_statement("augmented", table1())
+    True
+    >>> published_statement("augmented", table1().drop("I"))
+    ''
+    """
     if not published.concerns(formulations):
         return ""
     possible = published.candidates(training_set)
@@ -356,6 +433,13 @@ def results_folder(parameters: Parameters) -> Path:
     ------
     PermissionError
         When it cannot be written to.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     results_folder(Parameters(results=f"{folder}/results")).is_dir()
+    True
     """
     return writable(Path(parameters.results or build_folder() / "explore" / "results"))
 
@@ -371,6 +455,14 @@ def save_figure(figure: Figure, name: str, parameters: Parameters) -> Figure:
         File name without suffix, for instance ``figure_2``.
     parameters
         `results` is used.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     figure = save_figure(Figure(), "figure_2", Parameters(results=folder))
+    ...     Path(folder, "figure_2.svg").is_file()
+    True
     """
     path = results_folder(parameters) / f"{name}.svg"
     write_atomically(path, lambda unfinished: figure.savefig(unfinished, bbox_inches="tight"))
@@ -378,7 +470,16 @@ def save_figure(figure: Figure, name: str, parameters: Parameters) -> Figure:
 
 
 def save_table(table: pd.DataFrame, name: str, parameters: Parameters) -> pd.DataFrame:
-    """Keep a table as CSV among the results and hand it back; see `save_figure`."""
+    """Keep a table as CSV among the results and hand it back; see `save_figure`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     table = save_table(table1(), "table_1", Parameters(results=folder))
+    ...     Path(folder, "table_1.csv").read_text(encoding="utf-8").splitlines()[0]
+    'formulation,composition,dextran,mannitol,PVP,k_m,std_percent'
+    """
     path = results_folder(parameters) / f"{name}.csv"
     index = table.index.name is not None
     write_atomically(path, lambda unfinished: table.to_csv(unfinished, index=index))
@@ -396,6 +497,10 @@ def glue(name: str, value: float | str) -> None:
     value
         A text, which is `typeset`, or a number; NumPy's numbers become Python's, which format as
         expected.
+
+    Examples
+    --------
+    >>> glue("error", np.float32(0.25))  # goes into the outputs of a notebook's cell, unseen
     """
     from myst_nb import glue as keep
 
@@ -404,7 +509,12 @@ def glue(name: str, value: float | str) -> None:
 
 
 def glue_failures(failed: pd.DataFrame) -> None:
-    """Keep ``runs``, ``collapsed_runs`` and ``diverged_runs``: the numbers of `failed_runs`."""
+    """Keep ``runs``, ``collapsed_runs`` and ``diverged_runs``: the numbers of `failed_runs`.
+
+    Examples
+    --------
+    >>> glue_failures(pd.DataFrame({"collapsed": [False, True], "diverged": [False, False]}))
+    """
     glue("runs", len(failed))
     for state in ("collapsed", "diverged"):
         glue(f"{state}_runs", int(failed[state].sum()))
@@ -452,6 +562,14 @@ def comparison(predictions: Mapping[str, pd.DataFrame], formulations: pd.DataFra
         Indexed by formulation, with a last row ``mean`` (see `mean_error`); for each training set
         the columns ``{set} published``, ``{set} median``, ``{set} least``, ``{set} greatest`` (over
         the seeds) and ``{set} difference`` (median − published); unsigned fractions of k_m.
+
+    Examples
+    --------
+    >>> predictions = table1()[[]].rename_axis("held_out").reset_index()
+    >>> predictions = predictions.assign(seed=0, relative_error=0.5)
+    >>> table = comparison({"augmented": predictions}, table1())
+    >>> print(f"published {table['augmented published']['mean']:.3f}, here 0.500")
+    published 0.305, here 0.500
     """
     columns: dict[str, pd.Series[float]] = {}
     for training_set, own in predictions.items():
@@ -478,6 +596,14 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
     caption
         What the table shows, without a full stop; its number in the paper is put before it, the
         meaning of the columns after it.
+
+    Examples
+    --------
+    >>> predictions = table1()[[]].rename_axis("held_out").reset_index()
+    >>> predictions = predictions.assign(seed=0, relative_error=0.5)
+    >>> table = show_comparison(comparison({"augmented": predictions}, table1()), "errors")
+    >>> table.data["augmented"].loc["B"].to_dict()
+    {'published': '0.0792', 'median': '50.0', 'difference': '+49.9'}
     """
     shown = {}
     for name in table.columns:
@@ -515,6 +641,12 @@ def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
         Of the data set.
     caption
         What the table shows; its number in the paper is put before it.
+
+    Examples
+    --------
+    >>> table = show_formulations(table1(), "formulations")
+    >>> table.caption, list(table.data.loc["I"])
+    ('Table 1 of the paper: formulations', ['10% mannitol', '0.28', '8.7'])
     """
     papers_own = published.concerns(formulations)
     digits = 2 if papers_own else 3  # the paper prints two
@@ -539,6 +671,12 @@ def show_table(table: pd.DataFrame, caption: str) -> Styler:
         As it should appear; numbers are formatted by pandas.
     caption
         Plain text.
+
+    Examples
+    --------
+    >>> table = show_table(pd.DataFrame({"k_m": [1e-3]}), "One number")
+    >>> table.caption, table.to_html() == show_table(table.data, "One number").to_html()
+    ('One number', True)
     """
     shown = table.rename(columns=_typeset_label, index=_typeset_label)
     return (
@@ -559,6 +697,12 @@ def show_textures(textures: pd.DataFrame, rows: int) -> Styler:
         Rows of `fesemlib.texture.statistics`, with ``pixel_size_um``.
     rows
         Of each frame that were measured, px.
+
+    Examples
+    --------
+    >>> from fesemlib.texture import real_frames
+    >>> list(show_textures(real_frames(), rows=1344).data.columns)
+    ['pixel (µm)', 'correlation length (px)', 'slope', 'contrast', 'shade (%)']
     """
     shown = pd.DataFrame(
         {
@@ -580,7 +724,16 @@ def show_textures(textures: pd.DataFrame, rows: int) -> Styler:
 
 
 def show_first_steps(steps: pd.DataFrame) -> Styler:
-    """Present the table of `fesemlib.first_step.first_step_by_width`."""
+    """Present the table of `fesemlib.first_step.first_step_by_width`.
+
+    Examples
+    --------
+    >>> steps = pd.DataFrame(
+    ...     {"inputs": [1536], "scale": [0.5], "shift": [0.2], "ratio": [0.4]}, index=[128]
+    ... )
+    >>> print("; ".join(show_first_steps(steps).data.loc["128 px"]))
+    1,536; 0.500; 0.200; 0.40
+    """
     shown = pd.DataFrame(
         {
             "numbers a unit sums over": [f"{number:,.0f}" for number in steps["inputs"]],
@@ -650,6 +803,11 @@ def power_of_ten(value: float, digits: int = 1) -> str:
         Such as a probability.
     digits
         Significant ones.
+
+    Examples
+    --------
+    >>> power_of_ten(3.1e-8, 2), power_of_ten(0.25, 2)
+    ('3.1·10⁻⁸', '0.25')
     """
     if value == 0 or value >= 0.01:
         return f"{value:.{digits}g}"
@@ -666,6 +824,11 @@ def percent(fraction: float, sign: bool = False) -> str:
         What is not finite, such as the error of a training that diverged, becomes a dash.
     sign
         Whether a positive number has its sign, too.
+
+    Examples
+    --------
+    >>> percent(0.126), percent(0.126, sign=True), percent(float("inf"))
+    ('12.6', '+12.6', '—')
     """
     if not np.isfinite(fraction):
         return "—"

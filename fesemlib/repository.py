@@ -69,12 +69,21 @@ class Project:
 
 
 def read_project(root: Path) -> Project:
-    """Read what concerns the repository.
+    r"""Read what concerns the repository.
 
     Parameters
     ----------
     root
         The checkout.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> text = '[project]\ndescription = "A book"\nversion = "1.0"\nauthors = [{name = "Ada"}]\n'
+    >>> _ = Path(folder.name, "pyproject.toml").write_text(text, encoding="utf-8")
+    >>> read_project(Path(folder.name))
+    Project(title='A book', version='1.0', authors=('Ada',), address='')
     """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return Project(
@@ -174,12 +183,23 @@ def readme_links(project: Project) -> str:
 
 
 def write_files(root: Path) -> None:
-    """Write the committed files that follow from ``pyproject.toml``.
+    r"""Write the committed files that follow from ``pyproject.toml``.
 
     Parameters
     ----------
     root
         The checkout.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> text = '[project]\ndescription = "A book"\nversion = "1.0"\nauthors = [{name = "Ada"}]\n'
+    >>> _ = Path(folder.name, "pyproject.toml").write_text(text, encoding="utf-8")
+    >>> _ = Path(folder.name, "README.md").write_text("<!-- links -->\n<!-- end of links -->\n")
+    >>> write_files(Path(folder.name))
+    >>> Path(folder.name, "CITATION.cff").is_file()
+    True
     """
     project = read_project(root)
     (root / "CITATION.cff").write_text(citation(project), encoding="utf-8")

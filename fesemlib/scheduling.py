@@ -91,6 +91,21 @@ def trained(
         or train several folds in one process, or has had no worker for an hour.
     DiskFullError
         When there is no room for an outcome.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.inputs import keep_network_inputs
+    >>> from fesemlib.params import Parameters
+    >>> from fesemlib.training import Settings
+    >>> dataset, parameters = draw_stand_ins(3, 0, (96, 128)), Parameters(input_width=32, epochs=2)
+    >>> inputs = keep_network_inputs(dataset, parameters)
+    >>> test, used = np.array([True, False, False]), np.full(3, True)
+    >>> settings, path = Settings.of(parameters), inputs.with_name("example.npz")
+    >>> job = FoldJob("1 held out", path, dataset.k_m, test, used, settings, ("original",), (0,))
+    >>> for number, outcome in trained([job], inputs, parallel_jobs=1):
+    ...     print(number, outcome.test.shape)
+    0 (2, 1)
     """
     return _by_dask(jobs, inputs, scheduler) if scheduler else _here(jobs, inputs, parallel_jobs)
 

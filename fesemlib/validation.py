@@ -581,8 +581,16 @@ def _train_all(splits: Sequence[Split], dataset: Dataset, parameters: Parameters
             with closing(trained(untrained, inputs, *where)) as finished:
                 for number, outcome in finished:
                     outcomes[missing[number]] = outcome
-                    advance()
+                    advance(_loss(untrained[number], outcome))
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _loss(job: FoldJob, outcome: Outcome) -> float:
+    """Mean squared error on the training set after the last epoch, on the scale of the target."""
+    true = np.tile(job.k_m[job.used & ~job.test], len(job.transformations))
+    scale = TargetScale.fit(true, job.settings.target)
+    with np.errstate(invalid="ignore", over="ignore"):  # of a training that diverged
+        return float(np.mean((scale.to_target(outcome.train) - scale.to_target(true)) ** 2))
 
 
 def _check(split: Split, dataset: Dataset) -> None:

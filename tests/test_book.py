@@ -636,6 +636,15 @@ def test_progress_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not report.exists()
 
 
+def test_progress_tells_the_loss_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tmp_path / "progress.json"
+    monkeypatch.setenv(PROGRESS_FILE, str(report))
+    with progress(4) as advance:
+        for loss, shown in ((0.2, "0.2"), (0.4, "0.3"), (float("nan"), "0.3"), (0.6, "0.4")):
+            advance(loss)
+            assert str(read_progress(report)).endswith(f" · loss {shown}")
+
+
 def test_progress_without_a_watcher_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     with progress(2) as advance:
         advance()

@@ -1,11 +1,14 @@
 """Leave-one-formulation-out: isolation, exactness against plain Keras, caching, bookkeeping."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fesemlib import validation
 from fesemlib.augmentation import TRANSFORMATIONS, augment
 from fesemlib.dataset import Dataset
 from fesemlib.inputs import network_inputs
@@ -120,6 +123,24 @@ def test_training_never_sees_what_is_held_out():
     assert np.array_equal(fold[0]["predicted_km"], fold[1]["predicted_km"])
     others = [table[table["held_out"] == "B"] for table in (before, after)]
     assert not np.allclose(others[0]["predicted_km"], others[1]["predicted_km"], rtol=1e-3)
+
+
+def test_loss_of_each_fold_is_told_while_training(monkeypatch):
+    told = []
+
+    @contextmanager
+    def watched(*_, **__):
+        yield told.append
+
+    monkeypatch.setattr(validation, "progress", watched)
+    one_seed = SMALL.model_copy(update={"number_of_seeds": 1})
+    table = leave_one_formulation_out(small_dataset(), one_seed)
+    train = table[table["role"] == "train"]
+    expected = [
+        float((((fold["predicted_km"] - fold["true_km"]) / np.ptp(fold["true_km"])) ** 2).mean())
+        for _, fold in train.groupby("held_out")
+    ]
+    assert sorted(told) == pytest.approx(sorted(expected))
 
 
 def test_one_and_two_jobs_give_the_same_bits(monkeypatch, tmp_path):
