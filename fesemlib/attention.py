@@ -76,7 +76,7 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
     >>> from tempfile import TemporaryDirectory
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     networks = held_out_networks(draw_stand_ins(2, 0, (48, 64)), parameters)
     >>> list(networks)

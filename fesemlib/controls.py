@@ -593,7 +593,7 @@ def permutation_test(
     >>> from tempfile import TemporaryDirectory
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
     ...     observed, shuffled = permutation_test(dataset, parameters, permutations=1)

@@ -223,7 +223,7 @@ def learning_curve(
     >>> import os
     >>> from tempfile import TemporaryDirectory
     >>> from unittest.mock import patch
-    >>> parameters = Parameters(evaluation_width=32, epochs=1, averaging_epochs=1, parallel_jobs=1)
+    >>> parameters = Parameters(evaluation_width=32, epochs=2, averaging_epochs=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     drawn = draw_training_and_test(5, draws=[1], shape=(96, 128))
     ...     results = learning_curve(drawn, sizes=[5], parameters=parameters)

@@ -195,7 +195,7 @@ def card_of(
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.prediction import train_model
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
@@ -286,7 +286,7 @@ def write_model_folder(
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.prediction import train_model
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
@@ -379,7 +379,7 @@ def read_model_folder(folder: Path) -> tuple[Card, list[TrainedNetwork]]:
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.prediction import train_model
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)

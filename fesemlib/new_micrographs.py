@@ -76,7 +76,7 @@ def predict_new_micrographs(
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.prediction import train_model
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)

@@ -216,7 +216,7 @@ class Model:
     >>> from tempfile import TemporaryDirectory
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
@@ -272,7 +272,7 @@ class Model:
         >>> from tempfile import TemporaryDirectory
         >>> from unittest.mock import patch
         >>> from fesemlib.dataset import draw_stand_ins
-        >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+        >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
         >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
         ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
         ...     model = train_model(dataset, parameters)
@@ -341,7 +341,7 @@ def train_model(dataset: Dataset, parameters: Parameters) -> Model:
     >>> from tempfile import TemporaryDirectory
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
@@ -439,7 +439,7 @@ def predict_files(
     >>> from unittest.mock import patch
     >>> from PIL import Image
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
@@ -487,7 +487,7 @@ def predict_micrographs(
     >>> from tempfile import TemporaryDirectory
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)

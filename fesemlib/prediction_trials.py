@@ -98,7 +98,7 @@ def coverage_trial(model: Model, number: int) -> pd.DataFrame:
     >>> from tempfile import TemporaryDirectory
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
@@ -134,7 +134,7 @@ def domain_trial(model: Model, coverage: pd.DataFrame) -> pd.DataFrame:
     >>> from tempfile import TemporaryDirectory
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=1, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(2, seed=0, shape=(288, 384))
     ...     model = train_model(dataset, parameters)

@@ -223,7 +223,7 @@ def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Spli
     >>> from fesemlib.dataset import draw_stand_ins
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
-    ...     parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     ...     results = train_splits(dataset, parameters, [Split(("1", "2"))])
     >>> results[["held_out", "formulation", "role"]].to_numpy().tolist()
     [['1 + 2', '1', 'test'], ['1 + 2', '2', 'test'], ['1 + 2', '3', 'train']]
@@ -299,7 +299,7 @@ def kept_network(dataset: Dataset, parameters: Parameters, split: Split) -> Trai
     >>> from fesemlib.dataset import draw_stand_ins
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
-    ...     parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     ...     network = kept_network(dataset, parameters, Split(("1",), keep_network=True))
     >>> network.model.input_shape, bool(network.scale.offset == dataset.k_m[1:].min())
     ((None, 24, 32, 1), True)
@@ -330,7 +330,7 @@ def kept_networks(
     >>> from tempfile import TemporaryDirectory
     >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> parameters = Parameters(input_width=32, epochs=1, number_of_seeds=2, parallel_jobs=1)
+    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=2, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
     ...     networks = kept_networks(dataset, parameters, full_splits(parameters))
