@@ -128,7 +128,7 @@ labels = [
     f"{1e3 * k_m:.2g} · {sizes_um(k_m)[1]:.0f} µm" for k_m in gallery_k_m
 ]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-gallery", "caption": "Stand-ins over the range of Table 1. The labels give $k_m$ in 10⁻³ m² s⁻¹ and the diameter of the cells. All images are synthetic."}, "image": {"alt": "Six computed images of foams whose cells grow from one to the next"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-gallery", "caption": "Stand-ins over the range of Table 1. The labels give $k_m$ in $10^{-3}$ m$^2$ s$^{-1}$ and the diameter of the cells. All images are synthetic."}, "image": {"alt": "Six computed images of foams whose cells grow from one to the next"}}
 shown = figures.micrographs_figure(
     [micrograph.image for micrograph in gallery], labels, PIXEL_SIZE_UM
 )
@@ -140,7 +140,7 @@ explorers.explore_stand_in(synthetic_seed)
 # %% [markdown]
 # The same $k_m$ gives another image with every seed, as another cut through the cake would. These are whole frames.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-seeds", "caption": "Three stand-ins of one $k_m$, 1.1·10⁻³ m² s⁻¹, whole frames. All images are synthetic."}, "image": {"alt": "Three computed images of foams with cells of equal size but different shade, brightness and shape"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-seeds", "caption": "Three stand-ins of one $k_m$, 0.0011 m$^2$ s$^{-1}$, whole frames. All images are synthetic."}, "image": {"alt": "Three computed images of foams with cells of equal size but different shade, brightness and shape"}}
 seeds = [synthetic_seed + number for number in range(3)]
 frames = [synthesize_micrograph(1.1e-3, seed).image for seed in seeds]
 same_k_m = figures.micrographs_figure(

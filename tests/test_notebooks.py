@@ -84,3 +84,10 @@ def test_chapter_says_what_it_teaches_and_what_it_showed(path):
     cells = nbformat.read(path, as_version=4).cells
     assert "**What you will learn**\n\n- " in cells[0].source
     assert "## What was shown\n\n- " in cells[-1].source
+
+
+@by_notebook
+def test_metadata_are_as_jupyterlab_writes_them(path):
+    """It escapes what is not ASCII, and would change the script when it saves it."""
+    lines = path.with_suffix(".py").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("# %%") and not line.isascii()] == []
