@@ -1,5 +1,6 @@
 """The notebooks as they are committed: pairs, parameters, no outputs."""
 
+import shutil
 from pathlib import Path
 
 import jupytext
@@ -7,6 +8,8 @@ import nbformat
 import papermill
 import pytest
 import yaml
+from jupyter_server.services.contents.largefilemanager import LargeFileManager
+from jupytext.sync_contentsmanager import build_sync_jupytext_contents_manager_class
 
 from fesemlib.params import Parameters
 
@@ -91,3 +94,13 @@ def test_metadata_are_as_jupyterlab_writes_them(path):
     """It escapes what is not ASCII, and would change the script when it saves it."""
     lines = path.with_suffix(".py").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("# %%") and not line.isascii()] == []
+
+
+@by_notebook
+def test_saving_in_jupyterlab_leaves_the_script_as_it_is(path, tmp_path):
+    for source in (path, path.with_suffix(".py"), path.with_name("jupytext.toml")):
+        shutil.copy(source, tmp_path)
+    manager = build_sync_jupytext_contents_manager_class(LargeFileManager)(root_dir=str(tmp_path))
+    script = path.with_suffix(".py").name
+    manager.save(manager.get(script, type="notebook", content=True), script)
+    assert (tmp_path / script).read_bytes() == path.with_suffix(".py").read_bytes()
