@@ -86,6 +86,12 @@ def test_binder_installs_what_is_here() -> None:
     for name in ("environment.yml", "requirements.lock"):
         assert (ROOT / ".binder" / name).resolve() == ROOT / name
     assert (ROOT / ".binder" / "postBuild").stat().st_mode & 0o111
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    # What repo2docker looks for; where it finds none, its own default Python is the base.
+    python = [re.match(r"python\s*=+\s*(\d+\.\d+)", one) for one in dependencies[:-1]]
+    found = [match[1] for match in python if match]
+    assert len(found) == 1
+    assert found[0] in ("3.11", "3.12", "3.13")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -98,6 +104,14 @@ def test_actions_are_pinned_and_jobs_bounded(path: Path) -> None:
     workflow = yaml.safe_load(text)
     assert workflow["permissions"] == {}
     assert all(job["timeout-minutes"] <= 90 for job in workflow["jobs"].values())
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_job_that_runs_our_code_may_write(path: Path) -> None:
+    for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
+        commands = " ".join(step.get("run", "") for step in job["steps"])
+        if re.search(r"\b(make|pip|python)\b", commands):
+            assert job["permissions"] == {"contents": "read"}
 
 
 def test_workflows_cover_the_pythons_that_the_package_allows() -> None:
