@@ -142,12 +142,16 @@ def test_axe_finds_nothing_serious(
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    axe = Axe()
+    axe, rules = Axe(), {"preload": False, "resultTypes": ["violations"]}
+    if scheme == "dark":  # only the colours differ, and all pages of the package have the same
+        rules["runOnly"] = ["color-contrast"]
+        of_package = [name for name in names if name.startswith("book/api/")]
+        names = [name for name in names if name not in of_package[1:]]
     context = browser.new_context(color_scheme=scheme, offline=True)  # type: ignore[arg-type]
 
     def look(page: Page) -> list[str]:
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
-        found = axe.run(page, options={"preload": False, "resultTypes": ["violations"]})
+        found = axe.run(page, options=rules)
         return [
             f"{violation['id']} ({violation['impact']}): {node['html'][:200]}"
             for violation in found.response["violations"]

@@ -8,6 +8,10 @@ document.addEventListener("DOMContentLoaded", () => {
   document
     .querySelectorAll(".citation-list > .citation")
     .forEach((reference) => reference.setAttribute("role", "listitem"));
+  // It writes the parameters of a signature as a list of descriptions of nothing.
+  document
+    .querySelectorAll("dt.sig dl, dt.sig dl > dd")
+    .forEach((part) => part.setAttribute("role", "none"));
   const closer = document.createElement("dialog");
   closer.className = "closer-look";
   closer.setAttribute("aria-label", "Enlarged figure; Escape or a click closes it");
