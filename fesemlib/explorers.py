@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +45,8 @@ __all__ = [
 _WIDTH = 480  # px of a picture
 _WINDOW = (360, 480)  # px of a stand-in: small enough to follow the slider
 _TIMES = 7  # points of the curve of drying times
+_TIME_STEP = 1800.0  # s, between the rows of a drying of which the warmest front is told
+_END_ONLY = 1e9  # s: no row but the first and the last
 
 
 class Seen(NamedTuple):
@@ -62,9 +65,13 @@ class Seen(NamedTuple):
 
 
 def background_seen(
-    image: GreyImage, radius: float, light_background: bool, equalization: str
+    image: GreyImage,
+    radius: float,
+    light_background: bool,
+    equalization: str,
+    smooth: bool = True,
 ) -> Seen:
-    """What the processing makes of a micrograph at half its size.
+    """What the processing makes of a micrograph.
 
     Parameters
     ----------
@@ -72,7 +79,7 @@ def background_seen(
         uint8, shape (H, W); what is given is processed as it is.
     radius
         Of the rolling ball, px of that image.
-    light_background, equalization
+    light_background, equalization, smooth
         As in `fesemlib.processing.process`.
 
     Examples
@@ -81,7 +88,7 @@ def background_seen(
     >>> list(background_seen(image, 10, True, "classic").pictures)
     ['before', 'after', 'grey levels']
     """
-    steps = process(image, radius, light_background, equalization=equalization)
+    steps = process(image, radius, light_background, smooth, equalization)
     return Seen(
         {
             "before": _png(image),
@@ -118,7 +125,14 @@ def stand_in_seen(k_m: float, solids_percent: float, pixel_size_um: float, seed:
     )
 
 
-def prediction_seen(model: Model, image: GreyImage, zoom: float = 1.0, **strengths: float) -> Seen:
+def prediction_seen(
+    model: Model,
+    image: GreyImage,
+    zoom: float = 1.0,
+    across: float = 50.0,
+    down: float = 50.0,
+    **strengths: float,
+) -> Seen:
     """What a model predicts of a micrograph that was cropped and degraded before.
 
     Parameters
@@ -128,8 +142,10 @@ def prediction_seen(model: Model, image: GreyImage, zoom: float = 1.0, **strengt
     image
         As those that it was trained on, uint8, shape (H, W).
     zoom
-        The middle of the frame, enlarged to the whole by this factor, as by another magnification
-        that nobody wrote down.
+        How far a window of the frame is enlarged to the whole, as by another magnification that
+        nobody wrote down.
+    across, down
+        Where the window is, % of the way from the left and from the top.
     **strengths
         Of `fesemlib.robustness.DEGRADATIONS`, by name.
 
@@ -148,7 +164,7 @@ def prediction_seen(model: Model, image: GreyImage, zoom: float = 1.0, **strengt
     from fesemlib.processing import process_with
     from fesemlib.robustness import degrade
 
-    changed = _zoomed(image, zoom)
+    changed = _zoomed(image, zoom, across, down)
     for name, strength in strengths.items():
         changed = degrade(changed, name, strength, np.random.default_rng(0))
     said = predict_micrographs(model, [changed])[0]
@@ -185,7 +201,7 @@ def drying_seen(vial: Vial, cycle: Cycle, k_m: float) -> Seen:
     axes = figure.subplots()
     axes.plot(1e3 * along, times, color=COLOURS[0])
     try:
-        run = simulate_primary_drying(k_m, vial, cycle, 300.0)
+        run = simulate_primary_drying(k_m, vial, cycle, _TIME_STEP)
     except PrimaryDryingError as error:
         text = str(error)
     else:
@@ -226,7 +242,9 @@ def explore_background(image: GreyImage, parameters: Parameters) -> Any:
 
     small = resize_by_area(image, image.shape[1] // 2).round().astype(np.uint8)
     return _explorer(
-        lambda radius, light, equalization: background_seen(small, radius / 2, light, equalization),
+        lambda radius, light, equalization: background_seen(
+            small, radius / 2, light, equalization, parameters.smooth_background
+        ),
         radius=widgets.FloatSlider(
             parameters.background_radius_px, min=4, max=200, step=2, description="radius (px)"
         ),
@@ -288,6 +306,8 @@ def explore_prediction(model: Model, image: GreyImage) -> Any:
     return _explorer(
         lambda **changes: prediction_seen(model, image, **changes),
         zoom=slider(1, min=1, max=3, step=0.1, description="zoom"),
+        across=slider(50, min=0, max=100, step=5, description="window across (%)"),
+        down=slider(50, min=0, max=100, step=5, description="window down (%)"),
         brightness=slider(0, min=-40, max=40, step=5, description="brightness"),
         contrast=slider(1, min=0.25, max=1.5, step=0.05, description="contrast"),
         defocus=slider(0, min=0, max=8, step=0.5, description="defocus (px)"),
@@ -352,22 +372,25 @@ def _explorer(see: Callable[..., Seen], **controls: Any) -> Any:
     for control in controls.values():
         control.style.description_width = "9em"
         control.layout.width = "24em"
-    values = {name: control.value for name, control in controls.items()}
+
+    def now() -> Seen:
+        return see(**{name: control.value for name, control in controls.items()})
+
+    first = now()
     pictures = {
-        name: widgets.Image(value=png, format="png") for name, png in see(**values).pictures.items()
+        name: widgets.Image(value=png, format="png") for name, png in first.pictures.items()
     }
     labels = [widgets.Label(name) for name in pictures]
-    text = widgets.HTML()
+    text = widgets.HTML(html.escape(typeset(first.text)))
 
-    def show(_: object = None) -> None:
-        found = see(**{name: control.value for name, control in controls.items()})
-        for name, png in found.pictures.items():
+    def show(_: object) -> None:
+        seen = now()
+        for name, png in seen.pictures.items():
             pictures[name].value = png
-        text.value = html.escape(typeset(found.text))
+        text.value = html.escape(typeset(seen.text))
 
     for control in controls.values():
         control.observe(show, names="value")
-    show()
     row = [
         widgets.VBox([label, picture])
         for label, picture in zip(labels, pictures.values(), strict=True)
@@ -378,21 +401,22 @@ def _explorer(see: Callable[..., Seen], **controls: Any) -> Any:
     )
 
 
+@lru_cache(maxsize=10 * _TIMES)
 def _drying_hours(k_m: float, vial: Vial, cycle: Cycle) -> float:
-    """Hours; NaN where the ice would melt."""
+    """Hours; NaN where the ice would melt. Kept, so that k_m slides along a curve that stays."""
     try:
-        return drying_time(simulate_primary_drying(k_m, vial, cycle, 300.0)) / 3600
+        return drying_time(simulate_primary_drying(k_m, vial, cycle, _END_ONLY)) / 3600
     except PrimaryDryingError:
         return float("nan")
 
 
-def _zoomed(image: GreyImage, factor: float) -> GreyImage:
-    """The middle of an image, enlarged to its size."""
+def _zoomed(image: GreyImage, factor: float, across: float = 50.0, down: float = 50.0) -> GreyImage:
+    """A window of an image, enlarged to its size; where it is, in % of the way."""
     height, width = image.shape
     tall, wide = round(height / factor), round(width / factor)
-    top, left = (height - tall) // 2, (width - wide) // 2
-    middle = Image.fromarray(image[top : top + tall, left : left + wide])
-    return np.asarray(middle.resize((width, height), Image.Resampling.BICUBIC))
+    top, left = round((height - tall) * down / 100), round((width - wide) * across / 100)
+    window = Image.fromarray(image[top : top + tall, left : left + wide])
+    return np.asarray(window.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _png(image: GreyImage) -> bytes:

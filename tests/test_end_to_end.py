@@ -133,6 +133,26 @@ def test_no_cell_wrote_to_stderr(book):
                 assert output.get("name") != "stderr", (path.name, output)
 
 
+def test_explorers_leave_one_line_and_no_widget(book, pages):
+    explorers = {"02_image_processing": 1, "07_prediction": 2, "08_stand_ins": 1}
+    for path in (book / "executed").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        assert "widgets" not in notebook.metadata, path.name
+        kinds = {
+            kind
+            for cell in notebook.cells
+            for output in cell.get("outputs", [])
+            for kind in output.get("data", {})
+        }
+        assert not [kind for kind in kinds if "widget" in kind], path.name
+    for name, page in pages.items():
+        lines = [" ".join(line.get_text(" ").split()) for line in page.find_all(class_="explorer")]
+        stem = Path(name).stem if name.startswith("notebooks/") else ""
+        assert len(lines) == explorers.get(stem, 0), name
+        assert all("make lab" in line and stem in line for line in lines), lines
+        assert "jupyter.widget" not in str(page), name
+
+
 def test_pages_with_numbers_say_that_the_data_are_synthetic(pages):
     with_numbers = [name for name in pages if name.startswith("notebooks/")]
     for name in [*with_numbers, "book/introduction.html"]:

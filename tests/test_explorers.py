@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from prediction_models import grain, untrained_model
 
 from fesemlib import explorers
 from fesemlib.drying_outlook import cycle_of
 from fesemlib.params import Parameters
+from fesemlib.prediction import Model, predict_micrographs
 from fesemlib.primary_drying import Vial, drying_time, simulate_primary_drying
 from fesemlib.processing import process
 from fesemlib.report import Banner
@@ -17,6 +19,12 @@ from fesemlib.synthetic import synthesize_micrograph
 
 IMAGE = synthesize_micrograph(1e-3, 0, (192, 256), 2.0).image
 VIAL = Vial(heat_transfer_coefficient=14.2, ice_thickness=7e-3)
+GRAIN = grain(0)  # of the set of the model below
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return untrained_model()
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -45,6 +53,8 @@ def test_background_is_that_of_the_processing() -> None:
     assert np.array_equal(pixels(seen.pictures["before"]), IMAGE)
     after = process(IMAGE, 20, False, equalization="imagej").equalized
     assert np.array_equal(pixels(seen.pictures["after"]), after)
+    rough = explorers.background_seen(IMAGE, 20, False, "imagej", smooth=False)
+    assert rough.pictures["after"] != seen.pictures["after"]
 
 
 def test_drying_time_is_that_of_the_model() -> None:
@@ -61,6 +71,42 @@ def test_zoom_of_two_shows_the_middle_twice_as_large() -> None:
     slope = np.polyfit(np.arange(40, 160), zoomed[50, 40:160].astype(float), 1)[0]
     assert slope == pytest.approx(0.5, rel=0.01)
     assert zoomed[50].mean() == pytest.approx(ramp[50].mean(), abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "rows", "columns"),
+    [(0, 0, (0, 4), (0, 6)), (100, 0, (0, 4), (6, 12)), (100, 100, (4, 8), (6, 12))],
+)
+def test_window_is_cut_where_it_is_put(across, down, rows, columns) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 12)).astype(np.uint8)
+    window = Image.fromarray(image[slice(*rows), slice(*columns)])
+    expected = np.asarray(window.resize((12, 8), Image.Resampling.BICUBIC))
+    assert np.array_equal(explorers._zoomed(image, 2, across, down), expected)
+
+
+def test_untouched_micrograph_gets_the_prediction_that_it_gets_elsewhere(model: Model) -> None:
+    seen = explorers.prediction_seen(model, GRAIN)
+    (expected,) = predict_micrographs(model, [GRAIN])
+    assert seen.text.startswith(f"k_m {1e3 * expected.k_m:.2f}·10⁻³ m² s⁻¹ ")
+    assert f"({1e3 * expected.low:.2f} to {1e3 * expected.high:.2f})" in seen.text
+
+
+@pytest.mark.usefixtures("live")
+def test_prediction_follows_what_is_done_to_the_micrograph(model: Model) -> None:
+    explorer = explorers.explore_prediction(model, GRAIN)
+    first, said = pictures(explorer), text(explorer)
+    assert "in the model" in said.partition("): ")[2]
+    for name, value in {
+        "zoom": 2.0, "brightness": 40, "contrast": 0.25, "defocus (px)": 8, "noise": 40,
+    }.items():  # fmt: skip
+        control = controls(explorer)[name]
+        neutral = control.value
+        control.value = value
+        assert all(new != old for new, old in zip(pictures(explorer), first, strict=True)), name
+        if name in ("defocus (px)", "noise"):
+            assert "in the model" not in text(explorer)
+        control.value = neutral
+        assert (pictures(explorer), text(explorer)) == (first, said)
 
 
 @pytest.mark.usefixtures("live")
