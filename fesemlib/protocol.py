@@ -58,7 +58,7 @@ def train_for_selection(
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
     ...     outer, inner = train_for_selection(draw_stand_ins(3, 0, (48, 64)), parameters)
-    >>> pairs = sorted(zip(inner["outer"], inner["formulation"], strict=True))
+    >>> pairs = sorted(set(zip(inner["outer"], inner["formulation"], strict=True)))
     >>> pairs[:3]
     [('1', '2'), ('1', '3'), ('2', '1')]
     """

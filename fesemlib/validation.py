@@ -225,7 +225,8 @@ def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Spli
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
     ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     ...     results = train_splits(dataset, parameters, [Split(("1", "2"))])
-    >>> results[["held_out", "formulation", "role"]].to_numpy().tolist()
+    >>> last = results[results["epoch"] == 2]
+    >>> last[["held_out", "formulation", "role"]].to_numpy().tolist()
     [['1 + 2', '1', 'test'], ['1 + 2', '2', 'test'], ['1 + 2', '3', 'train']]
     """
     for split in splits:
