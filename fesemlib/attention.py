@@ -72,12 +72,10 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     networks = held_out_networks(draw_stand_ins(2, 0, (48, 64)), parameters)
     >>> list(networks)
     ['1', '2']
@@ -363,12 +361,10 @@ def pasted_patches(dataset: Dataset, parameters: Parameters) -> tuple[str, str, 
 
     Examples
     --------
-    >>> import os
     >>> from dataclasses import replace
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> with temporary_build_folder():
     ...     dataset = replace(draw_stand_ins(2, 0, (96, 128)), synthetic=False)
     >>> coarse, fine, pictures = pasted_patches(dataset, Parameters())
     >>> k_m = dataset.formulations["k_m"]
@@ -541,13 +537,11 @@ def held_out_maps(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
     >>> from types import SimpleNamespace
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> blind = SimpleNamespace(predict=lambda images: np.full(len(images), 1e-3))
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset, parameters = draw_stand_ins(2, 0, (96, 128)), Parameters(input_width=32)
     ...     maps = held_out_maps(dataset, parameters, {"1": blind, "2": blind}, most=1)
     >>> len(maps), maps[0].grey.shape, float(abs(maps[0].grey).max())

@@ -36,8 +36,8 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from rich.console import Console
 
-from fesemlib.checks import checked_dataset
-from fesemlib.params import SYNTHETIC, Parameters, parameter_table, quoted, read_parameters
+from fesemlib.checks import DEFAULT_PARAMETERS, checked_dataset, read_profile
+from fesemlib.params import SYNTHETIC, Parameters, parameter_table
 from fesemlib.progress import PROGRESS_FILE, duration, read_progress
 from fesemlib.remarks import REMARKS_FILE, read_remarks
 from fesemlib.repository import book_configuration, read_project
@@ -47,6 +47,7 @@ from fesemlib.storage import (
     code_digest,
     digest,
     disk_is_full,
+    environment_variable,
     writable,
     write_atomically,
 )
@@ -76,8 +77,6 @@ _MODULES_BESIDE_THE_NOTEBOOKS = {
     "remarks",
     "repository",
 }
-# Folders of `build` that belong to nobody's profile.
-_RESERVED_PROFILES = {"cache", "explore", "uv"}
 # Parameters that do not change a number.
 _PARAMETERS_WITHOUT_INFLUENCE = {"parallel_jobs", "results", "scheduler"}
 _PACKAGES_THAT_COMPUTE = ("tensorflow", "keras", "numpy", "scikit-image")
@@ -256,15 +255,9 @@ def build_book(
             "installed from one; clone the repository and run `make book` in it",
             exit_code=2,
         )
-    path = Path(parameter_file or root / "params" / "book.yml")
-    if path.stem in _RESERVED_PROFILES:
-        raise BookError(
-            f"{path}: build/{path.stem} is used for something else; rename the parameter file",
-            exit_code=2,
-        )
+    path = Path(parameter_file or root / DEFAULT_PARAMETERS)
     try:
-        parameters = read_parameters(path, overrides)
-        _check_results_are_ours(path, parameters)
+        parameters = read_profile(path, overrides)
         profile = Profile(root, build_folder() / path.stem)
         _check_can_be_made(profile.folder)
         with _watch(console, "data set", None):
@@ -472,14 +465,6 @@ def _kernels_of_this_interpreter(log: IO[str]) -> type[AsyncKernelManager]:
     return ThisInterpreter
 
 
-def _check_results_are_ours(path: Path, parameters: Parameters) -> None:
-    if parameters.results != Parameters().results:
-        raise ValueError(
-            f"{path}: results = {quoted(parameters.results)}, but fesem book writes to "
-            f"build/{path.stem}/results; remove `results` (it is for plain papermill)"
-        )
-
-
 def _check_can_be_made(folder: Path) -> None:
     """Raise a PermissionError where a folder cannot be written or made, without making it."""
     writable(next(place for place in (folder, *folder.parents) if place.exists()))
@@ -655,8 +640,8 @@ def _watch(console: Console, label: str, report: Path | None) -> Iterator[None]:
     thread.start()
     try:
         with (
-            _environment(PROGRESS_FILE, str(report) if report else None),
-            _environment(REMARKS_FILE, str(remarks) if remarks else None),
+            environment_variable(PROGRESS_FILE, str(report) if report else None),
+            environment_variable(REMARKS_FILE, str(remarks) if remarks else None),
         ):
             yield
     finally:
@@ -666,23 +651,6 @@ def _watch(console: Console, label: str, report: Path | None) -> Iterator[None]:
         for path in (report, remarks):
             if path:
                 path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _environment(name: str, value: str | None) -> Iterator[None]:
-    """Set an environment variable for the kernels started meanwhile."""
-    if value is None:
-        yield
-        return
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 # Provenance

@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fesemlib.params import Parameters
+from fesemlib.params import Parameters, quoted, read_parameters
 
 if TYPE_CHECKING:
     from fesemlib.dataset import Dataset
 
-__all__ = ["checked_dataset"]
+__all__ = ["DEFAULT_PARAMETERS", "checked_dataset", "read_profile"]
+
+DEFAULT_PARAMETERS = Path("params", "book.yml")
+"""The parameter file of a checkout that is used where none is named."""
+
+# Folders of `build` that belong to nobody's profile.
+_RESERVED_PROFILES = {"cache", "explore", "uv"}
+
+
+def read_profile(path: Path, overrides: Mapping[str, object] | None = None) -> Parameters:
+    """Read a parameter file from whose name a book takes its folder.
+
+    Parameters
+    ----------
+    path
+        The parameter file.
+    overrides
+        As in `fesemlib.params.read_parameters`.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `read_parameters`; also when the folder is used for something else, or the results are
+        to go elsewhere.
+
+    Examples
+    --------
+    >>> try:
+    ...     read_profile(Path("cache.yml"))
+    ... except ValueError as error:
+    ...     print(error)
+    cache.yml: build/cache is used for something else; rename the parameter file
+    """
+    if path.stem in _RESERVED_PROFILES:
+        raise ValueError(
+            f"{path}: build/{path.stem} is used for something else; rename the parameter file"
+        )
+    parameters = read_parameters(path, overrides)
+    if parameters.results != Parameters().results:
+        raise ValueError(
+            f"{path}: results = {quoted(parameters.results)}, but fesem book writes to "
+            f"build/{path.stem}/results; remove `results` (it is for plain papermill)"
+        )
+    return parameters
 
 
 def checked_dataset(path: Path, parameters: Parameters) -> Dataset:

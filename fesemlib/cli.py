@@ -119,18 +119,18 @@ def _add_book(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
             "  fesem book -p dataset mine/manifest.csv -p epochs 50"
         ),
     )
-    book.add_argument(
+    _add_parameters(book, "params/book.yml of the checkout")
+    book.set_defaults(command=_book)
+
+
+def _add_parameters(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument(
         "parameters",
         metavar="PARAMS",
         nargs="?",
         type=Path,
-        help="parameter file in YAML (default: params/book.yml of the checkout)",
+        help=f"parameter file in YAML (default: {default})",
     )
-    _add_overrides(book)
-    book.set_defaults(command=_book)
-
-
-def _add_overrides(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-p",
         dest="overrides",
@@ -142,12 +142,15 @@ def _add_overrides(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _overrides(options: argparse.Namespace) -> dict[str, object]:
+    return {name: parameter_value(text) for name, text in options.overrides}
+
+
 def _book(options: argparse.Namespace) -> int:
     from fesemlib.book import BookError, build_book
 
-    overrides = {name: parameter_value(text) for name, text in options.overrides}
     try:
-        index = build_book(options.parameters, overrides)
+        index = build_book(options.parameters, _overrides(options))
     except BookError as error:
         print(f"fesem: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -167,30 +170,21 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ),
         epilog="examples:\n  fesem check mine.yml\n  fesem check params/book.yml -p epochs 500",
     )
-    check.add_argument(
-        "parameters",
-        metavar="PARAMS",
-        nargs="?",
-        type=Path,
-        help="parameter file in YAML (default: the defaults of all parameters)",
-    )
-    _add_overrides(check)
+    _add_parameters(check, "params/book.yml of the checkout")
     check.set_defaults(command=_check, left="nothing was written")
 
 
 def _check(options: argparse.Namespace) -> int:
-    from fesemlib.checks import checked_dataset
+    from fesemlib.checks import DEFAULT_PARAMETERS, checked_dataset, read_profile
     from fesemlib.effort import estimate, probe
-    from fesemlib.params import checked_parameters, read_parameters
     from fesemlib.progress import duration
+    from fesemlib.storage import checkout
 
-    overrides = {name: parameter_value(text) for name, text in options.overrides}
+    root = checkout()
+    path = options.parameters or Path(root or "", DEFAULT_PARAMETERS)
     try:
-        if options.parameters is None:
-            parameters = checked_parameters(overrides, "-p")
-        else:
-            parameters = read_parameters(options.parameters, overrides)
-        dataset = checked_dataset(options.parameters or Path("-p"), parameters)
+        parameters = read_profile(path, _overrides(options))
+        dataset = checked_dataset(path, parameters)
     except (ValueError, OSError) as error:
         print(f"fesem: error: {error}", file=sys.stderr)
         return 2
@@ -229,7 +223,7 @@ def _add_clean(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from fesemlib.cache import bytes_of, cache_folder, entries, remove, to_remove
+    from fesemlib.cache import Entry, bytes_of, cache_folder, entries, remove, to_remove
 
     try:
         limit = bytes_of(options.keep)
@@ -246,15 +240,14 @@ def _clean(options: argparse.Namespace) -> int:
             return 1
     verb = "would be removed" if options.dry_run else "removed"
     print(cache_folder())
+
+    def megabytes(of: Sequence[Entry], kind: str = "") -> str:
+        size = sum(entry.size for entry in of if kind in ("", entry.kind))
+        return f"{size / 1e6:>9.1f} MB"
+
     for kind in dict.fromkeys(entry.kind for entry in found):
-        own = [entry for entry in found if entry.kind == kind]
-        gone = [entry for entry in doomed if entry.kind == kind]
-        print(
-            f"  {kind:<12} {sum(entry.size for entry in own) / 1e6:>9.1f} MB, "
-            f"{verb} {sum(entry.size for entry in gone) / 1e6:>9.1f} MB"
-        )
-    kept = sum(entry.size for entry in found) - sum(entry.size for entry in doomed)
-    print(f"  {'kept':<12} {kept / 1e6:>9.1f} MB")
+        print(f"  {kind:<12} {megabytes(found, kind)}, {verb} {megabytes(doomed, kind)}")
+    print(f"  {'kept':<12} {megabytes([entry for entry in found if entry not in doomed])}")
     return 0
 
 
@@ -275,17 +268,10 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ),
     )
     train.add_argument(
-        "parameters",
-        metavar="PARAMS",
-        nargs="?",
-        type=Path,
-        help="parameter file in YAML (default: the defaults of all parameters)",
-    )
-    train.add_argument(
         "-o", dest="folder", metavar="FOLDER", type=Path, required=True, help="the model folder"
     )
     train.add_argument("--force", action="store_true", help="replace the model if there is one")
-    _add_overrides(train)
+    _add_parameters(train, "the defaults of all parameters")
     train.set_defaults(command=_train)
 
 
@@ -299,14 +285,13 @@ def _train(options: argparse.Namespace) -> int:
     from fesemlib.scheduling import SchedulerError, TrainingError
     from fesemlib.storage import DiskFullError, writable
 
-    overrides = {name: parameter_value(text) for name, text in options.overrides}
     try:
         check_target(options.folder, options.force)
         writable(options.folder.resolve().parent)
         if options.parameters is None:
-            parameters = checked_parameters(overrides, "-p")
+            parameters = checked_parameters(_overrides(options), "-p")
         else:
-            parameters = read_parameters(options.parameters, overrides)
+            parameters = read_parameters(options.parameters, _overrides(options))
         dataset = load_dataset(parameters)
         check_input_shape(input_shape(dataset.shape, parameters.input_width))
     except (ValueError, OSError) as error:

@@ -116,11 +116,9 @@ def first_step_by_width(dataset: Dataset, parameters: Parameters) -> pd.DataFram
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     table = first_step_by_width(dataset, Parameters(input_width=64))
     >>> table["inputs"].to_dict()

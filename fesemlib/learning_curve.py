@@ -99,10 +99,8 @@ def draw_training_and_test(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> with temporary_build_folder():
     ...     drawn = draw_training_and_test(2, draws=[1, 2], shape=(96, 128))
     >>> drawn.training[1], list(drawn.test.values()).count("outside")
     (('draw 1, 1', 'draw 1, 2'), 15)
@@ -220,11 +218,9 @@ def learning_curve(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(evaluation_width=32, epochs=2, averaging_epochs=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     drawn = draw_training_and_test(5, draws=[1], shape=(96, 128))
     ...     results = learning_curve(drawn, sizes=[5], parameters=parameters)
     >>> results.groupby(["predictor", "region"]).size()[NETWORK].to_dict()

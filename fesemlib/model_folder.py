@@ -190,13 +190,11 @@ def card_of(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.prediction import train_model
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
     >>> residuals = {"1": 0.1, "2": -0.2}
@@ -281,13 +279,11 @@ def write_model_folder(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.prediction import train_model
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder() as folder:
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
     ...     _ = write_model_folder(Path(folder, "model"), model.card, model.networks)
@@ -374,13 +370,11 @@ def read_model_folder(folder: Path) -> tuple[Card, list[TrainedNetwork]]:
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.prediction import train_model
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder() as folder:
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
     ...     _ = model.save(Path(folder, "model"))

@@ -71,13 +71,11 @@ def predict_new_micrographs(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.prediction import train_model
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
     ...     new = predict_new_micrographs(model, dataset, parameters)

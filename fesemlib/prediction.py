@@ -212,12 +212,10 @@ class Model:
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder() as folder:
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
     ...     saved = model.save(Path(folder, "model"))
@@ -268,12 +266,10 @@ class Model:
         --------
         The mean over the members is the prediction; of two formulations there is no interval.
 
-        >>> import os
-        >>> from tempfile import TemporaryDirectory
-        >>> from unittest.mock import patch
         >>> from fesemlib.dataset import draw_stand_ins
+        >>> from fesemlib.storage import temporary_build_folder
         >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-        >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+        >>> with temporary_build_folder():
         ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
         ...     model = train_model(dataset, parameters)
         >>> inputs = np.zeros((1, 24, 32), np.float32)
@@ -337,12 +333,10 @@ def train_model(dataset: Dataset, parameters: Parameters) -> Model:
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
     >>> len(model.networks), [each.name for each in model.card.formulations]
@@ -434,13 +428,11 @@ def predict_files(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from PIL import Image
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder() as folder:
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
     ...     file = str(Path(folder, "new.png"))
@@ -483,12 +475,10 @@ def predict_micrographs(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
     ...     images = [micrograph.image for micrograph in dataset.micrographs]

@@ -94,12 +94,10 @@ def coverage_trial(model: Model, number: int) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     model = train_model(dataset, parameters)
     ...     trial = coverage_trial(model, 2)
@@ -130,12 +128,10 @@ def domain_trial(model: Model, coverage: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(288, 384))
     ...     model = train_model(dataset, parameters)
     ...     trial = domain_trial(model, coverage_trial(model, 2))
@@ -172,10 +168,8 @@ def strange_images(shape: tuple[int, int], pores: int) -> Mapping[str, list[Grey
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> with temporary_build_folder():
     ...     images = strange_images((288, 384), pores=1)
     >>> [len(of_kind) for of_kind in images.values()]  # noise, textures, coarse and fine pores
     [6, 6, 1, 1]

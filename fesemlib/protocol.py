@@ -51,12 +51,10 @@ def train_for_selection(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     outer, inner = train_for_selection(draw_stand_ins(3, 0, (48, 64)), parameters)
     >>> pairs = sorted(set(zip(inner["outer"], inner["formulation"], strict=True)))
     >>> pairs[:3]

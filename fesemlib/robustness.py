@@ -209,11 +209,9 @@ def degraded_inputs(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     inputs = degraded_inputs(dataset, Parameters(), "defocus", 2, widths=[32, 64])
     >>> {width: images.shape for width, images in inputs.items()}
@@ -262,14 +260,12 @@ def degraded_predictions(
     --------
     What sees nothing survives everything:
 
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
     >>> from types import SimpleNamespace
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> blind = SimpleNamespace(predict=lambda images: np.full(len(images), 1e-3))
     >>> readers = {"blind": Reader({"1": blind, "2": blind}, width=32)}
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     table = degraded_predictions(dataset, Parameters(), readers)
     >>> table["degradation"].nunique() == len(DEGRADATIONS), float(table["change"].abs().max())
@@ -316,13 +312,11 @@ def exchanged_changes(dataset: Dataset, parameters: Parameters, reader: Reader) 
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
     >>> from types import SimpleNamespace
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> counts = SimpleNamespace(predict=lambda images: np.arange(1.0, len(images) + 1))
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
     ...     reader = Reader({"1": counts, "2": counts}, width=32)
     ...     exchanged_changes(dataset, Parameters(), reader).to_dict()  # 2/1 - 1, and 1/2 - 1

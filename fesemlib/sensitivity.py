@@ -198,12 +198,10 @@ def predict_with_settings(dataset: Dataset, settings: list[Setting]) -> pd.DataF
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
     ...     settings = [Setting(REFERENCE, parameters, "original", REFERENCE)]
     ...     predictions = predict_with_settings(dataset, settings)

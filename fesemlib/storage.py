@@ -9,8 +9,8 @@ import importlib.util
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -27,8 +27,10 @@ __all__ = [
     "code_digest",
     "digest",
     "disk_is_full",
+    "environment_variable",
     "read_sealed",
     "remove_unfinished",
+    "temporary_build_folder",
     "writable",
     "write_atomically",
     "write_sealed",
@@ -74,6 +76,65 @@ def build_folder() -> Path:
     """
     chosen = os.environ.get(BUILD_FOLDER)
     return Path(chosen) if chosen else (checkout() or Path.cwd()) / "build"
+
+
+@contextmanager
+def temporary_build_folder() -> Iterator[Path]:
+    """Let everything generated inside the context go to a folder that is removed at its end.
+
+    For trying things out: nothing is taken from the cache, and nothing is left in it.
+
+    Yields
+    ------
+    Path
+        The folder.
+
+    Examples
+    --------
+    >>> with temporary_build_folder() as folder:
+    ...     build_folder() == folder
+    True
+    >>> folder.exists()
+    False
+    """
+    with (
+        tempfile.TemporaryDirectory() as name,
+        environment_variable(BUILD_FOLDER, name),
+    ):
+        yield Path(name)
+
+
+@contextmanager
+def environment_variable(name: str, value: str | None) -> Iterator[None]:
+    """Set a variable of the environment inside the context, for the processes started meanwhile.
+
+    Parameters
+    ----------
+    name
+        Of the variable.
+    value
+        What it is set to; None leaves it as it is.
+
+    Examples
+    --------
+    >>> with environment_variable("FESEM_EXAMPLE", "set"):
+    ...     os.environ["FESEM_EXAMPLE"]
+    'set'
+    >>> "FESEM_EXAMPLE" in os.environ
+    False
+    """
+    if value is None:
+        yield
+        return
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def writable(folder: Path) -> Path:

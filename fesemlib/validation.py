@@ -143,11 +143,9 @@ def leave_one_formulation_out(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
     ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     ...     results = leave_one_formulation_out(dataset, parameters)
@@ -217,11 +215,9 @@ def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Spli
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
     ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     ...     results = train_splits(dataset, parameters, [Split(("1", "2"))])
@@ -294,11 +290,9 @@ def kept_network(dataset: Dataset, parameters: Parameters, split: Split) -> Trai
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
     ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     ...     network = kept_network(dataset, parameters, Split(("1",), keep_network=True))
@@ -327,12 +321,10 @@ def kept_networks(
 
     Examples
     --------
-    >>> import os
-    >>> from tempfile import TemporaryDirectory
-    >>> from unittest.mock import patch
     >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=2, parallel_jobs=1)
-    >>> with TemporaryDirectory() as folder, patch.dict(os.environ, FESEM_BUILD=folder):
+    >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
     ...     networks = kept_networks(dataset, parameters, full_splits(parameters))
     >>> len(networks)
