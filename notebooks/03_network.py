@@ -150,7 +150,7 @@ print(f"largest difference: {abs(outputs[0] - outputs[1]).max():.0e}")
 # %% [markdown]
 # ## What was shown
 #
-# - Nearly all weights, {glue:text}`share_of_dense:.1f` %, belong to the dense layer and to places in the image, few to the
-#   filters that are to recognise pores.
-# - The target is scaled, the number of epochs is fixed beforehand, and every training is repeated from several seeds.
+# - {glue:text}`weights_of_convolutions:,d` of {glue:text}`weights:,d` weights belong to the filters that are to recognise
+#   pores; the dense layer holds {glue:text}`share_of_dense:.1f` %.
+# - The target is scaled, the number of epochs is fixed beforehand, and a training can be repeated from several seeds.
 # - Next: [leaving one formulation out](04_loocv_baseline).
