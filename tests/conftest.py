@@ -59,6 +59,20 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What reads the book goes to one worker and first, any other file to whichever is free."""
+    for item in items:
+        group = "book" if reads_book(item) else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    if hasattr(config, "workerinput"):
+        items.sort(key=reads_book, reverse=True)
+
+
+def reads_book(item: pytest.Item) -> bool:
+    """Whether the smoke book is built for this test."""
+    return "book" in getattr(item, "fixturenames", ())
+
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
