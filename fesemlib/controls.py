@@ -42,8 +42,10 @@ __all__ = [
     "composition_of",
     "evaluation_parameters",
     "every_control",
+    "fitted",
     "is_identified",
     "longer_parameters",
+    "mean_of_seeds",
     "network_controls",
     "number_of_orders",
     "permutation_test",
@@ -95,18 +97,35 @@ def predict_left_out(
     """
     predicted = np.full(len(k_m), np.nan)
     for train, test in LeaveOneGroupOut().split(features, k_m, formulations):
-        model = make_model()
-        groups = {}
-        if isinstance(model, GridSearchCV):
-            groups = {"groups": formulations[train]}
-            inner = len(set(formulations[train]))
-            model.set_params(cv=GroupKFold(min(inner, _MOST_INNER_FOLDS)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a kernel's parameter at its bound
-            warnings.filterwarnings("ignore", "y residual is constant")  # more components than data
-            model.fit(features[train], k_m[train], **groups)
+        model = fitted(make_model(), features[train], k_m[train], formulations[train])
         predicted[test] = np.ravel(model.predict(features[test]))
     return predicted
+
+
+def fitted(model: Any, features: Values, k_m: Values, formulations: npt.NDArray[Any]) -> Any:
+    """Fit a regressor; a `GridSearchCV` is tuned by leaving out formulations.
+
+    Parameters
+    ----------
+    model, features, k_m, formulations
+        As in `predict_left_out`.
+
+    Examples
+    --------
+    >>> k_m = np.array([1e-3, 2e-3])
+    >>> line = fitted(LinearRegression(), k_m[:, np.newaxis], k_m, np.array(["A", "B"]))
+    >>> line.coef_.round(6).tolist()
+    [1.0]
+    """
+    groups = {}
+    if isinstance(model, GridSearchCV):
+        groups = {"groups": formulations}
+        inner = len(set(formulations))
+        model.set_params(cv=GroupKFold(min(inner, _MOST_INNER_FOLDS)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a kernel's parameter at its bound
+        warnings.filterwarnings("ignore", "y residual is constant")  # more components than data
+        return model.fit(features, k_m, **groups)
 
 
 def with_errors(control: str, table: pd.DataFrame, predicted: npt.ArrayLike) -> pd.DataFrame:
@@ -463,6 +482,26 @@ def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         [table[columns].assign(control=name) for name, table in predictions.items()],
         ignore_index=True,
     )
+
+
+def mean_of_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The predictions of an ensemble: of each micrograph, the mean over the seeds.
+
+    Parameters
+    ----------
+    predictions
+        From `fesemlib.validation.held_out_predictions`.
+
+    Examples
+    --------
+    >>> row = {"held_out": "A", "image": "", "true_km": 2e-3, "predicted_km": [1e-3, 3e-3]}
+    >>> mean_of_seeds(pd.DataFrame(row))["relative_error"].to_list()
+    [0.0]
+    """
+    keys = ["held_out", "image", "true_km"]
+    mean = predictions.groupby(keys, sort=False)["predicted_km"].mean().reset_index()
+    error = (mean["predicted_km"] - mean["true_km"]).abs() / mean["true_km"]
+    return mean.assign(relative_error=error)
 
 
 PUBLISHED = ("published, original set", "published, augmented set")

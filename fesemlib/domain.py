@@ -6,7 +6,8 @@ tails of the details are, whether bright or dark details stand out, and whether 
 What counts is the distance of these to the nearest mixture of two micrographs of the training set:
 with few formulations, what lies between two of them is familiar as well. It is compared with the
 distances that the micrographs of the training set have when their own formulation is left out. If
-the formulations are exchangeable, a new one exceeds all n of them once in n + 1 times.
+the formulations are exchangeable, a new one exceeds all n of them in about one of n + 1 cases or in
+fewer: its own distance is to all n, theirs to n − 1.
 
 The features of `fesemlib.features` are richer, and take more than a second for a micrograph at
 full resolution; these take less than a tenth of one.

@@ -243,8 +243,12 @@ def dried_thickness(
     if not 0 < porosity <= 1:
         raise ValueError(f"porosity {porosity!r}: not in (0, 1]; give a volume fraction")
     seconds = np.asarray(time, dtype=np.float64)
-    if not np.all(np.diff(seconds) > 0):
-        raise ValueError("the times do not increase; sort them, and keep one of equal ones")
+    still = np.flatnonzero(~(np.diff(seconds) > 0))
+    if still.size:
+        raise ValueError(
+            f"the times do not increase, from {seconds[still[0]]:g} to "
+            f"{seconds[still[0] + 1]:g} s; sort them, and keep one of equal ones"
+        )
     sublimed = cumulative_trapezoid(np.asarray(flux), seconds, initial=0.0)
     thickness: npt.NDArray[np.float64] = sublimed / (ICE_DENSITY * porosity)
     return thickness

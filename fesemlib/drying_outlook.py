@@ -73,7 +73,7 @@ class Outlook:
 
     @property
     def worst(self) -> Case:
-        """The case to plan for: the slow one, where there is one."""
+        """The slow case, where there is one; the interval does not exclude a slower one."""
         return self.slow or self.predicted
 
 

@@ -343,17 +343,25 @@ def offsets_sentence(spread: float, labels: DryingLabels, parameters: Parameters
     >>> from types import SimpleNamespace
     >>> print(fill(offsets_sentence(10.0, SimpleNamespace(std_percent=4.5), Parameters()), 80))
     Independent offsets of 0.5 K alone would make a spread of 10 % over the
-    thermocouples; this run has 4.5 %, and the paper's Table 1 has 2.3 to 9.3 %.
+    thermocouples; this run has 4.5 %, and the paper's Table 1 has 2.3 to 9.3 %. The
+    paper's thermocouples differed less than that throughout: their offsets were
+    smaller, or the same for all, as after calibration in one bath.
     """
     stated = table1()["std_percent"].dropna()
     found = "this run has a single one"
     if np.isfinite(labels.std_percent):
         found = f"this run has {labels.std_percent:.2g} %"
-    return (
+    text = (
         f"Independent offsets of {parameters.temperature_uncertainty_k:g} K alone would make a "
         f"spread of {spread:.2g} % over the thermocouples; {found}, and the paper's Table 1 has "
         f"{stated.min():g} to {stated.max():g} %."
     )
+    if spread > stated.max():
+        text += (
+            " The paper's thermocouples differed less than that throughout: their offsets were "
+            "smaller, or the same for all, as after calibration in one bath."
+        )
+    return text
 
 
 def _signed(value: float) -> str:

@@ -316,14 +316,15 @@ def explore_prediction(model: Model, image: GreyImage) -> Any:
 
 
 def explore_drying(vial: Vial, parameters: Parameters) -> Any:
-    """Sliders for k_m, shelf, chamber and filling, and the drying time that follows.
+    """Sliders for k_m, shelf, heat transfer and filling, and the drying time that follows.
 
     Parameters
     ----------
     vial
-        What is dried; the slider changes the thickness of its ice.
+        What is dried; the sliders change the thickness of its ice and its k_v.
     parameters
-        Where the sliders of shelf and chamber start.
+        Those of the cycle, and where the slider of the shelf starts. There is no slider for the
+        pressure, since k_v depends on it in a way that only measurements tell.
 
     Examples
     --------
@@ -331,7 +332,7 @@ def explore_drying(vial: Vial, parameters: Parameters) -> Any:
     'Explore it'
     """
     if not in_live_notebook():
-        return _hint("k_m, shelf temperature, pressure and filling", "07_prediction")
+        return _hint("k_m, shelf temperature, heat transfer and filling", "07_prediction")
     from dataclasses import replace
 
     import ipywidgets as widgets
@@ -341,17 +342,17 @@ def explore_drying(vial: Vial, parameters: Parameters) -> Any:
     cycle = cycle_of(parameters)
     slider = widgets.FloatSlider
     return _explorer(
-        lambda k_m, shelf, pressure, ice: drying_seen(
-            replace(vial, ice_thickness=ice / 1e3),
-            replace(cycle, hold_temperature=shelf + 273.15, chamber_pressure=pressure),
+        lambda k_m, shelf, k_v, ice: drying_seen(
+            replace(vial, ice_thickness=ice / 1e3, heat_transfer_coefficient=k_v),
+            replace(cycle, hold_temperature=shelf + 273.15),
             k_m / 1e3,
         ),
         k_m=slider(1.0, min=0.2, max=3.0, step=0.05, description="kₘ (10⁻³ m² s⁻¹)"),
         shelf=slider(
             parameters.shelf_hold_k - 273.15, min=-35, max=20, step=1, description="shelf (°C)"
         ),
-        pressure=slider(
-            parameters.chamber_pressure_pa, min=3, max=40, step=1, description="chamber (Pa)"
+        k_v=slider(
+            vial.heat_transfer_coefficient, min=5, max=40, step=0.2, description="kᵥ (W m⁻² K⁻¹)"
         ),
         ice=slider(1e3 * vial.ice_thickness, min=2, max=20, step=0.5, description="ice (mm)"),
     )

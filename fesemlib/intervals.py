@@ -20,8 +20,17 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import betabinom
 
-__all__ = ["LEVEL", "interval", "jackknife_half_width", "positive", "residuals_of_formulations"]
+__all__ = [
+    "LEVEL",
+    "deciding_rank",
+    "expected_coverage",
+    "interval",
+    "jackknife_half_width",
+    "positive",
+    "residuals_of_formulations",
+]
 
 Values = npt.NDArray[np.float64]
 
@@ -31,7 +40,7 @@ LEVEL = 0.8
 _LEAST_SHARE = 0.1
 
 
-def positive(k_m: npt.ArrayLike, least: float) -> Values:
+def positive(k_m: npt.ArrayLike, least: npt.ArrayLike) -> Values:
     """Predictions of which a logarithm can be taken.
 
     A network's output is not bounded. What is less than a tenth of the least k_m that the network
@@ -42,14 +51,16 @@ def positive(k_m: npt.ArrayLike, least: float) -> Values:
     k_m
         Predicted, m² s⁻¹.
     least
-        The least k_m of the training set, m² s⁻¹.
+        The least k_m of the training set, m² s⁻¹; one for all, or one for each.
 
     Examples
     --------
     >>> positive([-1e-3, 1e-3], least=5e-4).tolist()
     [5e-05, 0.001]
     """
-    clipped: Values = np.maximum(np.asarray(k_m, dtype=np.float64), _LEAST_SHARE * least)
+    clipped: Values = np.maximum(
+        np.asarray(k_m, dtype=np.float64), _LEAST_SHARE * np.asarray(least)
+    )
     return clipped
 
 
@@ -80,7 +91,10 @@ def residuals_of_formulations(predictions: pd.DataFrame) -> pd.Series[float]:
     """
     keys = ["held_out", "image"]
     ensemble = predictions.groupby(keys, sort=False)[["true_km", "predicted_km"]].mean()
-    predicted = positive(ensemble["predicted_km"], float(ensemble["true_km"].min()))
+    trained_on = ensemble["true_km"].groupby("held_out", sort=False).first()
+    least = {name: trained_on.drop(name).min() for name in trained_on.index}
+    leasts = ensemble.index.get_level_values("held_out").map(least)
+    predicted = positive(ensemble["predicted_km"], np.nan_to_num(leasts.to_numpy(float)))
     residuals = np.log(ensemble["true_km"]) - np.log(predicted)
     middle: pd.Series[float] = residuals.groupby("held_out", sort=False).agg(_of_median_size)
     return middle.rename("log_residual").rename_axis("formulation")
@@ -123,8 +137,68 @@ def jackknife_half_width(residuals: npt.ArrayLike, level: float = LEVEL) -> floa
     sizes = np.sort(np.abs(np.asarray(residuals, dtype=np.float64)))
     if np.isnan(sizes).any():
         raise ValueError("a residual is not a number; leave out the training that diverged")
-    rank = math.ceil(round(level * (len(sizes) + 1), 9))
+    rank = deciding_rank(len(sizes), level)
     return float(sizes[rank - 1]) if rank <= len(sizes) else math.inf
+
+
+def deciding_rank(number: int, level: float = LEVEL) -> int:
+    """Which of the absolute residuals, from the smallest, is half the width of the interval.
+
+    Parameters
+    ----------
+    number
+        Of residuals.
+    level
+        The nominal rate at which the interval holds the truth.
+
+    Returns
+    -------
+    int
+        ⌈level·(n + 1)⌉; more than n where there are too few for that level.
+
+    Examples
+    --------
+    >>> deciding_rank(9), deciding_rank(3)
+    (8, 4)
+    """
+    return math.ceil(round(level * (number + 1), 9))
+
+
+def expected_coverage(fresh: int, residuals: int, level: float = LEVEL) -> tuple[int, int]:
+    """Of how many fresh formulations a sound interval holds the truth, in 95 % of the models.
+
+    Parameters
+    ----------
+    fresh
+        Number of fresh formulations that are tried with one model.
+    residuals
+        Number of residuals that the interval was made from.
+    level
+        The nominal rate.
+
+    Returns
+    -------
+    low, high : int
+        Quantiles of the beta-binomial distribution. The rate of one model is not the nominal one:
+        where the residuals and the fresh errors are exchangeable, it is distributed as the k-th
+        smallest of n uniform numbers, Beta(k, n + 1 − k), and has the nominal rate, or a little
+        more, for its mean. All where the interval has no bounds.
+
+    References
+    ----------
+    Vovk, "Conditional validity of inductive conformal predictors", Machine Learning 92 (2013)
+    349–376.
+
+    Examples
+    --------
+    >>> expected_coverage(fresh=60, residuals=9)
+    (30, 59)
+    """
+    rank = deciding_rank(residuals, level)
+    if rank > residuals:
+        return fresh, fresh
+    low, high = betabinom.interval(0.95, fresh, rank, residuals + 1 - rank)
+    return int(low), int(high)
 
 
 def interval(k_m: npt.ArrayLike, half_width: float) -> tuple[Values, Values]:

@@ -19,6 +19,7 @@ from fesemlib.controls import (
     TEXTURE_MODELS,
     averaging_parameters,
     evaluation_parameters,
+    fitted,
     with_errors,
 )
 from fesemlib.dataset import Dataset, draw_stand_ins
@@ -305,10 +306,12 @@ def _by_texture(stand_ins: StandIns, sizes: Sequence[int], parameters: Parameter
     for draw, training in stand_ins.training.items():
         for size in sizes:
             train = names.isin(training[:size]).to_numpy()
-            model = TEXTURE_MODELS["ridge"]()
-            model.fit(
-                features[train], stand_ins.dataset.k_m[train]
-            )  # each a formulation of its own
+            model = fitted(
+                TEXTURE_MODELS["ridge"](),
+                features[train],
+                stand_ins.dataset.k_m[train],
+                names[train].to_numpy(),
+            )
             predicted: Values = np.ravel(model.predict(features[test]))
             tables.append(
                 with_errors(RIDGE, _test_images(stand_ins), predicted).assign(

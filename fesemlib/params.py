@@ -131,7 +131,7 @@ class Parameters(BaseModel):
     heat_transfer_coefficient: float = _knob(
         14.2,
         "heat transfer coefficient k_v of the vials with a thermocouple, with respect to their "
-        "outer area",
+        "outer area, at the pressure of the chamber",
         "not stated",
         unit="W m⁻² K⁻¹",
         ge=0.1,
@@ -305,13 +305,15 @@ class Parameters(BaseModel):
     )
     longer_epochs: int = _knob(
         300,
-        "epochs of a longer training of the paper's network at the smaller input, to see whether "
-        "it was trained for long enough",
+        "epochs of a longer training of the paper's network, with an input of `evaluation_width`, "
+        "to see whether it was trained for long enough",
         "this book",
         ge=1,
         le=100_000,
     )
-    averaging_epochs: int = _knob(200, "epochs of that network", "this book", ge=1, le=100_000)
+    averaging_epochs: int = _knob(
+        200, "epochs of the network that averages its feature maps", "this book", ge=1, le=100_000
+    )
     variations: dict[str, list[bool | int | float | str]] = _knob(
         {
             "light_background": [False],

@@ -304,7 +304,10 @@ class Model:
             )
         if not least <= k_m <= greatest:
             side = "below" if k_m < least else "above"
-            reasons.append(f"k_m is {side} that of all training ({least:.3g} to {greatest:.3g})")
+            reasons.append(
+                f"the predicted k_m is {side} the range of the training set "
+                f"({1e3 * least:.3g}·10⁻³ to {1e3 * greatest:.3g}·10⁻³ m² s⁻¹)"
+            )
         return tuple(reasons)
 
 

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 
 from fesemlib.drying import CLASSIC_RESISTANCE
 from fesemlib.drying_outlook import Case, Outlook
-from fesemlib.intervals import LEVEL
+from fesemlib.intervals import LEVEL, deciding_rank, expected_coverage
 from fesemlib.new_micrographs import NewMicrographs
 from fesemlib.prediction import Layer, Model, Row
 from fesemlib.prediction_figures import short_name, short_names
@@ -171,7 +171,7 @@ def predictions_answer(new: NewMicrographs) -> str:
     >>> row = Row("a stand-in", 1e-3, 5e-4, 2e-3, in_domain=True)
     >>> answer = predictions_answer(NewMicrographs("stand-in", (row,), {}, true_km=1.5e-3))
     >>> print(answer)  # doctest: +NORMALIZE_WHITESPACE
-    k_m = 1·10⁻³ m² s⁻¹, and with the interval 0.5 to 2·10⁻³ m² s⁻¹. The stand-in was made with
+    k_m = 1·10⁻³ m² s⁻¹ (interval: 0.5·10⁻³ to 2·10⁻³ m² s⁻¹). The stand-in was made with
     1.5·10⁻³ m² s⁻¹, which the interval holds; the prediction is off by a factor of 1.5.
     """
     rows = new.predicted
@@ -180,16 +180,14 @@ def predictions_answer(new: NewMicrographs) -> str:
         values = [1e3 * row.k_m for row in rows]
         text = (
             f"The {len(rows)} micrographs are predicted to have k_m of {min(values):.3g} to "
-            f"{max(values):.3g}·10⁻³ m² s⁻¹; {len(outside)} of them are outside the domain of the "
-            "model."
+            f"{max(values):.3g}·10⁻³ m² s⁻¹."
         )
-        return text if not outside else f"{text} Their predictions should not be used."
+        return f"{text} {_outside(len(outside))}"
     row = rows[0]
     text = f"k_m = {1e3 * row.k_m:.3g}·10⁻³ m² s⁻¹"
     if math.isfinite(row.k_m_high):
         text += (
-            f", and with the interval {1e3 * row.k_m_low:.3g} to {1e3 * row.k_m_high:.3g}·10⁻³ "
-            "m² s⁻¹."
+            f" (interval: {1e3 * row.k_m_low:.3g}·10⁻³ to {1e3 * row.k_m_high:.3g}·10⁻³ m² s⁻¹)."
         )
     else:
         text += "; the formulations are too few for an interval."
@@ -259,7 +257,7 @@ def interval_answer(model: Model) -> str:
             f"{number} formulations are too few for an interval of {100 * LEVEL:g} %: it has no "
             "bounds. Four would be the least."
         )
-    rank = math.ceil(round(LEVEL * (number + 1), 9))
+    rank = deciding_rank(number)
     text = (
         f"The interval reaches from the prediction divided by {math.exp(model.half_width):.2f} to "
         f"the prediction times that: number {rank} of the {number} errors, from the smallest."
@@ -306,32 +304,53 @@ def trial_banner(own: bool) -> Banner:
     )
 
 
-def coverage_answer(trial: pd.DataFrame) -> str:
+def coverage_answer(trial: pd.DataFrame, k_m: Sequence[float]) -> str:
     """How often the interval held the truth, and whether that agrees with the nominal rate.
+
+    Parameters
+    ----------
+    trial
+        From `fesemlib.prediction_trials.coverage_trial`.
+    k_m
+        Of the formulations that the model was trained on, m² s⁻¹.
 
     Examples
     --------
     >>> covered = [True] * 8 + [False] * 2
-    >>> k_m = np.geomspace(3e-4, 2e-3, 10)
-    >>> trial = pd.DataFrame({"true_km": k_m, "predicted_km": k_m, "covered": covered})
-    >>> print(coverage_answer(trial))  # doctest: +ELLIPSIS
-    The interval held the truth for 8 of 10 fresh stand-ins, 80.0 % (95 % confidence: ...
+    >>> fresh = np.geomspace(3e-4, 2e-3, 10)
+    >>> trial = pd.DataFrame({"true_km": fresh, "predicted_km": fresh, "covered": covered})
+    >>> print(coverage_answer(trial, k_m=[1e-3] * 9))  # doctest: +ELLIPSIS
+    The interval of this one model held the truth for 8 of 10 fresh stand-ins, 80.0 % (95 % ...
     """
     number, covered = len(trial), int(trial["covered"].sum())
-    test = binomtest(covered, number)
-    low, high = test.proportion_ci(0.95, method="wilson")
-    if low <= LEVEL <= high:
-        verdict = f"in agreement with the nominal {100 * LEVEL:g} %"
-    elif low > LEVEL:
-        verdict = f"more often than the nominal {100 * LEVEL:g} %: it is wider than need be here"
+    low, high = binomtest(covered, number).proportion_ci(0.95, method="wilson")
+    least, most = expected_coverage(number, len(k_m))
+    if covered > most:
+        verdict = "This is more: the interval is wider than need be here."
+    elif covered < least:
+        verdict = "This is less: the interval is too narrow here."
     else:
-        verdict = f"less often than the nominal {100 * LEVEL:g} %: it is too narrow here"
+        verdict = "This agrees with the nominal rate."
     return (
-        f"The interval held the truth for {covered} of {number} fresh stand-ins, "
-        f"{percent(covered / number)} % (95 % confidence: {percent(low)} to {percent(high)} %), "
-        f"{verdict}.{_following(trial)} Their k_m are spread evenly over the logarithm of the "
-        "range, while the nine of Table 1 crowd about 10⁻³ m² s⁻¹; of another distribution "
-        "the rate would be another."
+        f"The interval of this one model held the truth for {covered} of {number} fresh stand-ins, "
+        f"{percent(covered / number)} % (95 % confidence: {percent(low)} to {percent(high)} %). "
+        f"From {len(k_m)} errors, an interval that holds the truth at the nominal "
+        f"{100 * LEVEL:g} % on average over many models would do so for {least} to {most} of them "
+        f"in 95 % of the models. {verdict}{_following(trial, k_m)} The k_m of these stand-ins are "
+        "spread evenly over the logarithm of the range, while the nine of Table 1 crowd about "
+        "10⁻³ m² s⁻¹; of another distribution the rate would be another."
+    )
+
+
+def _outside(number: int) -> str:
+    """How many micrographs the model should not have been asked about."""
+    if number == 0:
+        return "None of them is outside the domain of the model."
+    if number == 1:
+        return "1 of them is outside the domain of the model; that prediction should not be used."
+    return (
+        f"{number} of them are outside the domain of the model; those predictions should not be "
+        "used."
     )
 
 
@@ -339,18 +358,18 @@ _FEWEST_FOR_A_SLOPE = 3
 _FOLLOWS = 0.5  # of the change of log k_m
 
 
-def _following(trial: pd.DataFrame) -> str:
+def _following(trial: pd.DataFrame, k_m: Sequence[float]) -> str:
     """Whether the predictions follow the truth at all: a wide interval about anything holds it."""
     true, predicted = (np.log(trial[name].to_numpy()) for name in ("true_km", "predicted_km"))
     if len(trial) < _FEWEST_FOR_A_SLOPE:
         return ""
     slope = float(np.polyfit(true, predicted, 1)[0])
     own = float(np.abs(predicted - true).mean())
-    constant = float(np.abs(np.median(true) - true).mean())
+    constant = float(np.abs(np.median(np.log(k_m)) - true).mean())
     text = (
         f" Where the true k_m doubles, the prediction changes by a factor of {2**slope:.2g}, and "
-        f"it is off by a factor of {math.exp(own):.2g} on average; always answering the median "
-        f"would be off by {math.exp(constant):.2g}."
+        f"the prediction is off by a factor of {math.exp(own):.2g} on average; always answering "
+        f"the median of the training set would be off by {math.exp(constant):.2g}."
     )
     if slope < _FOLLOWS:
         text += (
@@ -477,9 +496,8 @@ def drying_answer(outlooks: Sequence[Outlook], collapse_temperature: float) -> s
     >>> print(answer)  # doctest: +NORMALIZE_WHITESPACE
     Primary drying takes 17.0 h with the predicted k_m, and 4.7 h longer (21.6 h) at the lower
     end. The front stays below the collapse temperature of −20.0 °C as predicted (−23.3 °C), but
-    not at the lower end of the interval, where it reaches −19.7 °C. A cycle that is safe for
-    the whole interval needs a colder shelf; a lower pressure cools the front little, where the
-    ice's own is far above that of the chamber.
+    not at the lower end of the interval, where it reaches −19.7 °C. A cycle that keeps it below
+    for the whole interval needs a colder shelf.
     """
     longest = max(outlooks, key=lambda each: each.worst.time)
     sentences = [_time_sentence(longest), _front_sentence(outlooks, collapse_temperature)]
@@ -522,9 +540,8 @@ def _front_sentence(outlooks: Sequence[Outlook], collapse_temperature: float) ->
         return (
             f"The front stays below the collapse temperature of {limit} as predicted "
             f"({_celsius(predicted)} °C), but not at the lower end of the interval, where it "
-            f"reaches {_celsius(worst)} °C. A cycle that is safe for the whole interval needs a "
-            "colder shelf; a lower pressure cools the front little, where the ice's own is far "
-            "above that of the chamber."
+            f"reaches {_celsius(worst)} °C. A cycle that keeps it below for the whole interval "
+            "needs a colder shelf."
         )
     reach = "for the whole interval" if bounded else "as predicted"
     return (

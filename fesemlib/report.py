@@ -530,7 +530,9 @@ def _lost_cells(limit_um: float) -> str:
     }
     throats = {name: diameter * THROAT_TO_CELL for name, diameter in diameters.items()}
     text = f" The cells are {_span(diameters)} across, {_lost(diameters, limit_um)}."
-    text += f" The throats between them, which set k_m, are {_span(throats)} wide, "
+    text += (
+        f" The throats between them, from which the cells are drawn, are {_span(throats)} wide, "
+    )
     return f"{text}{_lost(throats, limit_um)}: the network can know these only from the cells."
 
 

@@ -96,21 +96,21 @@ def maps_answer(statistics: pd.DataFrame) -> str:
         )
     content, place = median["content"], median["place"]
     if max(content, place) < _ALIKE:
-        verdict = "so that they follow neither what is seen nor where"
+        verdict = "so that the maps follow neither what is seen nor where it is seen"
     elif content > place:
-        verdict = "so that they follow what is seen more than where it is seen"
+        verdict = "so that the maps follow what is seen more than where it is seen"
     else:
         verdict = (
-            "so that they follow the place in the frame more than what is seen there, as a network "
-            "may that has a weight of its own for every place; a cake has no such places, though "
-            "focus and charging may make some in a micrograph"
+            "so that the maps follow the place in the frame more than what is seen there, as a "
+            "network may that has a weight of its own for every place; a cake has no such places, "
+            "though focus and charging may make some in a micrograph"
         )
     return (
         f"Hiding a place moves the prediction by up to {_percent(median['greatest'])} % (median "
         f"over the formulations), and a tenth of the area holds {_percent(median['densest'])} % of "
-        "a map's weight. The map of a micrograph that is rotated by 180° correlates with the first "
-        f"one by {_signed(content)} when it is rotated back, and by {_signed(place)} when it is "
-        f"not, {verdict}."
+        "a map's weight. The map of the micrograph rotated by 180° correlates with that of the "
+        f"unrotated one by {_signed(content)} when it is rotated back, and by {_signed(place)} "
+        f"when it is not, {verdict}."
     )
 
 

@@ -317,8 +317,8 @@ def learning_curve_answer(results: pd.DataFrame) -> str:
     >>> print(learning_curve_answer(results))  # doctest: +NORMALIZE_WHITESPACE
     With 9 stand-ins to train on, the error of the paper's network goes to 10.0 % inside the
     range of its training set and to 40.0 % outside, that of ridge regression on texture
-    features to 20.0 % and to 40.0 %, and inside the network errs less than the median in every
-    draw from 9 on.
+    features to 20.0 % and to 40.0 %. Inside that range the network errs less than the median in
+    every draw from 9 stand-ins on.
     """
     means, sizes = _means(results), sorted(set(results["size"]))
     span = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
@@ -326,8 +326,8 @@ def learning_curve_answer(results: pd.DataFrame) -> str:
         f"With {span} stand-ins to train on, the error of the paper's network goes "
         f"{_course(means[NETWORK, 'inside'])} inside the range of its training set and "
         f"{_course(means[NETWORK, 'outside'])} outside, that of ridge regression on texture "
-        f"features {_course(means[RIDGE, 'inside'])} and {_course(means[RIDGE, 'outside'])}, and "
-        "inside the network errs less than the median in every draw "
+        f"features {_course(means[RIDGE, 'inside'])} and {_course(means[RIDGE, 'outside'])}. "
+        "Inside that range the network errs less than the median in every draw "
         f"{_needed(results, NETWORK)}."
     )
 
@@ -350,17 +350,22 @@ def learning_curve_remark(results: pd.DataFrame) -> str:
     >>> results = pd.DataFrame(cases, columns=["predictor", "region", "relative_error"])
     >>> answer = learning_curve_remark(results.assign(size=9, draw=1))
     >>> print(answer.split(". ")[-1])  # doctest: +NORMALIZE_WHITESPACE
-    With 9, all three err more outside of the range that they were trained on than inside:
-    numbers do not make up for a range that is not covered.
+    With 9, the paper's network, that with averaged maps and ridge regression err more outside of
+    the range of training than inside: numbers do not make up for a range that is not covered.
     """
     means, size = _means(results), max(results["size"])
     learned = (NETWORK, AVERAGED, RIDGE)
     worse = [name for name in learned if means[name, "outside"][size] > means[name, "inside"][size]]
-    those = "all" if len(worse) == len(learned) else f"{len(worse)} of these"
     beyond = (
-        f"With {size}, {those} three err more outside of the range that they were trained on than "
-        "inside"
+        f"With {size}, none of the three errs more outside of the range of training than inside"
     )
+    if worse:
+        named = {NETWORK: "the paper's network", AVERAGED: "that with averaged maps"}
+        which = _listed([named.get(name, "ridge regression") for name in worse])
+        beyond = (
+            f"With {size}, {which} {'err' if len(worse) > 1 else 'errs'} more outside of the range "
+            "of training than inside"
+        )
     if len(worse) == len(learned):
         beyond += ": numbers do not make up for a range that is not covered"
     return (
@@ -461,7 +466,7 @@ def _course(errors: pd.Series[float]) -> str:
 
 def _needed(results: pd.DataFrame, predictor: str) -> str:
     number = enough(results, predictor, "inside")
-    return "at none of these numbers" if number is None else f"from {number} on"
+    return "for no number of stand-ins tried" if number is None else f"from {number} stand-ins on"
 
 
 def _choices(table: pd.DataFrame) -> pd.DataFrame:

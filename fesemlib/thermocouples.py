@@ -419,7 +419,8 @@ def _in_order(
         line = twice[0]
         first = table.index[table["time"] == table["time"][line]][0]
         raise DryingRunError(
-            f"{path}: lines {first} and {line} have one time but different readings; keep one"
+            f"{path}: lines {first} and {line} have one time, {table['time'][line]:g} s, but "
+            "different readings; export the time with more decimals, or keep one of the lines"
         )
     return table.copy()
 

@@ -165,8 +165,8 @@ report.glue("steady_end", 100 * STEADY[1])
 report.glue("draws", DRAWS)
 
 # %% [markdown]
-# {glue:text}`drying_remarks` The vials take up $k_v$ = {glue:text}`k_v:.1f` W m⁻² K⁻¹ through an outer
-# area that is {glue:text}`area_ratio:.2f` times that of the product; the frozen layer is
+# {glue:text}`drying_remarks` The vials take up heat with $k_v$ = {glue:text}`k_v:.1f` W m⁻² K⁻¹, which holds
+# for one kind of vial, one place on the shelf and one pressure, through an outer area that is {glue:text}`area_ratio:.2f` times that of the product; the frozen layer is
 # {glue:text}`ice_thickness:.1f` mm thick, and ice fills {glue:text}`ice_share:.1f` % of it.
 #
 # Eq. (1) gives the flux at every instant. Added up over time, and divided by the density of the ice
@@ -246,10 +246,15 @@ report.glue(
 # %% [markdown]
 # {glue:text}`spread_sentence` The two are not the same thing. A standard deviation over
 # thermocouples shows how vials and sensors differ within a run; an error that all of them share, such as one
-# of $k_v$, does not show in it. {glue:text}`offsets_sentence` No prediction can be judged more finely than the
-# coefficients are known. Moreover, a vial with a thermocouple in it cannot be imaged: the micrograph
-# shows another vial than those in which $k_m$ was measured, so that the differences between vials
-# enter every pair.
+# of $k_v$, does not show in it. {glue:text}`offsets_sentence`
+#
+# What all formulations share, such as an error of $k_v$, is a common factor of all $k_m$. Relative errors
+# of leave-one-out do not notice it; it bounds what a predicted $k_m$ is worth for drying. What differs from one formulation to the
+# next bounds how finely a prediction can be judged. And a vial with a thermocouple in it cannot be imaged: the
+# micrograph shows another vial than those in which $k_m$ was measured, so that differences between vials
+# enter every pair. Not all of that is scatter. The paper warns that a probe may alter how its vial freezes; if
+# vials with a probe nucleate earlier, and have wider pores, every $k_m$ is too large for the vial in the picture, and
+# no average takes that away.
 
 # %% [markdown]
 # ## The micrographs

@@ -315,7 +315,7 @@ report.glue("number_of_images", len(less_shade))
 # image, the mean and the standard deviation of its grey levels, and fit $k_m$ to them by a linear model.
 # In the original images the operator's hand decides both, and the model should fail. Every
 # formulation is predicted from a model that is fitted to the others. Nine would be too few to tell anything from
-# chance: unless the set has ten formulations of its own, stand-ins of random $k_m$ are drawn for this.
+# chance: unless the set has at least ten formulations of its own, stand-ins of random $k_m$ are drawn for this.
 
 # %%
 enough = len(data.formulations) >= 10 and not data.synthetic

@@ -133,7 +133,7 @@ report.resolution(data, parameters)
 #
 # for a convolution $c$ and its bias $b$: the right-hand side applies both to a quarter of the numbers.
 # Training on a processor uses this form (`fesemlib.fast_network`, which also says how the gradient is
-# had faster). It reads and changes the weights of the Keras network above, and is the same function but for
+# computed faster). It reads and changes the weights of the Keras network above, and is the same function but for
 # rounding:
 
 # %%

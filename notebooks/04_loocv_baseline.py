@@ -133,8 +133,8 @@ report.save_figure(one_fold_figure, "figure_5", parameters)
 # %% [markdown]
 # The median error of the held-out prediction is {glue:text}`held_out_error:.1f` %. On the
 # micrographs that the networks were trained on, over all folds and seeds, the mean error is
-# {glue:text}`training_error:.1f` %. In {glue:text}`steps` steps, each of which moves a weight by about
-# the learning rate, a network does not learn its training set by heart. As the paper says, a single fold can mislead; another choice of the held-out formulation gives
+# {glue:text}`training_error:.1f` %, after {glue:text}`steps` steps, each of which moves a
+# weight by about the learning rate. As the paper says, a single fold can mislead; another choice of the held-out formulation gives
 # another verdict.
 
 # %% [markdown]
@@ -199,7 +199,7 @@ report.glue("first_step_here", steps["ratio"][parameters.input_width])
 report.glue("learning_rate", parameters.learning_rate)
 
 # %% [markdown]
-# With the learning rate of {glue:text}`learning_rate:.0e`, one step moves a hidden unit by
+# With the learning rate of {glue:text}`learning_rate:.0e`, one step moves a hidden unit by up to
 # {glue:text}`first_step_here:.1f` times its scale at the input width of this book, and by
 # {glue:text}`first_step_full:.1f` times at the micrographs' full width, where a unit has
 # {glue:text}`first_step_inputs:,d` inputs. A unit that a step moves far below zero gives zero for every

@@ -12,9 +12,10 @@
 # # Data augmentation
 #
 # New formulations would help most, but each costs a freeze-drying run and its measurements. A cheaper
-# source is the images that are there already: on the scale of a micrograph a cake has neither left and
-# right nor top and bottom, so that a mirrored image is as good an example of its $k_m$ as the original.
-# To the network it is new, since its filters and its dense
+# source is the images that are there already. If a cake, on the scale of a micrograph, has neither left and
+# right nor top and bottom, a mirrored image is as good an example of its $k_m$ as the original. That is
+# an assumption: a cut along the vial holds the axis along which the cake froze and dried, and the paper does not
+# say how its frames lie to it. To the network a mirrored image is new, since its filters and its dense
 # layer do tell left from right. Of all rotations, only that by 180° keeps the image's shape.
 #
 # **What you will learn**
@@ -78,7 +79,7 @@ report.data_banner(data, parameters)
 # %% [markdown]
 # ## Four images from one
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-augmentation", "caption": "As Figure 7 of the paper: a processed micrograph (its upper left part, for clarity) and its three copies."}, "image": {"alt": "Four versions of the same micrograph: original, flipped vertically, flipped horizontally, rotated by 180 degrees"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-augmentation", "caption": "As Figure 7 of the paper: a processed micrograph (its upper left part, for clarity) and its three copies: flipped vertically, flipped horizontally, and rotated by half a turn."}, "image": {"alt": "Four versions of the same micrograph: original, flipped vertically, flipped horizontally, rotated by 180 degrees"}}
 example = data.micrographs[
     data.first_image(parameters.example_formulation)
 ].image
@@ -200,6 +201,6 @@ report.glue("papers_hours", published.TRAINING_TIME_HOURS)
 # - Flips and a rotation give four times the images, but no new formulation. Here the mean error goes from
 #   {glue:text}`mean_original:.1f` % to {glue:text}`mean_augmented:.1f` %.
 # - The errors that matter most, at the ends of the range of $k_m$, are those of extrapolation; copies of the
-#   images in between cannot teach a network to extrapolate.
+#   images in between hold no example of what lies beyond.
 # - All predictions, this table and every figure lie in the folder of results, see
 #   [Your own micrographs](../book/your_micrographs).

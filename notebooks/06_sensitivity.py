@@ -72,7 +72,7 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import learning_curve, report, sensitivity
+from fesemlib import controls, learning_curve, report, sensitivity
 from fesemlib import sensitivity_figures as figures
 from fesemlib import sensitivity_report as answers
 from fesemlib.dataset import load_dataset
@@ -130,7 +130,8 @@ report.glue("failures", answers.failures_answer(effects))
 # lies within their interval is no clear effect, and the more seeds each setting has, the narrower it is. With
 # {glue:text}`formulations` formulations the test on the pairs cannot give a p-value below
 # {glue:text}`least_p:.2g`, whatever the network does, and some of many comparisons
-# come out small by chance. {glue:text}`alone_remark` And whoever took the
+# come out small by chance. The errors of leave-one-out, moreover, are not independent, as any two folds share most of
+# their training set, and the test takes them as if they were. {glue:text}`alone_remark` And whoever took the
 # setting with the least error from this figure would have **tuned on the held-out formulations**: its error would
 # no longer say what to expect of a new one. The figure tells which unstated choices may explain a difference between two
 # reproductions. For choosing there are inner formulations, as in the [previous chapter](06_evaluation).
@@ -149,10 +150,9 @@ answers.always_synthetic(data)
 # {glue:text}`test_number` stand-ins are fixed as the test set, each a formulation of its own. The training sets
 # are drawn from the middle of the range of $k_m$ in Table 1, {glue:text}`low:.2g` to {glue:text}`high:.2g` m² s⁻¹:
 # {glue:text}`inside_number` of the test set lie **inside** that range, the others **outside**, on either
-# side. Each training set is part of the next larger one, and the whole is done {glue:text}`draws`, each time with
-# stand-ins and a seed of its own. A larger set is not trained for longer: the number of steps is the same for all
-# sizes. Beside the paper's network stand the one with averaged feature maps, ridge regression on texture features (both as in
-# the [previous chapter](06_evaluation)), and the median of the training set, which sees no image.
+# side. Each training set is part of the next larger one, and the whole is done {glue:text}`draws`{glue:text}`of_its_own`. A larger set is not trained for longer: the number of steps is the same for all
+# sizes. Beside the paper's network stand the one with averaged feature maps, ridge regression on texture features (as in
+# [an earlier chapter](06_evaluation), measured on pixels {glue:text}`finer:.1f` times finer than the networks are given), and the median of the training set, which sees no image.
 
 # %%
 sizes = parameters.learning_curve_sizes
@@ -176,8 +176,17 @@ report.glue("inside_number", regions.count("inside"))
 report.glue("low", stand_ins.k_m_range[0])
 report.glue("high", stand_ins.k_m_range[1])
 report.glue("draws", answers.times(parameters.learning_curve_seeds))
+again = ", each time with stand-ins and a seed of its own"
+report.glue(
+    "of_its_own", again if parameters.learning_curve_seeds > 1 else ""
+)
 report.glue("curve_answer", answers.learning_curve_answer(curve))
 report.glue("curve_remark", answers.learning_curve_remark(curve))
+finer = (
+    stand_ins.dataset.shape[1]
+    / controls.evaluation_parameters(parameters).input_width
+)
+report.glue("finer", finer)
 report.glue("stand_in_width_mm", answers.field_width_mm(stand_ins.dataset))
 
 # %% [markdown]

@@ -93,11 +93,12 @@ report.glue("greatest_wall", greatest[2])
 # %% [markdown]
 # | | what | why |
 # | --- | --- | --- |
-# | **physical** | width of the throats | Knudsen's law, from $k_m$ |
+# | **physical** | all widths proportional to $k_m$ | Knudsen's law, in which $k_m$ grows as the width of the pores |
 # | | porosity | the ice of the solution leaves it: {glue:text}`porosity:.3f` at 5 % of solids |
 # | | thickness of the walls | all solids in walls of one thickness, from porosity and cells |
 # | | lengths in µm | the same whatever the pixel |
-# | **assumed** | throats {glue:text}`throat_to_cell:.1f` times as wide as the cells | the images show cells, $k_m$ knows throats |
+# | **assumed** | width of the throats at a given $k_m$ | the formula for straight tubes, which the drawn foam, with its perforated and missing walls, is not |
+# | | throats {glue:text}`throat_to_cell:.1f` times as wide as the cells | the images show cells, $k_m$ knows throats |
 # | | tortuosity, temperature | usual values |
 # | | shape of the cells | a little elongated, partly merged, with holes in the walls as wide as the throats |
 # | | cut surface | rough, as a broken cake is |

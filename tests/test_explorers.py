@@ -130,7 +130,7 @@ def test_moving_a_slider_changes_picture_histogram_and_text() -> None:
     [
         (lambda: explorers.explore_stand_in(3), "kₘ (10⁻³ m² s⁻¹)", 0.4),
         (lambda: explorers.explore_stand_in(3), "seed", 4),
-        (lambda: explorers.explore_drying(VIAL, Parameters()), "chamber (Pa)", 20),
+        (lambda: explorers.explore_drying(VIAL, Parameters()), "kᵥ (W m⁻² K⁻¹)", 20),
         (lambda: explorers.explore_drying(VIAL, Parameters()), "ice (mm)", 12),
     ],
 )

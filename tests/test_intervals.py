@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fesemlib.intervals import (
+    expected_coverage,
     interval,
     jackknife_half_width,
     positive,
@@ -30,6 +31,38 @@ def test_half_width_is_the_least_that_covers_enough(residuals, level):
 
 def test_nine_residuals_take_the_eighth():
     assert jackknife_half_width([0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, -0.8, 9.0]) == 0.8
+
+
+def test_coverage_of_one_model_varies_as_simulated_ones_do():
+    """Exchangeable errors: the interval from nine of them, tried on sixty others, many times."""
+    rng = np.random.default_rng(0)
+    counts = [
+        np.count_nonzero(fresh <= jackknife_half_width(errors))
+        for errors, fresh in zip(
+            np.abs(rng.normal(size=(4000, 9))), np.abs(rng.normal(size=(4000, 60))), strict=True
+        )
+    ]
+    low, high = expected_coverage(60, 9)
+    assert np.mean(np.less(counts, low)) < 0.03
+    assert np.mean(np.less_equal(counts, low + 2)) > 0.025
+    assert np.mean(np.greater(counts, high)) < 0.03
+    assert np.mean(counts) == pytest.approx(0.8 * 60, rel=0.02)
+
+
+def test_unbounded_interval_covers_all():
+    assert expected_coverage(60, 3) == (60, 60)
+
+
+def test_clipping_does_not_look_at_what_is_held_out():
+    """I has the least k_m; its negative prediction becomes a tenth of the least of the others."""
+    table = pd.DataFrame(
+        {
+            "held_out": ["A", "I"], "image": ["a", "i"], "true_km": [2e-3, 3e-4],
+            "predicted_km": [2e-3, -1.0],
+        }
+    )  # fmt: skip
+    residuals = residuals_of_formulations(table)
+    assert residuals["I"] == pytest.approx(math.log(3e-4 / 2e-4))
 
 
 def test_less_than_four_give_no_bound():
@@ -72,12 +105,12 @@ def test_residuals_are_of_the_mean_over_seeds_and_one_a_formulation():
         ("A", "a3", 2e-3, 1e-3),
         ("A", "a3", 2e-3, 0.6e-3),  # ln(2.5)
         ("B", "b", 1e-3, -5e-3),
-        ("B", "b", 1e-3, -5e-3),  # less than nothing: a tenth of the least true one
+        ("B", "b", 1e-3, -5e-3),  # less than nothing: a tenth of the least of the others
     ]
     table = pd.DataFrame(rows, columns=["held_out", "image", "true_km", "predicted_km"])
     residuals = residuals_of_formulations(table)
     assert list(residuals.index) == ["A", "B"]
-    np.testing.assert_allclose(residuals, [math.log(0.5), math.log(10)])
+    np.testing.assert_allclose(residuals, [math.log(0.5), math.log(1e-3 / 0.2e-3)])
 
 
 def test_positive_leaves_what_has_a_logarithm():

@@ -142,6 +142,9 @@ def test_interval_answer_names_the_rank(model):
     assert "too few for an interval of 80 %" in answers.interval_answer(few)
 
 
+FORMULATIONS = [1e-3] * 29
+
+
 def coverage(covered: int, number: int) -> pd.DataFrame:
     k_m = np.geomspace(3e-4, 2e-3, number)
     return pd.DataFrame(
@@ -155,13 +158,13 @@ def coverage(covered: int, number: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("covered", "verdict"),
-    [(80, "in agreement"), (100, "more often than"), (50, "less often than")],
+    [(80, "agrees"), (100, "This is more: "), (50, "This is less: ")],
 )
 def test_coverage_answer_compares_with_the_nominal_rate(covered, verdict):
-    answer = answers.coverage_answer(coverage(covered, 100))
+    answer = answers.coverage_answer(coverage(covered, 100), FORMULATIONS)
     assert f"{covered} of 100 fresh stand-ins" in answer
     assert verdict in answer
-    assert "doubles, the prediction changes by a factor of 2, and it is off by a factor of 1.1" in (
+    assert "doubles, the prediction changes by a factor of 2, and the prediction is off by a" in (
         answer
     )
     assert "whatever they see" not in answer
@@ -169,13 +172,23 @@ def test_coverage_answer_compares_with_the_nominal_rate(covered, verdict):
 
 def test_coverage_of_networks_that_see_nothing_is_called_what_it_is():
     blind = coverage(100, 100).assign(predicted_km=8e-4)
-    answer = answers.coverage_answer(blind)
+    answer = answers.coverage_answer(blind, FORMULATIONS)
     assert "the prediction changes by a factor of 1, and" in answer
     assert "answer much the same whatever they see" in answer
 
 
 def test_coverage_of_too_few_for_a_slope_is_told_without_a_gap():
-    assert "agreement with the nominal 80 %. Their k_m" in answers.coverage_answer(coverage(2, 2))
+    answer = answers.coverage_answer(coverage(2, 2), FORMULATIONS)
+    assert "agrees with the nominal rate. The k_m of these" in answer
+
+
+def test_coverage_is_that_of_one_model_among_many():
+    """Half of the trials of a sound interval are not called too narrow for one model's sake."""
+    answer = answers.coverage_answer(coverage(40, 60), [1e-3] * 9)
+    assert "for 30 to 59 of them" in answer
+    assert "agrees" in answer
+    many = answers.coverage_answer(coverage(40, 60), [1e-3] * 999)
+    assert "This is less" in many
 
 
 def test_domain_answer_says_what_is_missed():
