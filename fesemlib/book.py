@@ -536,6 +536,11 @@ def _states(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+# A kernel's ports are chosen before it starts: in between, another program may take one of them.
+_STARTS = 3
+_PORT_TAKEN = "Address already in use"
+
+
 def _execute(notebook: Path, executed: Path, injected: Mapping[str, Any]) -> None:
     """Execute one notebook; `executed` appears only when every cell has succeeded."""
     import papermill
@@ -546,26 +551,30 @@ def _execute(notebook: Path, executed: Path, injected: Mapping[str, Any]) -> Non
     partial = executed.with_suffix(".partial.ipynb")
     partial.parent.mkdir(parents=True, exist_ok=True)
     log = executed.with_suffix(".log")
-    try:
-        with log.open("w", encoding="utf-8") as stream:
-            papermill.execute_notebook(
-                str(notebook),
-                str(partial),
-                dict(injected),
-                kernel_name="python3",
-                kernel_manager_class=_kernels_of_this_interpreter(stream),
-                cwd=str(notebook.parent),
-                progress_bar=False,
-                request_save_on_cell_execute=True,
-            )
-    except papermill.PapermillExecutionError as error:
-        raise BookError(_failed_cell(notebook, partial, error)) from error
-    except RuntimeError as error:
-        raise BookError(
-            f"{notebook.name}: the kernel has stopped: {error}; perhaps memory ran out (a smaller "
-            f"`input_width` or `parallel_jobs` needs less). Its last words: {log}\n"
-            f"{_whereabouts(partial)}"
-        ) from error
+    for attempt in range(_STARTS):
+        try:
+            with log.open("w", encoding="utf-8") as stream:
+                papermill.execute_notebook(
+                    str(notebook),
+                    str(partial),
+                    dict(injected),
+                    kernel_name="python3",
+                    kernel_manager_class=_kernels_of_this_interpreter(stream),
+                    cwd=str(notebook.parent),
+                    progress_bar=False,
+                    request_save_on_cell_execute=True,
+                )
+            break
+        except papermill.PapermillExecutionError as error:
+            raise BookError(_failed_cell(notebook, partial, error)) from error
+        except RuntimeError as error:
+            if attempt + 1 < _STARTS and _PORT_TAKEN in log.read_text("utf-8", "replace"):
+                continue
+            raise BookError(
+                f"{notebook.name}: the kernel has stopped: {error}; perhaps memory ran out (a "
+                f"smaller `input_width` or `parallel_jobs` needs less). Its last words: {log}\n"
+                f"{_whereabouts(partial)}"
+            ) from error
     partial.replace(executed)
 
 

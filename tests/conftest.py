@@ -59,6 +59,7 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What reads the book goes to one worker and first, any other file to whichever is free."""
     for item in items:

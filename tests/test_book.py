@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import nbformat
 import pytest
@@ -235,6 +237,27 @@ class TestExecution:
         with pytest.raises(BookError, match=r"build/test: the disk is full.*is kept") as caught:
             build_book(checkout / "params" / "test.yml", console=QUIET)
         assert caught.value.exit_code == 1
+
+    def test_kernel_whose_port_was_taken_meanwhile_is_started_again(
+        self, profile: Profile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make = fesemlib.book._kernels_of_this_interpreter
+        started = []
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+
+            def first_on_a_taken_port(log: IO[str]) -> type:
+                kernels = make(log)
+                started.append(kernels)
+                if len(started) == 1:
+                    port = taken.getsockname()[1]
+                    return type("Taken", (kernels,), {"cache_ports": False, "control_port": port})
+                return kernels
+
+            monkeypatch.setattr(
+                fesemlib.book, "_kernels_of_this_interpreter", first_on_a_taken_port
+            )
+            assert execute(profile) == ["01_first", "02_second"]
+        assert len(started) == 3  # the first notebook's kernel twice
 
     def test_dead_kernel(self, profile: Profile) -> None:
         write_notebook(profile.notebooks[0], [new_code_cell("import os\nos._exit(9)")])
