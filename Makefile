@@ -10,7 +10,7 @@ book: .venv/.installed
 	@$(BIN)/fesem book $(PARAMS)
 
 test: lint
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lab: .venv/.installed
 	@JUPYTER_CONFIG_PATH=.jupyter $(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/README.md

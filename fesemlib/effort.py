@@ -250,7 +250,7 @@ def _disk(dataset: Dataset, parameters: Parameters) -> int:
     kept = len(dataset.formulations) + parameters.number_of_seeds
     images = len(dataset.images)
     processed = images * math.prod(dataset.shape)
-    degraded = sum(len(each.strengths) for each in DEGRADATIONS.values()) * images
+    degraded = parameters.imaging_strengths * len(DEGRADATIONS) * images
     inputs = (1 + degraded / images) * images * math.prod(shape) * _BYTES
     return round(2 * processed + inputs + kept * weights)
 

@@ -295,6 +295,13 @@ class Parameters(BaseModel):
         ge=1,
         le=16,
     )
+    imaging_strengths: int = _knob(
+        2,
+        "how many strengths of each fault of the imaging are tried, the strongest among them",
+        "this book",
+        ge=1,
+        le=4,
+    )
     averaging_learning_rate: float = _knob(
         3.0e-3,
         "Adam's learning rate for the network that averages its feature maps (*What the numbers "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -70,6 +71,17 @@ class Degradation:
     strengths: tuple[float, ...]
     neutral: float
     apply: Callable[[GreyImage, float, np.random.Generator], GreyImage]
+
+    def tried(self, number: int) -> tuple[float, ...]:
+        """So many of the strengths, at equal steps, the last one among them.
+
+        Examples
+        --------
+        >>> DEGRADATIONS["defocus"].tried(2)
+        (2, 8)
+        """
+        ends = np.linspace(0, len(self.strengths), number + 1)[1:]
+        return tuple(self.strengths[math.ceil(end) - 1] for end in ends)
 
 
 def _brightness(image: GreyImage, offset: float, _: np.random.Generator) -> GreyImage:
@@ -245,7 +257,7 @@ def degraded_predictions(
     Parameters
     ----------
     dataset, parameters
-        As in `degraded_inputs`.
+        As in `degraded_inputs`; of each degradation `imaging_strengths` are tried.
     readers
         Name and networks.
 
@@ -277,10 +289,11 @@ def degraded_predictions(
     )
     clean = clean.rename(columns={"predicted_km": "clean_km"})
     tables = []
-    with progress(sum(len(kind.strengths) for kind in DEGRADATIONS.values()), "imagings") as step:
+    number = parameters.imaging_strengths
+    with progress(number * len(DEGRADATIONS), "imagings") as step:
         for name, kind in DEGRADATIONS.items():
             tables.append(_labelled(clean.assign(predicted_km=clean["clean_km"]), name, kind))
-            for strength in kind.strengths:
+            for strength in kind.tried(number):
                 inputs = degraded_inputs(dataset, parameters, name, strength, widths)
                 predicted = _predicted(readers, inputs, dataset)["predicted_km"]
                 tables.append(_labelled(clean.assign(predicted_km=predicted), name, kind, strength))

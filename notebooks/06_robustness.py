@@ -49,6 +49,7 @@ averaging_learning_rate: float = 3.0e-3
 averaging_epochs: int = 200
 fresh_frames: int = 1
 windows_per_side: int = 2
+imaging_strengths: int = 2
 parallel_jobs: int = 0
 scheduler: str = ""
 results: str = ""

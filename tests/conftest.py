@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
 
@@ -59,28 +60,16 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What reads the book goes to one worker and first, any other file to whichever is free."""
-    for item in items:
-        group = "book" if reads_book(item) else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    if hasattr(config, "workerinput"):
-        items.sort(key=reads_book, reverse=True)
-
-
-def reads_book(item: pytest.Item) -> bool:
-    """Whether the smoke book is built for this test."""
-    return "book" in getattr(item, "fixturenames", ())
-
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build folder for the end-to-end tests."""
-    return tmp_path_factory.mktemp("build")
+    """A build folder for the end-to-end tests, the same one where several processes run them."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "build"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +92,8 @@ def run(build: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def book(build: Path, run: Run) -> Path:
-    """The smoke book, built once for all tests."""
-    done = run("fesem", "book", "params/smoke.yml")
+    """The smoke book, built once for all tests: where it is up to date, nothing is done."""
+    with FileLock(build.with_suffix(".lock")):
+        done = run("fesem", "book", "params/smoke.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     return build / "smoke"

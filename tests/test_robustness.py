@@ -46,6 +46,8 @@ def test_every_strength_keeps_shape_and_type_and_changes_something(name):
         assert (changed != image).any()
     assert list(DEGRADATIONS[name].strengths) == sorted(DEGRADATIONS[name].strengths)
     assert DEGRADATIONS[name].neutral not in DEGRADATIONS[name].strengths
+    assert DEGRADATIONS[name].tried(4) == DEGRADATIONS[name].strengths
+    assert DEGRADATIONS[name].tried(1) == DEGRADATIONS[name].strengths[-1:]
 
 
 def test_shift_by_hand():
@@ -140,7 +142,7 @@ def test_predictions_of_degraded_micrographs(manifest):
     blind = {name: reads(0.0) for name in ("lot 1", "lot 2", "lot 3")}
     readers = {"blind": Reader(blind, 48), "other": Reader({n: reads(1.0) for n in blind}, 32)}
     table = robustness.degraded_predictions(data, parameters, readers)
-    assert len(table) == 2 * 3 * sum(1 + len(kind.strengths) for kind in DEGRADATIONS.values())
+    assert len(table) == 2 * 3 * (1 + 2) * len(DEGRADATIONS)
     assert not table.loc[table["reader"] == "blind", "change"].any()
     neutral = table[table["strength"] == table["degradation"].map(
         {name: kind.neutral for name, kind in DEGRADATIONS.items()})]  # fmt: skip
