@@ -212,7 +212,10 @@ def show_corrections(table: pd.DataFrame) -> Styler:
         index=[names[str(name)] for name in table.index],
     )
     shown.iloc[0, 1] = ""
-    return show_table(shown.rename_axis("left out"), "What each of the two details is worth")
+    return show_table(
+        shown.rename_axis("left out"),
+        "k_m of the run with each of the two corrections left out, and with both",
+    )
 
 
 def corrections_answer(table: pd.DataFrame) -> str:

@@ -722,7 +722,7 @@ def _allowed_by(schema: Mapping[str, Any]) -> str:
     if schema["type"] == "boolean":
         return "true or false"
     if schema["type"] == "array":
-        return f"list of {_allowed_by(schema['items'])}"
+        return f"list of {_allowed_by(schema['items']).replace('number ', 'numbers, each ')}"
     if schema["type"] == "object":
         return "parameters and lists of their values"
     bounds = [

@@ -29,6 +29,7 @@ __all__ = [
     "interval_answer",
     "model_answer",
     "new_banner",
+    "outside_remark",
     "predictions_answer",
     "show_domain",
     "show_drying",
@@ -461,7 +462,9 @@ def show_drying(table: pd.DataFrame) -> Styler:
                 for fast, slow in zip(table["time_fast"], table["time_slow"], strict=True)
             ],
             "warmest front (°C)": [_celsius(value) for value in table["front"]],
-            "at the lower end (°C)": [_celsius(value) for value in table["front_slow"]],
+            "warmest front at the lower end (°C)": [
+                _celsius(value) for value in table["front_slow"]
+            ],
             "stays below": [
                 "yes, for the whole interval" if surely else "as predicted" if likely else "no"
                 for surely, likely in zip(
@@ -475,6 +478,21 @@ def show_drying(table: pd.DataFrame) -> Styler:
         "Primary drying with the predicted k_m and with the ends of its interval, and whether the "
         "front stays below the collapse temperature",
     ).hide(axis="index")
+
+
+def outside_remark(new: NewMicrographs) -> str:
+    """That predictions outside of the domain are drawn on all the same; empty if none is.
+
+    Examples
+    --------
+    >>> outside_remark(NewMicrographs("new", (Row("a.tif", 1e-3, in_domain=False),), {}))
+    'A prediction is outside the domain of the model: for it, what follows is an example only.'
+    """
+    if all(row.in_domain for row in new.predicted):
+        return ""
+    return (
+        "A prediction is outside the domain of the model: for it, what follows is an example only."
+    )
 
 
 def drying_answer(outlooks: Sequence[Outlook], collapse_temperature: float) -> str:

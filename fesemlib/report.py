@@ -197,13 +197,13 @@ def show_grey_levels(tested: Sequence[Mapping[str, GreyLevelTest]]) -> Styler:
     --------
     >>> test = GreyLevelTest(np.array([[100.0, 50.0], [110.0, 52.0]]), np.zeros(2), -0.3)
     >>> show_grey_levels([{"original": test}]).data.loc["original"].to_dict()
-    {'mean': '105.0 ± 5.00', 'standard deviation': '51.0 ± 1.00', 'R²': '−0.30'}
+    {'mean': '105.0 ± 5.0', 'standard deviation': '51.0 ± 1.0', 'R²': '−0.30'}
     """
     rows = {}
     for step in tested[0]:
         statistics = np.concatenate([tests[step].statistics for tests in tested])
         mean, deviation = (
-            f"{value:.1f} ± {spread:.2f}"
+            f"{value:.1f} ± {spread:.1f}"
             for value, spread in zip(statistics.mean(axis=0), statistics.std(axis=0), strict=True)
         )
         rows[step] = {

@@ -138,6 +138,7 @@ report.save_table(
     prediction.rows_as_table(new.rows), "new_predictions", parameters
 )
 report.glue("predictions_answer", answers.predictions_answer(new))
+report.glue("outside_remark", answers.outside_remark(new))
 
 # %% [markdown]
 # **In short:** {glue:text}`predictions_answer`
@@ -169,7 +170,7 @@ report.glue("beyond", 100 * (1 - intervals.LEVEL) / 2)
 tried = prediction_trials.stand_in_model(model, parameters)
 answers.trial_banner(tried is model)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-coverage", "caption": "Below: predictions of fresh stand-ins with their intervals, against the k_m that they were made with. Above: how these k_m are distributed, and where those of the training set lie."}, "image": {"alt": "A histogram of k_m above, and dots with bars against the true k_m below"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-coverage", "caption": "Below: predictions of fresh stand-ins with their intervals, against the $k_m$ that they were made with. Above: how these $k_m$ are distributed, and where those of the training set lie."}, "image": {"alt": "A histogram of k_m above, and dots with bars against the true k_m below"}}
 coverage = prediction_trials.coverage_trial(
     tried, parameters.coverage_stand_ins
 )
@@ -192,7 +193,7 @@ report.glue("coverage_answer", answers.coverage_answer(coverage, trained_on))
 # when it is farther from them, and from all mixtures of two, than any of them is from the other formulations, or when the
 # predicted $k_m$ is outside the range of the training.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-domain", "caption": "Distance to the nearest mixture of two micrographs of the training set, for what belongs and for what does not. A point left of the limit is flagged where the predicted k_m is out of range."}, "image": {"alt": "Rows of dots by kind of image along the distance, and a dashed limit"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-domain", "caption": "Distance to the nearest mixture of two micrographs of the training set, for what belongs and for what does not. A point left of the limit is flagged where the predicted $k_m$ is out of range."}, "image": {"alt": "Rows of dots by kind of image along the distance, and a dashed limit"}}
 strange = prediction_trials.domain_trial(tried, coverage)
 domain_figure = figures.domain_figure(strange, tried.texture_limit)
 report.save_figure(domain_figure, "domain", parameters)
@@ -215,9 +216,9 @@ report.glue(
 # **How long will primary drying take, and does the cake stay below its collapse temperature?** The
 # [model of primary drying](01_dataset) is run with the predicted $k_m$ and with both ends of its interval, for one vial and one
 # cycle: see the parameters `heat_transfer_coefficient`, `ice_thickness_mm`, `shelf_hold_k`, `chamber_pressure_pa` and those
-# beside them. A cake that resists more dries more slowly, and its front is warmer.
+# beside them. A cake that resists more dries more slowly, and its front is warmer. {glue:text}`outside_remark`
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-drying", "caption": "Left: temperature of the sublimation front during primary drying. Right: how long that takes with the predicted k_m (dot) and over its interval (bar)."}, "image": {"alt": "Curves of temperature against time with a line for the collapse temperature, and bars of drying time"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-drying", "caption": "Left: temperature of the sublimation front during primary drying. Right: how long that takes with the predicted $k_m$ (dot) and over its interval (bar)."}, "image": {"alt": "Curves of temperature against time with a line for the collapse temperature, and bars of drying time"}}
 outlooks = [
     drying_outlook.outlook_of(row, parameters) for row in new.predicted
 ]

@@ -298,7 +298,7 @@ def test_few_micrographs_are_called_few():
 
 def test_grey_levels_are_shown_with_their_spread_and_the_range_over_the_sets():
     shown = show_grey_levels(grey_level_tests((-0.2, 0.4), (-0.1, 0.404), number=3)).data
-    assert list(shown.loc["first"]) == ["1.0 ± 0.82", "1.0 ± 0.82", "−0.20 to −0.10"]
+    assert list(shown.loc["first"]) == ["1.0 ± 0.8", "1.0 ± 0.8", "−0.20 to −0.10"]
     assert shown.loc["last", "R²"] == "0.40"
 
 
