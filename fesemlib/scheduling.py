@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
@@ -118,6 +119,8 @@ def _here(
 ) -> Generator[tuple[int, Outcome]]:
     side_by_side = parallel_jobs or (cpu_count() if training_device() == "CPU" else 1)
     workers = min(side_by_side, len(jobs))
+    # An idle worker may stop just when new work comes. It is replaced, and nothing is lost.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     executor = get_reusable_executor(max_workers=workers, timeout=30, env=_GROWTH_IS_NO_LEAK)
     common = (inputs, checkpoints.SECONDS_BETWEEN_CHECKPOINTS, software(), os.getpid())
     try:

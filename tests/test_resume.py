@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -264,6 +265,17 @@ def test_a_killed_worker_ends_in_a_clear_error_and_costs_nothing_finished(own_bu
     assert kept.items() <= folds_in(own_build).items()
     again = leave_one_formulation_out(data, SMALL)  # trains the second seed, in new processes
     pd.testing.assert_frame_equal(again[again["seed"] == 0], expected, check_exact=True)
+
+
+@pytest.mark.usefixtures("own_build")
+def test_an_idle_worker_that_stops_is_no_warning_on_the_page():
+    """loky replaces it, and says so in these words; what else it says is heard."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        leave_one_formulation_out(small_dataset(), ONE_SEED)
+        warnings.warn("A worker stopped while some jobs were given to the executor.", stacklevel=1)
+        with pytest.raises(UserWarning, match="memory leak"):
+            warnings.warn("There is a memory leak.", stacklevel=1)
 
 
 _held: list[np.ndarray] = []
