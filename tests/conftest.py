@@ -74,9 +74,11 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(build: Path) -> Run:
-    """Run a script of the virtual environment with that build folder."""
+    """Run a script of the virtual environment, with that build folder unless told otherwise."""
 
-    def run_script(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    def run_script(
+        *command: object, cwd: Path = ROOT, build: Path = build
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [SCRIPTS / str(command[0]), *map(str, command[1:])],
             cwd=cwd,
