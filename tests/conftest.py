@@ -60,6 +60,18 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the files, the longest comes first, and who waits for it last."""
+
+    def turn(item: pytest.Item) -> int:
+        if item.path.stem == "test_end_to_end":
+            return 0
+        return 2 if item.path.stem in ("test_own_micrographs", "test_pages") else 1
+
+    if hasattr(config, "workerinput"):
+        items.sort(key=turn)
+
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -187,9 +187,9 @@ def test_answer_names_the_number_from_which_on_the_median_is_beaten():
     answer = sensitivity_report.learning_curve_answer(results)
     assert "With 9 to 36 stand-ins" in answer
     assert "from 50.5 % to 20.5 % inside" in answer
-    assert answer.endswith("in every draw from 18 on.")
+    assert answer.endswith("in every draw from 18 stand-ins on.")
     remark = sensitivity_report.learning_curve_remark(results)
-    assert "all three err more outside" in remark
+    assert "ridge regression err more outside" in remark
     assert remark.endswith("not covered.")
 
 
@@ -198,8 +198,10 @@ def test_answer_for_a_single_size_and_a_network_that_learns_nothing():
     results = invented(errors, [9], outside=-0.05)
     answer = sensitivity_report.learning_curve_answer(results)
     assert "With 9 stand-ins" in answer
-    assert answer.endswith("at none of these numbers.")
-    assert "0 of these three" in sensitivity_report.learning_curve_remark(results)
+    assert answer.endswith("for no number of stand-ins tried.")
+    assert "none of the three errs more outside" in sensitivity_report.learning_curve_remark(
+        results
+    )
 
 
 def test_table_and_figure_show_all_predictors(results):

@@ -182,7 +182,8 @@ def test_k_m_beyond_the_training_is_flagged(model):
 
     assert reasons(0.7e-3) == ()
     assert reasons(1.9e-3) == ()
-    assert "k_m is above that of all training (0.0007 to 0.0019)" in reasons(2.0e-3)
+    above = "above the range of the training set (0.7·10⁻³ to 1.9·10⁻³ m² s⁻¹)"
+    assert f"the predicted k_m is {above}" in reasons(2.0e-3)
     assert "k_m is below" in reasons(-1e-3)[0]
 
 
