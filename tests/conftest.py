@@ -61,7 +61,7 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the files, the longest comes first, and who waits for it last."""
+    """Where processes share the files, the longest comes first, and who waits for it last."""
 
     def turn(item: pytest.Item) -> int:
         if item.path.stem == "test_end_to_end":
