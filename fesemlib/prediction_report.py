@@ -20,7 +20,7 @@ from fesemlib.new_micrographs import NewMicrographs
 from fesemlib.prediction import Layer, Model, Row
 from fesemlib.prediction_figures import short_name, short_names
 from fesemlib.prediction_trials import FRESH
-from fesemlib.report import Banner, percent, show_table
+from fesemlib.report import Banner, percent, show_table, typeset
 
 __all__ = [
     "coverage_answer",
@@ -149,7 +149,7 @@ def show_predictions(rows: Sequence[Row], layer: Layer) -> Styler:
             "interval": [_interval(1e3 * row.k_m_low, 1e3 * row.k_m_high) for row in rows],
             "R_p (10⁵ m s⁻¹)": [_or_dash(row.resistance / 1e5) for row in rows],
             "R_p (cm² Torr h g⁻¹)": [_or_dash(row.resistance / CLASSIC_RESISTANCE) for row in rows],
-            "domain": [_domain(row) for row in rows],
+            "domain": [typeset(_domain(row)) for row in rows],
         }
     )
     table = show_table(
