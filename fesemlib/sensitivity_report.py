@@ -439,14 +439,17 @@ def seeds_in_words(number: int) -> str:
 
 
 def times(number: int) -> str:
-    """For instance, "once".
+    """How often stand-ins are drawn, and what differs from one time to the next.
 
     Examples
     --------
-    >>> times(1), times(2), times(3)
-    ('once', 'twice', '3 times')
+    >>> times(1), times(2)
+    ('once', 'twice, each time with stand-ins and a seed of its own')
     """
-    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+    if number == 1:
+        return "once"
+    often = "twice" if number == 2 else f"{number} times"
+    return f"{often}, each time with stand-ins and a seed of its own"
 
 
 def _means(results: pd.DataFrame) -> dict[tuple[str, str], pd.Series[float]]:

@@ -169,6 +169,8 @@ small_results, longer_results, averaging_results = (
     leave_one_formulation_out(data, each)
     for each in (small_parameters, longer, averaging)
 )
+
+# %% tags=["hide-input"]
 networks = {
     "network, original set": predictions["original"],
     "network, mean of seeds": controls.mean_of_seeds(predictions["original"]),
@@ -205,6 +207,8 @@ report.glue(
     ),
 )
 report.glue("averaging_training", 100 * train["relative_error"].mean())
+
+# %% tags=["remove-cell"]
 report.glue(
     "training_answer",
     answers.training_answer(

@@ -150,7 +150,7 @@ answers.always_synthetic(data)
 # {glue:text}`test_number` stand-ins are fixed as the test set, each a formulation of its own. The training sets
 # are drawn from the middle of the range of $k_m$ in Table 1, {glue:text}`low:.2g` to {glue:text}`high:.2g` m² s⁻¹:
 # {glue:text}`inside_number` of the test set lie **inside** that range, the others **outside**, on either
-# side. Each training set is part of the next larger one, and the whole is done {glue:text}`draws`{glue:text}`of_its_own`. A larger set is not trained for longer: the number of steps is the same for all
+# side. Each training set is part of the next larger one, and the whole is done {glue:text}`draws`. A larger set is not trained for longer: the number of steps is the same for all
 # sizes. Beside the paper's network stand the one with averaged feature maps, ridge regression on texture features (as in
 # [an earlier chapter](06_evaluation), measured on pixels {glue:text}`finer:.1f` times finer than the networks are given), and the median of the training set, which sees no image.
 
@@ -176,10 +176,8 @@ report.glue("inside_number", regions.count("inside"))
 report.glue("low", stand_ins.k_m_range[0])
 report.glue("high", stand_ins.k_m_range[1])
 report.glue("draws", answers.times(parameters.learning_curve_seeds))
-again = ", each time with stand-ins and a seed of its own"
-report.glue(
-    "of_its_own", again if parameters.learning_curve_seeds > 1 else ""
-)
+
+# %% tags=["remove-cell"]
 report.glue("curve_answer", answers.learning_curve_answer(curve))
 report.glue("curve_remark", answers.learning_curve_remark(curve))
 finer = (
