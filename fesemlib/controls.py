@@ -15,16 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaln
+from sklearn import config_context
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.linear_model import LinearRegression, Ridge
-from sklearn.metrics import pairwise_distances
+from sklearn.metrics import make_scorer, pairwise_distances
 from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.parallel import Parallel, delayed
 
 from fesemlib import published
 from fesemlib.baselines import mean_of_others, median_of_others
@@ -73,8 +75,9 @@ def predict_left_out(
     Parameters
     ----------
     make_model
-        Makes a regressor with scikit-learn's methods. A `GridSearchCV` tunes it by leaving out one
-        more formulation at a time, or an eighth of them where there are more than eight.
+        Makes a regressor with scikit-learn's methods. A `GridSearchCV`, be it within a
+        `TransformedTargetRegressor`, tunes it by leaving out one more formulation at a time, or an
+        eighth of them where there are more than eight.
     features
         Shape (n, m).
     k_m
@@ -118,10 +121,11 @@ def fitted(model: Any, features: Values, k_m: Values, formulations: npt.NDArray[
     [1.0]
     """
     groups = {}
-    if isinstance(model, GridSearchCV):
+    search = model.regressor if isinstance(model, TransformedTargetRegressor) else model
+    if isinstance(search, GridSearchCV):
         groups = {"groups": formulations}
         inner = len(set(formulations))
-        model.set_params(cv=GroupKFold(min(inner, _MOST_INNER_FOLDS)))
+        search.set_params(cv=GroupKFold(min(inner, _MOST_INNER_FOLDS)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a kernel's parameter at its bound
         warnings.filterwarnings("ignore", "y residual is constant")  # more components than data
@@ -319,12 +323,12 @@ def _combinations(names: list[str]) -> list[tuple[str, ...]]:
     return list(chain.from_iterable(combinations(names, number) for number in numbers))
 
 
-def _ridge() -> GridSearchCV:
+def _ridge() -> TransformedTargetRegressor:
     model = make_pipeline(StandardScaler(), Ridge())
     return _tuned(model, {"ridge__alpha": np.logspace(-2, 4, 7)})
 
 
-def _partial_least_squares() -> GridSearchCV:
+def _partial_least_squares() -> TransformedTargetRegressor:
     model = make_pipeline(StandardScaler(), PLSRegression())
     return _tuned(model, {"plsregression__n_components": [1, 2, 3]})
 
@@ -353,13 +357,15 @@ def _finite_exponential(logarithms: Values) -> Values:
     return np.exp(np.clip(logarithms, -_GREATEST_LOGARITHM, _GREATEST_LOGARITHM))
 
 
-def _tuned(model: Any, choices: Mapping[str, Any]) -> GridSearchCV:
+def _tuned(model: Any, choices: Mapping[str, Any]) -> TransformedTargetRegressor:
     """A model whose parameter is chosen within the training fold; see `predict_left_out`."""
-    return GridSearchCV(
-        _of_logarithm(model),
-        {f"regressor__{name}": values for name, values in choices.items()},
-        scoring="neg_mean_absolute_percentage_error",
-    )
+    scoring = make_scorer(_relative_error, greater_is_better=False)
+    return _of_logarithm(GridSearchCV(model, choices, scoring=scoring))
+
+
+def _relative_error(logarithms: Values, predicted: Values) -> float:
+    """The mean relative error of k_m, given the logarithms of the true and the predicted ones."""
+    return float(np.abs(_finite_exponential(np.ravel(predicted)) / np.exp(logarithms) - 1).mean())
 
 
 TEXTURE_MODELS: dict[str, Callable[[], Any]] = {
@@ -453,10 +459,16 @@ def texture_controls(
     chosen += [(f"{family}, ridge", features[[family]], _ridge) for family in families]
     if coarse is not None:
         chosen.append(("texture of the network's input, ridge", coarse, _ridge))
+    tasks = (
+        delayed(predict_left_out)(make, part.to_numpy(), dataset.k_m, names)
+        for _, part, make in chosen
+    )
+    with config_context(skip_parameter_validation=True):  # thousands of fits, all of the same kind
+        predictions = Parallel(n_jobs=-1)(tasks)
     return pd.concat(
         [
-            with_errors(name, table, predict_left_out(make, part.to_numpy(), dataset.k_m, names))
-            for name, part, make in chosen
+            with_errors(name, table, predicted)
+            for (name, *_), predicted in zip(chosen, predictions, strict=True)
         ],
         ignore_index=True,
     )
