@@ -241,12 +241,11 @@ def side_by_side(parameters: Parameters) -> int:
 
 
 def _disk(dataset: Dataset, parameters: Parameters) -> int:
-    from fesemlib.network import build_network
+    from fesemlib.network import number_of_weights
     from fesemlib.robustness import DEGRADATIONS
 
     shape = input_shape(dataset.shape, parameters.input_width)
-    network = build_network(shape, parameters.padding, head=parameters.head)
-    weights = _BYTES * int(network.count_params())
+    weights = _BYTES * number_of_weights(shape, parameters.padding, parameters.head)
     kept = len(dataset.formulations) + parameters.number_of_seeds
     images = len(dataset.images)
     processed = images * math.prod(dataset.shape)
@@ -266,7 +265,7 @@ def _train_a_little(
     test = np.arange(images + 1) == images
     k_m = np.linspace(1e-4, 1e-3, images + 1)
 
-    def moments(epochs: int, transformations: tuple[str, ...]) -> list[float]:
+    def moments(learning_rate: float, transformations: tuple[str, ...]) -> list[float]:
         """The beginning of a training and the ends of its first epochs, s."""
         found = [time.monotonic()]
 
@@ -274,15 +273,16 @@ def _train_a_little(
             found.append(time.monotonic())
             return len(found) < _LEAST_EPOCHS or found[-1] - found[1] < _SECONDS_OF_EPOCHS
 
-        settings = Settings.of(parameters.model_copy(update={"epochs": epochs}))
+        changed = {"epochs": _UNREACHED, "learning_rate": learning_rate}
+        settings = Settings.of(parameters.model_copy(update=changed))
         seed = np.random.SeedSequence(0)
         with suppress(AbandonedError):
             train_fold(noise, k_m, test, settings, transformations, seed, is_wanted=is_wanted)
         return found
 
-    first = moments(_UNREACHED, ("original",))
-    again = moments(_UNREACHED + 1, ("original",))  # another number has the network compiled anew
-    moments(_UNREACHED + 2, GROUPS[parameters.augmentation_group])
+    first = moments(parameters.learning_rate, ("original",))
+    again = moments(parameters.learning_rate / 2, ("original",))  # another rate is compiled anew
+    moments(parameters.learning_rate / 2, GROUPS[parameters.augmentation_group])
     epoch = float(np.median(np.diff(first[1:])))
     compiling = max(again[1] - again[0] - epoch, 0.0)
     start = max(first[1] - first[0] - compiling - epoch, 0.0)

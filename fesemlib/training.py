@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fesemlib.augmentation import augment
 from fesemlib.checkpoints import Checkpoint
 from fesemlib.fast_network import executable_form
-from fesemlib.network import build_network, load_tensorflow
+from fesemlib.network import build_network, initial_weights, load_tensorflow
 from fesemlib.params import Parameters
 
 __all__ = [
@@ -284,8 +284,17 @@ class Engine:
 
     def __init__(self, shape: tuple[int, int], settings: Settings) -> None:
         tensorflow = load_tensorflow()
-        self._shape, self._settings = shape, settings
-        self.form = executable_form(self._network(seed=0))
+        self._settings = settings
+        self.form = executable_form(
+            build_network(
+                shape,
+                settings.padding,
+                settings.dropout_rate,
+                settings.dropout_position,
+                settings.initializer,
+                head=settings.head,
+            )
+        )
         self._weights = [weight.value for weight in self.form.network.trainable_variables]
         self._means, self._squares = (
             [tensorflow.Variable(tensorflow.zeros_like(weight)) for weight in self._weights]
@@ -295,21 +304,10 @@ class Engine:
         self._run_epoch = tensorflow.function(self._steps)
         self._predict = tensorflow.function(self.form, autograph=False)
 
-    def _network(self, seed: int) -> Any:
-        chosen = self._settings
-        return build_network(
-            self._shape,
-            chosen.padding,
-            chosen.dropout_rate,
-            chosen.dropout_position,
-            chosen.initializer,
-            seed,
-            chosen.head,
-        )
-
     def start(self, seed: int) -> None:
         """Set the weights that the seed gives, and the optimiser to its beginning."""
-        for weight, value in zip(self._weights, self._network(seed).get_weights(), strict=True):
+        drawn = initial_weights(self.form.network, seed)
+        for weight, value in zip(self._weights, drawn, strict=True):
             weight.assign(value)
         for moment in (*self._means, *self._squares):
             moment.assign(np.zeros(moment.shape, np.float32))
@@ -407,16 +405,20 @@ class Engine:
             )
 
 
-@lru_cache(maxsize=1)
 def engine_for(shape: tuple[int, int], settings: Settings) -> Engine:
     """The engine for images of this shape; folds of one kind share what is compiled.
 
     Examples
     --------
-    >>> settings = Settings.of(Parameters())
-    >>> engine_for((24, 32), settings) is engine_for((24, 32), settings)
+    >>> short, long = (Settings.of(Parameters(epochs=epochs)) for epochs in (30, 300))
+    >>> engine_for((24, 32), short) is engine_for((24, 32), long)
     True
     """
+    return _engine(shape, replace(settings, epochs=0, target=""))  # it knows of neither
+
+
+@lru_cache(maxsize=1)
+def _engine(shape: tuple[int, int], settings: Settings) -> Engine:
     return Engine(shape, settings)
 
 

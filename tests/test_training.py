@@ -114,18 +114,21 @@ def test_losses_follow_plain_keras(padding):
     assert engine.predict(prepared) == pytest.approx(trained, rel=1e-3)
 
 
-def trainings(settings):
-    """Folds of seeds 1, 1 and 2, one after another in the same process."""
+def trainings(*kinds):
+    """Folds of some settings and seeds, one after another in the same process."""
     images, k_m, test = images_of((32, 48)), np.linspace(1e-3, 2e-3, 5), np.arange(5) == 0
     return [
         train_fold(images, k_m, test, settings, ("original",), np.random.SeedSequence(seed))
-        for seed in (1, 1, 2)
+        for settings, seed in kinds
     ]
 
 
-def test_a_used_engine_trains_as_a_new_one(worker):
+@pytest.mark.parametrize("between", [{"epochs": 5}, {"target": "log10"}, {"dropout_rate": 0.1}])
+def test_a_used_engine_trains_as_a_new_one(worker, between):
     """Folds of one kind share an engine: nothing of the fold before may be left in it."""
-    first, again, other = worker.submit(trainings, SETTINGS).result()
+    kinds = [(SETTINGS, 1), (replace(SETTINGS, **between), 1), (SETTINGS, 1), (SETTINGS, 2)]
+    first, changed, again, other = worker.submit(trainings, *kinds).result()
+    assert changed.test.shape != first.test.shape or np.all(changed.test[-1] != first.test[-1])
     assert np.array_equal(first.test, again.test)
     assert np.array_equal(first.train, again.train)
     assert not np.allclose(first.test, other.test, rtol=1e-3)
