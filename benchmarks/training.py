@@ -243,7 +243,7 @@ def show_scaling(work: Work, images: np.ndarray) -> None:
 
 def main() -> None:
     """Print a row for each piece of work, then how the time grows with epochs and images."""
-    dataset = load_dataset(Parameters())
+    dataset = load_dataset(Parameters(synthetic_width=2048))
     k_m = dataset.images["k_m"].to_numpy(dtype=np.float64)
     widths = set(map(int, sys.argv[1:]))
     chosen = [work for work in WORK if not widths or work.width in widths]

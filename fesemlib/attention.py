@@ -22,7 +22,7 @@ from fesemlib.inputs import network_inputs
 from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.processing import process_with, resize_by_area
-from fesemlib.validation import TrainedNetwork, kept_network, leave_one_out_splits
+from fesemlib.validation import TrainedNetwork, kept_networks, leave_one_out_splits
 from fesemlib.windows import window_places
 
 __all__ = [
@@ -82,7 +82,8 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
     """
     first_seed = parameters.model_copy(update={"number_of_seeds": 1})
     splits = leave_one_out_splits(dataset, first_seed)
-    return {split.held_out[0]: kept_network(dataset, first_seed, split) for split in splits}
+    names = [split.held_out[0] for split in splits]
+    return dict(zip(names, kept_networks(dataset, first_seed, splits), strict=True))
 
 
 def occlusion_patch(shape: tuple[int, int]) -> int:
@@ -374,7 +375,7 @@ def pasted_patches(dataset: Dataset, parameters: Parameters) -> tuple[str, str, 
     k_m = dataset.formulations["k_m"]
     coarse, fine = str(k_m.idxmax()), str(k_m.idxmin())
     source = (
-        fresh_stand_ins(parameters.fresh_frames, parameters.synthetic_seed)
+        fresh_stand_ins(parameters.fresh_frames, parameters.synthetic_seed, dataset.shape)
         if dataset.synthetic
         else dataset
     )

@@ -100,7 +100,9 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     try:
         _check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        wider = parameters.is_synthetic and parameters.input_width > dataset.shape[1]
+        hint = "; or set synthetic_width, that of the stand-ins, to as much" if wider else ""
+        raise ValueError(f"{path}: {error}{hint}") from None
     return dataset
 
 

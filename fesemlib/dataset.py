@@ -26,14 +26,14 @@ __all__ = [
     "fresh_stand_ins",
     "has_data_bar",
     "load_dataset",
+    "part_of_frame",
     "pixel_sizes_differ",
     "rescale_micrograph",
     "with_data_bar",
 ]
 
-# Section 2: 2048 × 1536 px show 2 mm × 1.5 mm.
-PAPER_SHAPE = (1536, 2048)
-PAPER_PIXEL_SIZE_UM = 2000 / 2048
+PAPER_PIXEL_SIZE_UM = 2000 / 2048  # Section 2: 2048 × 1536 px show 2 mm × 1.5 mm
+_LEAST_WIDTH = 128  # px: the height, three quarters of it, holds the widest cell of Table 1
 
 DRAWN_SOLIDS_PERCENT = 5.0
 
@@ -137,7 +137,8 @@ def load_dataset(parameters: Parameters) -> Dataset:
     Parameters
     ----------
     parameters
-        `dataset`, `synthetic_seed`, `crop`, `check_pixel_size` and `rescale` are used.
+        `dataset`, `synthetic_seed`, `synthetic_width`, `crop`, `check_pixel_size` and `rescale` are
+        used.
 
     Returns
     -------
@@ -176,7 +177,7 @@ def load_dataset(parameters: Parameters) -> Dataset:
     ((96, 128), ['A', 'B', 'C'], False)
     """
     if parameters.is_synthetic:
-        return _synthetic_dataset(parameters.synthetic_seed)
+        return _synthetic_dataset(parameters.synthetic_seed, parameters.synthetic_width)
     manifest = Path(parameters.dataset)
     table = read_manifest(manifest)
     files = [
@@ -242,7 +243,30 @@ def draw_stand_ins(
     return _stand_ins(recipes, shape, formulations)
 
 
-def fresh_stand_ins(number: int, seed: int) -> Dataset:
+def part_of_frame(parameters: Parameters, share: float) -> tuple[int, int]:
+    """The shape of smaller stand-ins, for what needs so many that whole frames would take too long.
+
+    Parameters
+    ----------
+    parameters
+        `synthetic_width` is used.
+    share
+        Of either side of a stand-in's frame.
+
+    Returns
+    -------
+    tuple of int
+        Height and width in px; no less than the widest cells of Table 1 need.
+
+    Examples
+    --------
+    >>> part_of_frame(Parameters(synthetic_width=2048), 0.5)
+    (768, 1024)
+    """
+    return _frame(max(round(share * parameters.synthetic_width), _LEAST_WIDTH))
+
+
+def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
     """More frames of the synthetic set: the same k_m and solids as in Table 1, other places.
 
     Parameters
@@ -251,17 +275,19 @@ def fresh_stand_ins(number: int, seed: int) -> Dataset:
         How many frames of each formulation.
     seed
         That of the set whose frames these add to; none of them is one of the set's own.
+    shape
+        Height and width in px, at the paper's pixel size.
 
     Returns
     -------
     Dataset
-        As the set's own frames in shape and pixel size. Made once and kept in the cache.
+        Made once and kept in the cache.
 
     Examples
     --------
-    >>> none = fresh_stand_ins(0, seed=0)  # each frame of full size takes a second or more
-    >>> "".join(none.formulations.index), len(none.micrographs)
-    ('ABCDEFGHI', 0)
+    >>> fresh = fresh_stand_ins(2, seed=0, shape=(96, 128))
+    >>> "".join(fresh.formulations.index), len(fresh.micrographs)
+    ('ABCDEFGHI', 18)
     """
     table = table1()
     solids = table[list(SOLUTES)].sum(axis=1)
@@ -271,7 +297,7 @@ def fresh_stand_ins(number: int, seed: int) -> Dataset:
         for position, name in enumerate(table.index)
         for frame in frames
     ]
-    made = _stand_ins(recipes, PAPER_SHAPE, table[["composition", "k_m", "std_percent"]])
+    made = _stand_ins(recipes, shape, table[["composition", "k_m", "std_percent"]])
     names = [f"{recipe.name} (stand-in, fresh frame {recipe.entropy[-1]})" for recipe in recipes]
     return replace(made, images=made.images.assign(image=names))
 
@@ -349,14 +375,18 @@ def _dataset(
     return Dataset(formulations, images, tuple(micrographs), synthetic, name, tuple(files))
 
 
-def _synthetic_dataset(seed: int) -> Dataset:
+def _synthetic_dataset(seed: int, width: int) -> Dataset:
     table = table1()
     solids = table[list(SOLUTES)].sum(axis=1)
     recipes = [
         _Recipe(str(name), float(table["k_m"][name]), float(solids[name]), (seed, position))
         for position, name in enumerate(table.index)
     ]
-    return _stand_ins(recipes, PAPER_SHAPE, table[["composition", "k_m", "std_percent"]])
+    return _stand_ins(recipes, _frame(width), table[["composition", "k_m", "std_percent"]])
+
+
+def _frame(width: int) -> tuple[int, int]:
+    return round(0.75 * width), width
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,6 @@ AVERAGED = "network, averaged maps"
 RIDGE = "texture, ridge"
 MEDIAN = "median of the training set"
 
-SHAPE = (576, 768)
-"""Of a stand-in, px, at the paper's pixel size: a part of the paper's frame, and quickly made."""
-
 MIDDLE = 0.6
 """Share of the range of log k_m that the training sets come from."""
 
@@ -84,9 +81,7 @@ class StandIns:
     k_m_range: tuple[float, float]
 
 
-def draw_training_and_test(
-    number: int, draws: Sequence[int], shape: tuple[int, int] = SHAPE
-) -> StandIns:
+def draw_training_and_test(number: int, draws: Sequence[int], shape: tuple[int, int]) -> StandIns:
     """Draw stand-ins to train on, several times, and one set to test with.
 
     Parameters
@@ -96,7 +91,7 @@ def draw_training_and_test(
     draws
         Numbers of the draws; each has its own stand-ins.
     shape
-        Height and width, px.
+        Height and width, px, such as that of a `fesemlib.dataset.part_of_frame`.
 
     Examples
     --------

@@ -56,7 +56,7 @@ CARD = "model_card.json"
 FORMAT: Literal[1] = 1
 
 _PARAMETERS = {
-    *("dataset", "synthetic_seed", "crop", "check_pixel_size", "rescale"),
+    *("dataset", "synthetic_seed", "synthetic_width", "crop", "check_pixel_size", "rescale"),
     *("background_radius_px", "light_background", "smooth_background", "equalization"),
     *("input_width", "padding", "dropout_rate", "dropout_position", "head", "initializer"),
     *("target", "epochs", "learning_rate", "batch_size", "augmentation_group"),

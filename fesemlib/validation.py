@@ -10,8 +10,9 @@ import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from fesemlib.checkpoints import SECONDS_OF_USE
 from fesemlib.dataset import Dataset
 from fesemlib.folds import FoldJob, software
 from fesemlib.inputs import keep_network_inputs
-from fesemlib.network import build_network
+from fesemlib.network import build_network, load_tensorflow
 from fesemlib.params import Parameters
 from fesemlib.processing import input_shape
 from fesemlib.progress import progress
@@ -272,10 +273,17 @@ class TrainedNetwork:
             m² s⁻¹, shape (n,).
         """
         outputs = [
-            np.asarray(self.model(images[start : start + _BATCH, ..., np.newaxis]))
+            self._compiled(images[start : start + _BATCH, ..., np.newaxis]).numpy()
             for start in range(0, len(images), _BATCH)
         ]
         return self.scale.to_k_m(np.concatenate(outputs)[:, 0].astype(np.float64))
+
+    @cached_property
+    def _compiled(self) -> Any:
+        """The model as one graph: layer by layer, Keras takes longer than a small image needs."""
+        tensorflow = load_tensorflow()
+        kind = tensorflow.TensorSpec(self.model.input_shape, "float32")
+        return tensorflow.function(self.model, input_signature=[kind], autograph=False)
 
 
 def kept_network(dataset: Dataset, parameters: Parameters, split: Split) -> TrainedNetwork:

@@ -317,7 +317,7 @@ def frame_predictions(
     """
     if dataset.synthetic:
         own = _predicted(dataset, network_inputs(dataset, parameters), networks)
-        fresh = fresh_stand_ins(parameters.fresh_frames, parameters.synthetic_seed)
+        fresh = fresh_stand_ins(parameters.fresh_frames, parameters.synthetic_seed, dataset.shape)
         more = _predicted(fresh, network_inputs(fresh, parameters), networks)
         return "frames of one formulation", pd.concat([own, more], ignore_index=True)
     if dataset.images["formulation"].duplicated().any():

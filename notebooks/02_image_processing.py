@@ -27,6 +27,7 @@
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
+synthetic_width: int = 1024
 crop: str = "auto"
 check_pixel_size: bool = True
 rescale: bool = False
@@ -45,7 +46,12 @@ from skimage.restoration import rolling_ball
 
 from fesemlib import baselines, explorers, figures, report, texture
 from fesemlib.before_after import BeforeAfter
-from fesemlib.dataset import draw_stand_ins, load_dataset, with_data_bar
+from fesemlib.dataset import (
+    draw_stand_ins,
+    load_dataset,
+    part_of_frame,
+    with_data_bar,
+)
 from fesemlib.inputs import (
     images_by_step,
     network_inputs,
@@ -123,7 +129,7 @@ report.show_reading(data)
 # on the same detail.
 
 # %%
-detail = central_detail(micrograph.image, (480, 640))
+detail = central_detail(micrograph.image, (360, 480))
 radius = parameters.background_radius_px
 negative = 255 - detail
 variants = {
@@ -319,8 +325,9 @@ report.glue("number_of_images", len(less_shade))
 
 # %%
 enough = len(data.formulations) >= 10 and not data.synthetic
-drawn = [0, 1, 2] if not enough else []
-controls = [draw_stand_ins(30, synthetic_seed + n) for n in drawn] or [data]
+seeds = [synthetic_seed + n for n in range(3)] if not enough else []
+half = part_of_frame(parameters, 1 / 2)
+controls = [draw_stand_ins(30, seed, half) for seed in seeds] or [data]
 width = round(parameters.input_width * controls[0].shape[1] / data.shape[1])
 
 # %%

@@ -27,6 +27,7 @@
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
+synthetic_width: int = 1024
 crop: str = "auto"
 check_pixel_size: bool = True
 rescale: bool = False

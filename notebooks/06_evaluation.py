@@ -25,6 +25,7 @@
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
+synthetic_width: int = 1024
 crop: str = "auto"
 check_pixel_size: bool = True
 rescale: bool = False
@@ -39,19 +40,19 @@ dropout_position: str = "dense"
 initializer: str = "glorot_uniform"
 head: str = "flatten"
 target: str = "minmax"
-epochs: int = 30
+epochs: int = 20
 learning_rate: float = 1.0e-4
 batch_size: int = 16
 augmentation_group: str = "flips_and_rotation"
 first_seed: int = 0
 number_of_seeds: int = 1
 model_selection: str = "last"
-evaluation_width: int = 128
+evaluation_width: int = 64
 evaluation_seeds: int = 1
-permutations: int = 5
+permutations: int = 3
 averaging_learning_rate: float = 3.0e-3
-averaging_epochs: int = 200
-longer_epochs: int = 300
+averaging_epochs: int = 100
+longer_epochs: int = 100
 parallel_jobs: int = 0
 scheduler: str = ""
 results: str = ""
@@ -72,7 +73,7 @@ from fesemlib import evaluation_figures as figures
 from fesemlib import evaluation_report as answers
 from fesemlib.dataset import load_dataset
 from fesemlib.features import texture_features
-from fesemlib.network import build_network
+from fesemlib.network import number_of_weights
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
 from fesemlib.validation import (
@@ -222,8 +223,7 @@ report.glue("averaging_rate", parameters.averaging_learning_rate)
 report.glue("averaging_epochs", parameters.averaging_epochs)
 report.glue("averaging_width", averaging.input_width)
 report.glue(
-    "averaging_weights",
-    build_network(data.shape, head=averaging.head).count_params(),
+    "averaging_weights", number_of_weights(data.shape, head=averaging.head)
 )
 
 # %% [markdown]

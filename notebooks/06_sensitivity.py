@@ -24,6 +24,7 @@
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
+synthetic_width: int = 1024
 crop: str = "auto"
 check_pixel_size: bool = True
 rescale: bool = False
@@ -38,34 +39,25 @@ dropout_position: str = "dense"
 initializer: str = "glorot_uniform"
 head: str = "flatten"
 target: str = "minmax"
-epochs: int = 30
+epochs: int = 20
 learning_rate: float = 1.0e-4
 batch_size: int = 16
 augmentation_group: str = "flips_and_rotation"
 first_seed: int = 0
-evaluation_width: int = 128
+evaluation_width: int = 64
 evaluation_seeds: int = 1
 averaging_learning_rate: float = 3.0e-3
-averaging_epochs: int = 200
+averaging_epochs: int = 100
 variations: dict = {
     "light_background": [False],
-    "smooth_background": [False],
-    "background_radius_px": [25.0],
-    "equalization": ["imagej", "none", "clahe"],
-    "input_width": [64],
-    "target": ["raw", "zscore", "log10"],
-    "padding": ["valid"],
+    "equalization": ["none"],
+    "target": ["raw"],
     "dropout_rate": [0.0],
-    "dropout_position": ["flatten"],
-    "initializer": ["he_normal"],
-    "epochs": [10],
-    "learning_rate": [3.0e-4],
-    "batch_size": [4],
     "model_selection": ["best_on_held_out"],
     "first_seed": [1000],
     "augmentation_group": ["rotation"],
 }
-learning_curve_sizes: list = [9, 18]
+learning_curve_sizes: list = [5, 9]
 learning_curve_seeds: int = 1
 parallel_jobs: int = 0
 scheduler: str = ""
@@ -75,7 +67,7 @@ results: str = ""
 from fesemlib import controls, learning_curve, report, sensitivity
 from fesemlib import sensitivity_figures as figures
 from fesemlib import sensitivity_report as answers
-from fesemlib.dataset import load_dataset
+from fesemlib.dataset import load_dataset, part_of_frame
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
 
@@ -157,7 +149,9 @@ answers.always_synthetic(data)
 # %%
 sizes = parameters.learning_curve_sizes
 stand_ins = learning_curve.draw_training_and_test(
-    max(sizes), range(parameters.learning_curve_seeds)
+    max(sizes),
+    range(parameters.learning_curve_seeds),
+    part_of_frame(parameters, 3 / 8),
 )
 curve = learning_curve.learning_curve(stand_ins, sizes, parameters)
 

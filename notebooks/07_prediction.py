@@ -27,6 +27,7 @@
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
+synthetic_width: int = 1024
 crop: str = "auto"
 check_pixel_size: bool = True
 rescale: bool = False
@@ -41,7 +42,7 @@ dropout_position: str = "dense"
 initializer: str = "glorot_uniform"
 head: str = "flatten"
 target: str = "minmax"
-epochs: int = 30
+epochs: int = 20
 learning_rate: float = 1.0e-4
 batch_size: int = 16
 augmentation_group: str = "flips_and_rotation"

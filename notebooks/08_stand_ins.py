@@ -210,7 +210,12 @@ report.glue("grey_r2", f"{grey_r2:.2f}".replace("-", "−"))
 # above the real ones' data bars.
 
 # %% tags=["hide-input"]
-stand_ins = load_dataset(Parameters(synthetic_seed=synthetic_seed))
+stand_ins = load_dataset(
+    Parameters(
+        synthetic_seed=synthetic_seed,
+        synthetic_width=2048,  # as the real frames
+    )
+)
 real = texture.real_frames()
 rows = int(real["rows"].iloc[0])
 measured = pd.DataFrame(

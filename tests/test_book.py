@@ -581,6 +581,7 @@ class TestBadInput:
         assert error.startswith(f"fesem: error: {path}: ")
         assert message in error
         assert ("raise input_width" in error) == (shape == (40, 128))
+        assert ("set synthetic_width" in error) == (width > shape[1])
         assert not (checkout / "build").exists()
 
     def test_results_in_the_file_may_be_the_default(

@@ -228,10 +228,9 @@ def test_composition_is_that_of_table_1():
 
 
 @pytest.mark.usefixtures("own_build")
-def test_stand_ins_have_the_composition_controls_of_table_1(monkeypatch):
+def test_stand_ins_have_the_composition_controls_of_table_1():
     """The book's default data are read as they are loaded, not as a test would write them."""
-    monkeypatch.setattr("fesemlib.dataset.PAPER_SHAPE", (96, 128))
-    table = composition_controls(load_dataset(Parameters()))
+    table = composition_controls(load_dataset(Parameters(synthetic_width=128)))
     assert "linear in dextran, mannitol, PVP" in set(table["control"])
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from scipy import stats
 
 import fesemlib.dataset
+import fesemlib.synthetic
 from fesemlib.dataset import Dataset, DatasetError, draw_stand_ins, load_dataset, with_data_bar
 from fesemlib.formulations import ManifestError, table1
 from fesemlib.micrographs import MicrographError
@@ -426,17 +427,19 @@ def test_digest_names_the_pixel_size(tagged):
 # ------------------------------------------------------------------------------------ stand-ins
 
 
+SMALL = Parameters(synthetic_width=128)
+
+
 @pytest.fixture
-def small_stand_ins(own_build, monkeypatch):
-    """Stand-ins of 128 × 96 px, made in this process."""
-    monkeypatch.setattr(fesemlib.dataset, "PAPER_SHAPE", (96, 128))
+def small_stand_ins(own_build):
+    """Stand-ins are made in this process."""
     with parallel_config(backend="threading"):
         yield own_build / "cache" / "micrographs"
 
 
 @pytest.mark.usefixtures("small_stand_ins")
 def test_stand_ins_carry_table_1():
-    dataset = load_dataset(Parameters(crop=10))
+    dataset = load_dataset(Parameters(crop=10, synthetic_width=128))
     assert dataset.synthetic
     assert dataset.shape == (96, 128)  # nothing to crop
     assert list(dataset.images["formulation"]) == list("ABCDEFGHI")
@@ -446,7 +449,7 @@ def test_stand_ins_carry_table_1():
 
 
 def test_stand_ins_are_made_once(small_stand_ins, monkeypatch):
-    first = load_dataset(Parameters())
+    first = load_dataset(SMALL)
     files = sorted(small_stand_ins.iterdir())
     assert len(files) == 9
     files[4].unlink()
@@ -458,12 +461,47 @@ def test_stand_ins_are_made_once(small_stand_ins, monkeypatch):
 
     synthesize = fesemlib.dataset.synthesize_micrograph
     monkeypatch.setattr(fesemlib.dataset, "synthesize_micrograph", count)
-    assert load_dataset(Parameters()).digest == first.digest
+    assert load_dataset(SMALL).digest == first.digest
     assert len(made) == 1
 
 
+def bounds_of_synthetic_width() -> list[int]:
+    schema = Parameters.model_json_schema()["properties"]["synthetic_width"]
+    return [schema["minimum"], schema["maximum"]]
+
+
+@pytest.mark.parametrize("width", bounds_of_synthetic_width())
+def test_stand_ins_of_every_allowed_width_can_be_rendered(width, own_build, monkeypatch):
+    """The field is wide enough for the widest cells of Table 1, and not too wide for the finest."""
+
+    class ReachedError(Exception):
+        """The arguments were accepted."""
+
+    def reached(*_: object) -> None:
+        raise ReachedError
+
+    monkeypatch.setattr(fesemlib.synthetic, "_generators", reached)
+    shapes = []
+
+    def accept(path: Path, recipe: fesemlib.dataset._Recipe, shape: tuple[int, int]) -> None:
+        with pytest.raises(ReachedError):
+            fesemlib.dataset.synthesize_micrograph(
+                recipe.k_m, recipe.seed, shape, solids_percent=recipe.solids_percent
+            )
+        shapes.append(shape)
+        np.save(path, np.zeros((8, 8), np.uint8))
+
+    monkeypatch.setattr(fesemlib.dataset, "_synthesize", accept)
+    with parallel_config(backend="threading"):
+        load_dataset(Parameters(synthetic_width=width))
+    assert shapes == [(width * 3 // 4, width)] * 9
+    assert own_build.is_dir()
+
+
 def test_seed_makes_other_stand_ins(small_stand_ins):
-    first, second = (load_dataset(Parameters(synthetic_seed=seed)) for seed in (0, 1))
+    first, second = (
+        load_dataset(SMALL.model_copy(update={"synthetic_seed": seed})) for seed in (0, 1)
+    )
     assert first.digest != second.digest
     assert len(list(small_stand_ins.iterdir())) == 18
     for ours, theirs in zip(first.micrographs, second.micrographs, strict=True):
@@ -500,10 +538,9 @@ def test_logarithms_of_drawn_k_m_are_uniform(monkeypatch, own_build):
 
 
 @pytest.mark.usefixtures("small_stand_ins")
-def test_bar_is_shown_as_recorded_or_drawn_on_a_stand_in(manifest, monkeypatch):
+def test_bar_is_shown_as_recorded_or_drawn_on_a_stand_in(manifest):
     path = manifest()
-    monkeypatch.setattr(fesemlib.dataset, "PAPER_SHAPE", (192, 256))
-    stand_ins = load_dataset(Parameters())
+    stand_ins = load_dataset(Parameters(synthetic_width=256))
     shown = with_data_bar(stand_ins, 2)
     assert shown.data_bar_row is not None
     rows = shown.data_bar_row

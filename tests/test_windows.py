@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from joblib import parallel_config
 
 from fesemlib import windows
 from fesemlib.dataset import fresh_stand_ins, load_dataset
@@ -171,12 +170,10 @@ def test_answers_follow_the_numbers():
 
 
 @pytest.mark.usefixtures("own_build")
-def test_fresh_frames_are_others_than_the_sets_own(monkeypatch):
-    shape = (64, 96)
-    monkeypatch.setattr("fesemlib.dataset.PAPER_SHAPE", shape)
-    monkeypatch.setattr("fesemlib.dataset.PAPER_PIXEL_SIZE_UM", 2000 / 96)
-    with parallel_config(backend="threading"):  # other processes would not know of the patches
-        own, fresh = load_dataset(Parameters()), fresh_stand_ins(2, 0)
+def test_fresh_frames_are_others_than_the_sets_own():
+    own = load_dataset(Parameters(synthetic_width=128))
+    fresh = fresh_stand_ins(2, 0, own.shape)
+    assert fresh.shape == own.shape == (96, 128)
     assert len(fresh.micrographs) == 2 * len(own.micrographs)
     assert fresh.images["image"].is_unique
     assert list(fresh.k_m[::2]) == list(own.k_m)
