@@ -40,7 +40,9 @@ GIBIBYTE = 2**30
 
 def make_model(folder: Path) -> None:
     """An ensemble that has been trained for one epoch."""
-    parameters = Parameters(input_width=WIDTH, epochs=1, number_of_seeds=MEMBERS)
+    parameters = Parameters(
+        synthetic_width=SHAPE[1], input_width=WIDTH, epochs=1, number_of_seeds=MEMBERS
+    )
     train_model(load_dataset(parameters), parameters).save(folder)
 
 

@@ -31,6 +31,8 @@ class BeforeAfter:
         uint8, both of shape (H, W).
     before_label, after_label
         What each of them shows, in a few words.
+    subject
+        Of what both are pictures, for those who cannot see them.
 
     Raises
     ------
@@ -42,7 +44,7 @@ class BeforeAfter:
     >>> import numpy as np
     >>> dark = np.zeros((30, 40), np.uint8)
     >>> page = BeforeAfter(dark, 255 - dark, "recorded", "inverted")._repr_html_()
-    >>> page.count("<img "), 'alt="inverted"' in page
+    >>> page.count("<img "), 'alt="Micrograph, inverted"' in page
     (2, True)
     """
 
@@ -50,6 +52,7 @@ class BeforeAfter:
     after: GreyImage
     before_label: str
     after_label: str
+    subject: str = "Micrograph"
 
     def __post_init__(self) -> None:
         if self.before.shape != self.after.shape:
@@ -65,19 +68,19 @@ class BeforeAfter:
             (self.before_label, self.after_label),
             strict=True,
         )
-        shown = "".join(_picture(kind, image, label) for kind, image, label in parts)
+        shown = "".join(_picture(kind, image, label, self.subject) for kind, image, label in parts)
         return f'<div class="before-after">{shown}</div>'
 
 
-def _picture(kind: str, image: GreyImage, label: str) -> str:
+def _picture(kind: str, image: GreyImage, label: str, subject: str) -> str:
     width = min(_WIDTH, image.shape[1])
     small = resize_by_area(image, width).round().astype("uint8")
     stream = BytesIO()
     Image.fromarray(small).save(stream, "JPEG", quality=_QUALITY)
     data = base64.b64encode(stream.getvalue()).decode()
     height, width = small.shape
-    text = html.escape(label, quote=True)
+    text, alternative = (html.escape(each, quote=True) for each in (label, f"{subject}, {label}"))
     return (
-        f'<div class="{kind}"><img src="data:image/jpeg;base64,{data}" alt="{text}" '
+        f'<div class="{kind}"><img src="data:image/jpeg;base64,{data}" alt="{alternative}" '
         f'width="{width}" height="{height}"><span>{text}</span></div>'
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fesemlib.params import Parameters, quoted, read_parameters
+from fesemlib.params import WIDEST_SYNTHETIC, Parameters, quoted, read_parameters
 
 if TYPE_CHECKING:
     from fesemlib.dataset import Dataset
@@ -100,7 +100,10 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     try:
         _check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
-        wider = parameters.is_synthetic and parameters.input_width > dataset.shape[1]
+        wider = (
+            parameters.is_synthetic
+            and dataset.shape[1] < parameters.input_width <= WIDEST_SYNTHETIC
+        )
         hint = "; or set synthetic_width, that of the stand-ins, to as much" if wider else ""
         raise ValueError(f"{path}: {error}{hint}") from None
     return dataset

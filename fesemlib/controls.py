@@ -383,6 +383,7 @@ def every_control(
     features: pd.DataFrame,
     coarse: pd.DataFrame,
     predictions: Mapping[str, pd.DataFrame],
+    parallel_jobs: int = 0,
 ) -> pd.DataFrame:
     """All controls, one below the other.
 
@@ -390,7 +391,7 @@ def every_control(
     ----------
     dataset
         The micrographs.
-    features, coarse
+    features, coarse, parallel_jobs
         As in `texture_controls`.
     predictions
         As in `network_controls`.
@@ -409,7 +410,7 @@ def every_control(
         [
             blind_controls(dataset),
             composition_controls(dataset),
-            texture_controls(dataset, features, coarse),
+            texture_controls(dataset, features, coarse, parallel_jobs),
             network_controls(predictions),
             published_controls(dataset),
         ],
@@ -418,7 +419,10 @@ def every_control(
 
 
 def texture_controls(
-    dataset: Dataset, features: pd.DataFrame, coarse: pd.DataFrame | None = None
+    dataset: Dataset,
+    features: pd.DataFrame,
+    coarse: pd.DataFrame | None = None,
+    parallel_jobs: int = 0,
 ) -> pd.DataFrame:
     """What texture features tell: three models of all of them, and ridge regression of each family.
 
@@ -430,6 +434,8 @@ def texture_controls(
         From `fesemlib.features.texture_features`.
     coarse
         The same at the width of the network's input, for one more ridge regression.
+    parallel_jobs
+        How many models are tuned side by side, 0 for one on each core.
 
     Returns
     -------
@@ -464,7 +470,7 @@ def texture_controls(
         for _, part, make in chosen
     )
     with config_context(skip_parameter_validation=True):  # thousands of fits, all of the same kind
-        predictions = Parallel(n_jobs=-1)(tasks)
+        predictions = Parallel(n_jobs=parallel_jobs or -1)(tasks)
     return pd.concat(
         [
             with_errors(name, table, predicted)
@@ -589,10 +595,11 @@ def longer_parameters(parameters: Parameters) -> Parameters:
 
     Examples
     --------
-    >>> longer_parameters(Parameters(epochs=100, longer_epochs=500)).epochs
+    >>> longer_parameters(Parameters(epochs=100, longer_training=5)).epochs
     500
     """
-    return evaluation_parameters(parameters).model_copy(update={"epochs": parameters.longer_epochs})
+    epochs = parameters.longer_training * parameters.epochs
+    return evaluation_parameters(parameters).model_copy(update={"epochs": epochs})
 
 
 def number_of_orders(k_m: npt.ArrayLike) -> float:

@@ -70,7 +70,7 @@ class Probe:
     seconds_to_start
         Of a new process, once a chapter.
     seconds_to_compile
-        Of a network, once for each kind of training.
+        Of a network, at most once for each kind of training.
     seconds_per_pixel
         Of one image in one epoch, with as many trainings side by side as the book has.
     bytes_of_training

@@ -38,6 +38,7 @@ __all__ = [
     "curve_of",
     "draw_training_and_test",
     "epochs_for",
+    "input_width",
     "learning_curve",
 ]
 
@@ -226,7 +227,7 @@ def learning_curve(
     sizes = sorted(set(sizes))
     if sizes[-1] > available:
         raise ValueError(f"{sizes[-1]} stand-ins to train on, but only {available} were drawn")
-    width = min(parameters.evaluation_width, stand_ins.dataset.shape[1])
+    width = input_width(stand_ins, parameters)
     small = parameters.model_copy(update={"input_width": width, "evaluation_width": width})
     tables = [_blind(stand_ins, sizes), _by_texture(stand_ins, sizes, small)]
     for predictor, settings in (
@@ -241,6 +242,26 @@ def learning_curve(
     columns = ["image", "true_km", "predicted_km", "relative_error"]
     table["region"] = table["held_out"].map(stand_ins.test).fillna("training")
     return table[["predictor", "size", "draw", "region", "held_out", *columns]]
+
+
+def input_width(stand_ins: StandIns, parameters: Parameters) -> int:
+    """The width of the networks' input, px: that of the evaluation, but no more than there is.
+
+    Parameters
+    ----------
+    stand_ins
+        From `draw_training_and_test`.
+    parameters
+        `evaluation_width` is used.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> stand_ins = SimpleNamespace(dataset=SimpleNamespace(shape=(96, 128)))
+    >>> input_width(stand_ins, Parameters(evaluation_width=512))
+    128
+    """
+    return min(parameters.evaluation_width, stand_ins.dataset.shape[1])
 
 
 def curve_of(results: pd.DataFrame) -> pd.DataFrame:

@@ -26,6 +26,9 @@ __all__ = [
 
 SYNTHETIC = "synthetic"
 
+WIDEST_SYNTHETIC = 2048
+"""The width of the paper's micrographs, px; wider stand-ins would hold more pores than fit."""
+
 _PATHS = {"dataset": SYNTHETIC, "drying_run": "", "image": ""}
 """The parameters that name a file, each with the value that does not."""
 
@@ -98,8 +101,8 @@ class Parameters(BaseModel):
         "quarters of it",
         "Section 2: 2048",
         unit="px",
-        ge=128,
-        le=4096,
+        ge=384,
+        le=WIDEST_SYNTHETIC,
     )
     crop: Literal["auto", "none"] | Annotated[int, Field(ge=1)] = _knob(
         "auto",
@@ -319,13 +322,13 @@ class Parameters(BaseModel):
         gt=0.0,
         le=1.0,
     )
-    longer_epochs: int = _knob(
-        100,
-        "epochs of a longer training of the paper's network, with an input of `evaluation_width`, "
-        "to see whether it was trained for long enough",
+    longer_training: int = _knob(
+        5,
+        "how many times as many epochs a longer training of the paper's network takes, with an "
+        "input of `evaluation_width`, to see whether it was trained for long enough",
         "this book",
-        ge=1,
-        le=100_000,
+        ge=2,
+        le=1000,
     )
     averaging_epochs: int = _knob(
         100, "epochs of the network that averages its feature maps", "this book", ge=1, le=100_000

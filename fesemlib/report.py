@@ -465,7 +465,8 @@ def save_figure(figure: Figure, name: str, parameters: Parameters) -> Figure:
     True
     """
     path = results_folder(parameters) / f"{name}.svg"
-    write_atomically(path, lambda unfinished: figure.savefig(unfinished, bbox_inches="tight"))
+    undated = {"Date": None}  # the same figure is the same file
+    write_atomically(path, lambda file: figure.savefig(file, bbox_inches="tight", metadata=undated))
     return figure
 
 

@@ -173,7 +173,7 @@ def readme_links(project: Project) -> str:
         return ""
     owner, name = match.groups()
     tests = f"{project.address}/actions/workflows/tests.yml"
-    binder = f"https://mybinder.org/v2/gh/{owner}/{name}/main?urlpath=lab/tree/notebooks"
+    binder = f"https://mybinder.org/v2/gh/{owner}/{name}/main?urlpath=lab/tree/notebooks/README.md"
     return (
         f"[![tests]({tests}/badge.svg)]({tests})\n"
         f"[![Binder](https://mybinder.org/badge_logo.svg)]({binder})\n"

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fesemlib.attention import HeldOutMap
 from fesemlib.robustness import DEGRADATIONS
-from fesemlib.style import COLOURS, INK, colour_formulations
+from fesemlib.style import COLOURS, INK, Look, colour_formulations
 from fesemlib.windows import combined_errors
 
 __all__ = ["combination_figure", "imaging_figure", "maps_figure", "pasted_figure"]
@@ -29,13 +29,15 @@ _COLUMNS = 3
 _MAP = "PuOr_r"
 
 
-def maps_figure(maps: Sequence[HeldOutMap]) -> Figure:
+def maps_figure(maps: Sequence[HeldOutMap], looks: Mapping[str, Look] | None = None) -> Figure:
     """Occlusion maps over the inputs they belong to, on one scale.
 
     Parameters
     ----------
     maps
         From `fesemlib.attention.held_out_maps`.
+    looks
+        From `fesemlib.style.formulation_looks`, to colour the names.
 
     Examples
     --------
@@ -58,7 +60,8 @@ def maps_figure(maps: Sequence[HeldOutMap]) -> Figure:
         axes.set_axis_off()
     for axes, each, share in zip(grid.ravel(), maps, shares, strict=False):
         _draw_map(axes, each.image, share, scale)
-        axes.set_title(each.formulation, fontsize=10)
+        colour = looks[each.formulation].colour if looks else INK
+        axes.set_title(each.formulation, fontsize=10, color=colour, fontweight="bold")
     bar = figure.colorbar(
         ScalarMappable(scale, _MAP),
         ax=grid,

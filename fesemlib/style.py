@@ -157,6 +157,6 @@ def _as_jpeg(figure: Figure) -> bytes | None:
         format="jpeg",
         dpi=_PIXELS_ACROSS / figure.get_figwidth(),
         bbox_inches="tight",
-        pil_kwargs={"quality": 85},
+        pil_kwargs={"quality": 75},
     )
     return stream.getvalue()

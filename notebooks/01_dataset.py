@@ -84,7 +84,7 @@ report.data_banner(data, parameters)
 # network returns one number. The figure is made by running that chain on the micrograph of one
 # formulation.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-workflow", "caption": "As Figure 1 of the paper: the workflow, drawn from this book's own pipeline. The last box holds the value that the network has to learn for this micrograph."}, "image": {"alt": "Four images of one micrograph along the processing chain, an arrow to a box for the network and an arrow to a box for the mass transfer coefficient"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-workflow", "caption": "As Figure 1 of the paper: the workflow, drawn from this book's own pipeline and the micrograph of one formulation. The last box holds the value that the network has to learn for this micrograph."}, "image": {"alt": "Four images of one micrograph along the processing chain, an arrow to a box for the network and an arrow to a box for the mass transfer coefficient"}}
 example = data.first_image(parameters.example_formulation)
 processed = process_with(parameters, data.micrographs[example].image)
 network_input = (

@@ -138,7 +138,7 @@ variants = {
     "scikit-image": detail + rolling_ball(negative, radius=radius),
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-variants", "caption": "A detail of the micrograph, and what three algorithms called rolling ball make of it, each with its histogram. scikit-image's is applied to a light background as well."}, "image": {"alt": "A detail of a micrograph and three versions of it without background, with the histogram of the grey levels below each"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-variants", "caption": "A detail of one micrograph as recorded, and what three algorithms called rolling ball make of it, each with the histogram of its grey levels. scikit-image's is applied to a light background as well."}, "image": {"alt": "A detail of a micrograph and three versions of it without background, with the histogram of the grey levels below each"}}
 side_by_side = figures.histograms_figure({"original": detail, **variants})
 report.save_figure(side_by_side, "rolling_balls", parameters)
 
@@ -177,14 +177,14 @@ report.glue("smoothed_difference", smoothed_difference)
 # %%
 processed = process_with(parameters, micrograph.image)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processing", "caption": "As Figure 2 of the paper: (a) the original micrograph, (b) after background subtraction, (c) after histogram equalisation, each with its histogram."}, "image": {"alt": "One micrograph in three processing steps with the histogram of its grey levels below each"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processing", "caption": "As Figure 2 of the paper: (a) one micrograph as recorded, (b) after background subtraction, (c) after histogram equalisation too, each with the histogram of its grey levels."}, "image": {"alt": "One micrograph in three processing steps with the histogram of its grey levels below each"}}
 steps = figures.processing_figure(processed)
 report.save_figure(steps, "figure_2", parameters)
 
 # %% [markdown]
 # Slide from one to the other, to see what goes and what stays:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-slider", "caption": "The same micrograph as it was recorded and after both steps. In the rendered book the line between them can be moved."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-slider", "caption": "One micrograph as it was recorded, and after background subtraction and histogram equalisation. In the rendered book the line between them can be moved."}}
 BeforeAfter(
     processed.original,
     processed.equalized,
@@ -222,7 +222,7 @@ report.glue("spread_equalized", processed.equalized.std())
 # %%
 processed_set = processed_micrographs(data, parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after processing, whole frames."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after background subtraction and histogram equalisation, whole frames."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
 names = list(data.images["formulation"])
 looks = formulation_looks(names)
 grid = figures.micrographs_figure(
@@ -240,7 +240,7 @@ report.save_figure(grid, "figure_3", parameters)
 inputs = network_inputs(data, parameters)
 report.resolution(data, parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-inputs", "caption": "The same micrographs at the size at which the network sees them."}, "image": {"alt": "The processed micrographs at the size of the network's input"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-inputs", "caption": "The processed micrographs of all formulations at the size at which the network sees them."}, "image": {"alt": "The processed micrographs at the size of the network's input"}}
 small = [(image * 255).round().astype("uint8") for image in inputs]
 as_seen = figures.micrographs_figure(small, names, looks=looks)
 report.save_figure(as_seen, "network_inputs", parameters)

@@ -72,7 +72,7 @@ network = build_network(
     head=parameters.head,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-network", "caption": "As Figure 4 of the paper: the architecture, drawn from the Keras model above. Numbers over the layers are width, height and channels of their output, or their number of units."}, "image": {"alt": "The layers of the network from left to right: stacks of feature maps that shrink, then dense layers"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-network", "caption": "As Figure 4 of the paper: the architecture of the network, drawn from this book's own Keras model. Numbers over the layers are width, height and channels of their output, or their number of units."}, "image": {"alt": "The layers of the network from left to right: stacks of feature maps that shrink, then dense layers"}}
 architecture = figures.network_figure(network)
 report.save_figure(architecture, "figure_4", parameters)
 

@@ -118,7 +118,7 @@ report.resolution(data, parameters)
 # %% tags=["remove-input"]
 report.selection_banner(parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-augmented", "caption": "As Figure 8 of the paper: held-out predictions of the networks trained on the augmented set, drawn like Figure 6 of the paper on the previous page."}, "image": {"alt": "Parity diagram of all held-out predictions with augmentation and a dot plot of their relative errors"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-augmented", "caption": "As Figure 8 of the paper: left, predictions of the networks trained on the augmented set against true values, every formulation from the fold that held it out, with bars from the least to the greatest prediction over the seeds; right, the same as relative errors. Open diamonds, if any: published; on the left the predictions that an unsigned error allows."}, "image": {"alt": "Parity diagram of all held-out predictions with augmentation and a dot plot of their relative errors"}}
 candidates = published.candidates_for("augmented", data.formulations)
 parity = figures.parity_figure(predictions["augmented"], candidates)
 report.save_figure(parity, "figure_8", parameters)

@@ -68,7 +68,7 @@ from fesemlib import robustness_report as answers
 from fesemlib.dataset import load_dataset
 from fesemlib.inputs import network_inputs
 from fesemlib.params import Parameters
-from fesemlib.style import use_style
+from fesemlib.style import formulation_looks, use_style
 
 use_style()
 parameters = Parameters.from_namespace(globals())
@@ -101,7 +101,8 @@ maps = attention.held_out_maps(data, parameters, networks)
 map_statistics = attention.map_statistics(maps)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-occlusion", "caption": "Occlusion maps over the inputs of the networks that have not seen the formulation, the greatest $k_m$ first: by how much the predicted $k_m$ changes when the place is hidden by mid-grey. All maps share one scale."}, "image": {"alt": "Processed micrographs with coloured maps of where hiding a patch raises or lowers the predicted k_m"}}
-maps_figure = figures.maps_figure(maps)
+looks = formulation_looks(data.formulations.index)
+maps_figure = figures.maps_figure(maps, looks)
 report.save_figure(maps_figure, "occlusion", parameters)
 
 # %% tags=["hide-input"]
@@ -144,7 +145,7 @@ found = attention.find_patches(pictures, readers)
 # %% tags=["remove-input"]
 answers.pasted_banner(data, coarse, fine)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-pasted", "caption": "The first of the pictures, the patch of finer pores outlined, and its occlusion maps by three predictors, each on a scale of its own."}, "image": {"alt": "A coarse micrograph with an outlined patch of finer pores, and three maps of it"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-pasted", "caption": "A coarse micrograph with a patch of finer pores pasted in (outlined), and its occlusion maps by three predictors, each on a scale of its own."}, "image": {"alt": "A coarse micrograph with an outlined patch of finer pores, and three maps of it"}}
 pasted_figure = figures.pasted_figure(
     attention.pasted_maps(pictures[0], readers)
 )

@@ -64,7 +64,7 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import controls, learning_curve, report, sensitivity
+from fesemlib import learning_curve, report, sensitivity
 from fesemlib import sensitivity_figures as figures
 from fesemlib import sensitivity_report as answers
 from fesemlib.dataset import load_dataset, part_of_frame
@@ -174,11 +174,8 @@ report.glue("draws", answers.times(parameters.learning_curve_seeds))
 # %% tags=["remove-cell"]
 report.glue("curve_answer", answers.learning_curve_answer(curve))
 report.glue("curve_remark", answers.learning_curve_remark(curve))
-finer = (
-    stand_ins.dataset.shape[1]
-    / controls.evaluation_parameters(parameters).input_width
-)
-report.glue("finer", finer)
+width = learning_curve.input_width(stand_ins, parameters)
+report.glue("finer", stand_ins.dataset.shape[1] / width)
 report.glue("stand_in_width_mm", answers.field_width_mm(stand_ins.dataset))
 
 # %% [markdown]

@@ -120,7 +120,7 @@ report.glue("model_answer", answers.model_answer(model))
 new = predict_new_micrographs(model, data, parameters)
 answers.new_banner(new)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-new", "caption": "The new micrograph and what the network is given of it, before it is shrunk; of several micrographs the first ones."}, "image": {"alt": "Grey micrographs"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-new", "caption": "A micrograph that the networks have not seen, as recorded, and after the processing, before it is shrunk to the network's input; of several micrographs the first ones."}, "image": {"alt": "A new micrograph as recorded and, beside it, after background subtraction and histogram equalisation"}}
 pictures_figure = figures.pictures_figure(new.pictures)
 report.save_figure(pictures_figure, "new_micrographs", parameters)
 
@@ -194,7 +194,7 @@ report.glue("coverage_answer", answers.coverage_answer(coverage, trained_on))
 # when it is farther from them, and from all mixtures of two, than any of them is from the other formulations, or when the
 # predicted $k_m$ is outside the range of the training.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-domain", "caption": "Distance to the nearest mixture of two micrographs of the training set, for what belongs and for what does not. A point left of the limit is flagged where the predicted $k_m$ is out of range."}, "image": {"alt": "Rows of dots by kind of image along the distance, and a dashed limit"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-domain", "caption": "How unlike the training set images of several kinds are: distance of their texture to the nearest mixture of two micrographs of the training set. What lies right of the dashed limit is flagged as out of the domain; what lies left of it is flagged only where the predicted $k_m$ is out of range."}, "image": {"alt": "Rows of dots by kind of image along the distance, and a dashed limit"}}
 strange = prediction_trials.domain_trial(tried, coverage)
 domain_figure = figures.domain_figure(strange, tried.texture_limit)
 report.save_figure(domain_figure, "domain", parameters)

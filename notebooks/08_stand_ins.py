@@ -75,7 +75,7 @@ def sizes_um(k_m: float) -> tuple[float, float, float]:
 for k_m in (2.8e-4, 1.0e-3, 1.9e-3):
     throat, cell, wall = sizes_um(k_m)
     print(
-        f"k_m {1e3 * k_m:.2f}·10⁻³ m² s⁻¹: throats {throat:4.1f} µm, "
+        f"kₘ {1e3 * k_m:.2f}·10⁻³ m² s⁻¹: throats {throat:4.1f} µm, "
         f"cells {cell:4.1f} µm, walls {wall:.2f} µm"
     )
 

@@ -16,7 +16,10 @@ def test_pictures_come_with_what_they_show():
     pair = BeforeAfter(ramp, 255 - ramp, "before <processing>", 'called "after"')
     page = BeautifulSoup(pair._repr_html_(), "html.parser")
     pictures = page.find_all("img")
-    assert [picture["alt"] for picture in pictures] == ["before <processing>", 'called "after"']
+    assert [picture["alt"] for picture in pictures] == [
+        "Micrograph, before <processing>",
+        'Micrograph, called "after"',
+    ]
     shown = [
         np.asarray(Image.open(BytesIO(base64.b64decode(picture["src"].partition(",")[2]))))
         for picture in pictures

@@ -230,7 +230,7 @@ def test_composition_is_that_of_table_1():
 @pytest.mark.usefixtures("own_build")
 def test_stand_ins_have_the_composition_controls_of_table_1():
     """The book's default data are read as they are loaded, not as a test would write them."""
-    table = composition_controls(load_dataset(Parameters(synthetic_width=128)))
+    table = composition_controls(load_dataset(Parameters.model_construct(synthetic_width=128)))
     assert "linear in dextran, mannitol, PVP" in set(table["control"])
 
 

@@ -20,6 +20,7 @@ from fesemlib.dataset import Dataset, DatasetError, draw_stand_ins, load_dataset
 from fesemlib.formulations import ManifestError, table1
 from fesemlib.micrographs import MicrographError
 from fesemlib.params import Parameters
+from fesemlib.prediction_trials import strange_images
 from fesemlib.processing import resample_by_area
 
 
@@ -427,7 +428,7 @@ def test_digest_names_the_pixel_size(tagged):
 # ------------------------------------------------------------------------------------ stand-ins
 
 
-SMALL = Parameters(synthetic_width=128)
+SMALL = Parameters.model_construct(synthetic_width=128)  # narrower than is allowed
 
 
 @pytest.fixture
@@ -439,7 +440,7 @@ def small_stand_ins(own_build):
 
 @pytest.mark.usefixtures("small_stand_ins")
 def test_stand_ins_carry_table_1():
-    dataset = load_dataset(Parameters(crop=10, synthetic_width=128))
+    dataset = load_dataset(SMALL.model_copy(update={"crop": 10}))
     assert dataset.synthetic
     assert dataset.shape == (96, 128)  # nothing to crop
     assert list(dataset.images["formulation"]) == list("ABCDEFGHI")
@@ -493,8 +494,11 @@ def test_stand_ins_of_every_allowed_width_can_be_rendered(width, own_build, monk
 
     monkeypatch.setattr(fesemlib.dataset, "_synthesize", accept)
     with parallel_config(backend="threading"):
-        load_dataset(Parameters(synthetic_width=width))
-    assert shapes == [(width * 3 // 4, width)] * 9
+        dataset = load_dataset(Parameters(synthetic_width=width))
+        assert shapes == [(width * 3 // 4, width)] * 9
+        strange_images((width * 3 // 4, width), pores=1)  # three times as coarse, and as fine
+    assert len(shapes) == 11
+    assert len(dataset.micrographs) == 9
     assert own_build.is_dir()
 
 
@@ -540,7 +544,7 @@ def test_logarithms_of_drawn_k_m_are_uniform(monkeypatch, own_build):
 @pytest.mark.usefixtures("small_stand_ins")
 def test_bar_is_shown_as_recorded_or_drawn_on_a_stand_in(manifest):
     path = manifest()
-    stand_ins = load_dataset(Parameters(synthetic_width=256))
+    stand_ins = load_dataset(Parameters.model_construct(synthetic_width=256))
     shown = with_data_bar(stand_ins, 2)
     assert shown.data_bar_row is not None
     rows = shown.data_bar_row

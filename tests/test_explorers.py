@@ -1,6 +1,8 @@
 """Explorers: what is seen follows the sliders, and nothing is left where nobody can move them."""
 
 from io import BytesIO
+from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
@@ -139,6 +141,18 @@ def test_every_explorer_follows_its_sliders(explorer: Any, slider: str, value: f
     before = pictures(shown)
     controls(shown)[slider].value = value
     assert pictures(shown) != before
+
+
+@pytest.mark.usefixtures("live")
+def test_benchmark_moves_every_control(model: Model) -> None:
+    benchmark = run_path(str(Path(__file__).parents[1] / "benchmarks" / "explorers.py"))
+    shown = (
+        explorers.explore_background(IMAGE, Parameters()),
+        explorers.explore_stand_in(3),
+        explorers.explore_prediction(model, GRAIN),
+        explorers.explore_drying(VIAL, Parameters()),
+    )
+    assert set(benchmark["CHANGES"]) == {name for each in shown for name in controls(each)}
 
 
 @pytest.mark.usefixtures("live")

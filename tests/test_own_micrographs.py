@@ -39,7 +39,7 @@ def own_micrographs(tmp_path_factory) -> Path:
     table.to_csv(folder / "manifest.csv", index=False)
     (folder / "mine.yml").write_text(
         "dataset: manifest.csv\ninput_width: 64\nepochs: 2\nevaluation_width: 64\n"
-        "permutations: 2\naveraging_epochs: 5\nlonger_epochs: 6\nvariations: {target: [raw]}\n"
+        "permutations: 2\naveraging_epochs: 5\nlonger_training: 2\nvariations: {target: [raw]}\n"
         "learning_curve_sizes: [5]\ncoverage_stand_ins: 4\nimaging_strengths: 1\n",
         encoding="utf-8",
     )

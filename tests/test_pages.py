@@ -25,9 +25,10 @@ ARRIVED = """() => !document.querySelector('meta[http-equiv="Refresh" i]')"""
 PICTURES_NOT_LOADED = """() => [...document.images]
     .filter(image => !(image.complete && image.naturalWidth > 0)).map(image => image.src)"""
 PICTURES_WITHOUT_TEXT = """() => [...document.querySelectorAll("article img")]
-    .filter(image => !image.alt.trim()).map(image => image.src.slice(0, 100))"""
-FORMULAE_NOT_TYPESET = """() => [...document.querySelectorAll("article .math")]
-    .filter(formula => !formula.querySelector("mjx-container")).map(formula => formula.innerText)"""
+    .filter(image => image.alt.trim().length < 15).map(image => image.src.slice(0, 100))"""
+FORMULAE_NOT_TYPESET = """() => [...document.querySelectorAll(".math")]
+    .filter(formula => !formula.querySelector("mjx-container") ||
+        formula.querySelector("mjx-merror, [data-mjx-error]")).map(formula => formula.innerText)"""
 # What sticks out to the right where the page can be scrolled there, but for what scrolls by itself.
 TOO_WIDE = """() => {
     const width = document.documentElement.clientWidth;

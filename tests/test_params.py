@@ -45,8 +45,22 @@ def test_whole_number_does_for_a_number(written):
 
 def test_paper_profile_has_what_the_paper_states():
     paper = read_parameters(PAPER)
-    assert paper.input_width == 2048
+    assert paper.input_width == paper.synthetic_width == 2048
     assert (paper.learning_rate, paper.batch_size, paper.dropout_rate) == (1e-4, 16, 0.5)
+
+
+# What the effort depends on, and with it what the numbers of a book are worth.
+SIZES = {
+    *("synthetic_width", "input_width", "epochs", "number_of_seeds", "evaluation_width"),
+    *("permutations", "longer_training", "averaging_epochs", "variations"),
+    *("learning_curve_sizes", "imaging_strengths"),
+}
+
+
+@pytest.mark.parametrize("profile", ["book", "paper", "evaluation", "sensitivity"])
+def test_profiles_do_not_follow_the_small_defaults_of_the_notebooks(profile):
+    named = yaml.safe_load(PAPER.with_name(f"{profile}.yml").read_text(encoding="utf-8"))
+    assert set(named) >= SIZES
 
 
 def test_seeds_follow_on_the_first():

@@ -138,7 +138,7 @@ def reads(level: float):
 def test_predictions_of_degraded_micrographs(manifest):
     rows = ("lot 1,a.png,1.9e-3", "lot 1,b.png,1.9e-3", "lot 2,c.png,1.1e-3", "lot 3,d.png,4e-4")
     data = load_dataset(Parameters(dataset=str(manifest(*rows)), crop="none"))
-    parameters = PARAMETERS.model_copy(update={"input_width": 48})
+    parameters = PARAMETERS.model_copy(update={"input_width": 48, "imaging_strengths": 2})
     blind = {name: reads(0.0) for name in ("lot 1", "lot 2", "lot 3")}
     readers = {"blind": Reader(blind, 48), "other": Reader({n: reads(1.0) for n in blind}, 32)}
     table = robustness.degraded_predictions(data, parameters, readers)

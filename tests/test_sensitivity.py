@@ -1,12 +1,14 @@
 """One choice changed at a time: what is planned, how it is compared, and how it is told."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from fesemlib import sensitivity, sensitivity_report
 from fesemlib.dataset import load_dataset
-from fesemlib.params import VARIABLE, ParameterError, Parameters
+from fesemlib.params import VARIABLE, ParameterError, Parameters, read_parameters
 from fesemlib.sensitivity import (
     AUGMENTED,
     MEDIAN_RULE,
@@ -89,10 +91,17 @@ def test_all_invalid_variations_are_told_at_once():
         Parameters.from_namespace({"variations": {"epochs": [0], "padding": ["full"]}})
 
 
-def test_default_covers_all_that_can_be_varied_but_the_head():
-    variations = Parameters().variations
-    assert set(variations) == set(VARIABLE) - {"head"}
-    assert Parameters(variations=variations).variations == variations
+BOOK = read_parameters(Path(__file__).parents[1] / "params" / "book.yml")
+
+
+def test_book_varies_all_that_can_be_varied_but_the_head():
+    assert set(BOOK.variations) == set(VARIABLE) - {"head"}
+    assert Parameters(variations=BOOK.variations).variations == BOOK.variations
+
+
+def test_default_is_a_part_of_what_the_book_varies():
+    for name, values in Parameters().variations.items():
+        assert set(values) <= set(BOOK.variations[name])
 
 
 # ----------------------------------------------------------------------------------------- plan
@@ -139,7 +148,7 @@ def test_every_value_has_a_name_of_its_own(small, name):
         "light_background": [True, False],
         "smooth_background": [True, False],
         "head": ["flatten", "global_average"],
-    }.get(name, Parameters().variations.get(name))
+    }.get(name, BOOK.variations.get(name))
     parameters = varied(parameters, **{name: values}).model_copy(
         update={} if name == "input_width" else {"input_width": 40}
     )

@@ -171,7 +171,7 @@ def test_answers_follow_the_numbers():
 
 @pytest.mark.usefixtures("own_build")
 def test_fresh_frames_are_others_than_the_sets_own():
-    own = load_dataset(Parameters(synthetic_width=128))
+    own = load_dataset(Parameters.model_construct(synthetic_width=128))
     fresh = fresh_stand_ins(2, 0, own.shape)
     assert fresh.shape == own.shape == (96, 128)
     assert len(fresh.micrographs) == 2 * len(own.micrographs)
