@@ -669,6 +669,41 @@ def test_progress_tells_the_loss_so_far(tmp_path: Path, monkeypatch: pytest.Monk
             assert str(read_progress(report)).endswith(f" · loss {shown}")
 
 
+def test_progress_overwrites_one_line_of_a_terminal() -> None:
+    pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
+    code = (
+        "from fesemlib.progress import progress\n"
+        "with progress(3, 'folds') as advance:\n"
+        "    advance(0.2)\n"
+        "    advance(0.4)\n"
+    )
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb") as terminal:
+        subprocess.run([sys.executable, "-c", code], stderr=theirs, check=True, timeout=60)
+        os.close(theirs)
+        shown = terminal.read1(10_000).decode()
+    lines = shown.split("\r\033[K")
+    assert lines[0] == lines[-1] == ""  # it begins where it is, and leaves nothing
+    assert lines[1] == "0 of 3 folds"
+    assert re.fullmatch(r"1 of 3 folds · \S+ s left · loss 0.2", lines[2])
+    assert re.fullmatch(r"2 of 3 folds · \S+ s left · loss 0.3", lines[3])
+
+
+def test_book_shows_on_a_terminal_how_far_a_notebook_is(tmp_path: Path) -> None:
+    report, shown = tmp_path / "progress.json", StringIO()
+    console = Console(file=shown, force_terminal=True, width=100)
+    with (
+        fesemlib.book._watch(console, "04_loocv_baseline", report),
+        progress(4, "folds") as advance,
+    ):
+        advance(0.2)
+        deadline = time.monotonic() + 30
+        while "1 of 4 folds" not in shown.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert re.search(r"04_loocv_baseline · 1 of 4 folds · .* left · loss 0.2", shown.getvalue())
+    assert not report.exists()
+
+
 def test_progress_without_a_watcher_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     with progress(2) as advance:
         advance()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -44,7 +45,12 @@ def address(notebooks: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [SCRIPTS / "jupyter", "lab", str(notebooks), "--no-browser", "--allow-root"]
-    options = [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"]
+    options = [
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}",
+        *re.findall(r"--LabApp\S+", (ROOT / "Makefile").read_text(encoding="utf-8")),
+    ]
     own = notebooks.parent
     environment = {
         **os.environ,
@@ -97,7 +103,7 @@ def page(address: str) -> Iterator[Page]:
 
 
 def test_lab_opens_on_the_list_of_chapters(page: Page, address: str) -> None:
-    page.goto(f"{address}/lab/tree/README.md?token={TOKEN}")
+    page.goto(f"{address}/?token={TOKEN}")
     heading = page.locator(".jp-RenderedMarkdown h1", has_text="The chapters")
     expect(heading).to_be_visible(timeout=MINUTES)
     expect(page.locator(".jp-RenderedMarkdown a", has_text="Image processing")).to_be_visible()
@@ -110,10 +116,11 @@ def test_list_of_chapters_is_complete() -> None:
         assert f"[{title}]({path.name})" in text
 
 
+@pytest.mark.parametrize("name", ["02_image_processing.py", "08_stand_ins.py"])
 def test_script_opens_as_a_notebook_runs_and_is_explored(
-    page: Page, address: str, notebooks: Path
+    page: Page, address: str, notebooks: Path, name: str
 ) -> None:
-    script = notebooks / "08_stand_ins.py"
+    script = notebooks / name
     before = script.read_text(encoding="utf-8")
     page.goto(f"{address}/lab/tree/{script.name}?token={TOKEN}")
     expect(page.locator(".jp-Notebook")).to_be_visible(timeout=MINUTES)
