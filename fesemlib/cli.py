@@ -176,7 +176,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _check(options: argparse.Namespace) -> int:
     from fesemlib.checks import DEFAULT_PARAMETERS, checked_dataset, read_profile
-    from fesemlib.effort import estimate, probe
+    from fesemlib.effort import estimate, probe, shortages
     from fesemlib.progress import duration
     from fesemlib.storage import checkout
 
@@ -201,7 +201,20 @@ def _check(options: argparse.Namespace) -> int:
     print(f"  memory of the trainings {effort.bytes_of_memory / 1e9:>19.1f} GB")
     print(f"  disk, at least {effort.bytes_of_disk / 1e9:>28.1f} GB")
     print("what the chapters do beside training comes on top")
+    for shortage in shortages(effort, *_free_bytes()):
+        print(f"too little: {shortage}")
     return 0
+
+
+def _free_bytes() -> tuple[int, int]:
+    """Of memory, and of the disk that the build folder lies on or will lie on."""
+    import psutil
+
+    from fesemlib.storage import build_folder
+
+    folder = build_folder().absolute()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    return psutil.virtual_memory().available, psutil.disk_usage(str(there)).free
 
 
 def _add_clean(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fesemlib.dataset import Dataset
     from fesemlib.params import Parameters
 
-__all__ = ["Effort", "Probe", "Trainings", "estimate", "planned_trainings", "probe"]
+__all__ = ["Effort", "Probe", "Trainings", "estimate", "planned_trainings", "probe", "shortages"]
 
 _LEAST_EPOCHS = 4
 _SECONDS_OF_EPOCHS = 3.0
@@ -231,6 +231,38 @@ def estimate(dataset: Dataset, parameters: Parameters, probed: Probe) -> Effort:
         seconds.setdefault(kind.chapter, probed.seconds_to_start)
         seconds[kind.chapter] += turns * fold + probed.seconds_to_compile
     return Effort(seconds, jobs * probed.bytes_of_training, _disk(dataset, parameters))
+
+
+def shortages(effort: Effort, free_memory: int, free_disk: int) -> list[str]:
+    """What this machine has too little of, a sentence each; none where it has enough.
+
+    Parameters
+    ----------
+    effort
+        From `estimate`.
+    free_memory, free_disk
+        Bytes.
+
+    Examples
+    --------
+    >>> effort = Effort({}, bytes_of_memory=8 * 10**9, bytes_of_disk=10**9)
+    >>> shortages(effort, free_memory=4 * 10**9, free_disk=2 * 10**9)
+    ['8.0 GB of memory are needed and 4.0 GB free: lower parallel_jobs or input_width']
+    """
+    kinds = (
+        ("memory", effort.bytes_of_memory, free_memory, "lower parallel_jobs or input_width"),
+        (
+            "disk",
+            effort.bytes_of_disk,
+            free_disk,
+            "make room, or let FESEM_BUILD name another disk",
+        ),
+    )
+    return [
+        f"{needed / 1e9:.1f} GB of {name} are needed and {free / 1e9:.1f} GB free: {remedy}"
+        for name, needed, free, remedy in kinds
+        if needed > free
+    ]
 
 
 def side_by_side(parameters: Parameters) -> int:

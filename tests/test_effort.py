@@ -1,6 +1,7 @@
 """Estimates of time, memory and disk, and `fesem check`."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def test_probe_measures_what_a_training_takes(own_parameters: Parameters) -> Non
 
 
 def test_check_tells_what_is_sound_and_what_it_takes(
-    manifest: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    manifest: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = manifest().with_name("mine.yml")
     path.write_text("dataset: manifest.csv\n" + "".join(f"{k}: {v}\n" for k, v in SMALL.items()))
@@ -56,6 +59,12 @@ def test_check_tells_what_is_sound_and_what_it_takes(
     assert "sound: 3 micrographs of 3 formulations, 96×64 px" in told
     for part in ("trainings of 04_loocv_baseline", "memory", "disk", "comes on top"):
         assert part in told
+    assert "too little" not in told
+    monkeypatch.setattr("fesemlib.cli._free_bytes", lambda: (1_000, 10**18))
+    assert main(["check", str(path)]) == 0
+    assert re.search(
+        r"too little: \S+ GB of memory .* lower parallel_jobs", capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
