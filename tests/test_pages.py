@@ -24,7 +24,7 @@ MEGABYTE = 1e6
 ARRIVED = """() => !document.querySelector('meta[http-equiv="Refresh" i]')"""
 PICTURES_NOT_LOADED = """() => [...document.images]
     .filter(image => !(image.complete && image.naturalWidth > 0)).map(image => image.src)"""
-PICTURES_WITHOUT_TEXT = """() => [...document.querySelectorAll("article img")]
+PICTURES_WITHOUT_TEXT = """() => [...document.querySelectorAll("article img:not(.toggler)")]
     .filter(image => image.alt.trim().length < 15).map(image => image.src.slice(0, 100))"""
 FORMULAE_NOT_TYPESET = """() => [...document.querySelectorAll(".math")]
     .filter(formula => !formula.querySelector("mjx-container") ||
