@@ -218,6 +218,8 @@ stand_ins = load_dataset(
 )
 real = texture.real_frames()
 rows = int(real["rows"].iloc[0])
+
+# %% tags=["hide-input"]
 measured = pd.DataFrame(
     [
         texture.statistics(micrograph.image[:rows])
