@@ -20,10 +20,10 @@ _QUALITY = 80
 
 @dataclass(frozen=True)
 class BeforeAfter:
-    """A pair of images as HTML: side by side, or one over the other with a slider in the book.
+    """A pair of micrographs as HTML: side by side, or one over the other with a slider in the book.
 
     The slider is made by the book's own script (``book/static/fesem.js``). Where that does not run,
-    as in JupyterLab or without JavaScript, the images stand beside each other.
+    as in JupyterLab or without JavaScript, the two stand beside each other.
 
     Attributes
     ----------
@@ -31,8 +31,6 @@ class BeforeAfter:
         uint8, both of shape (H, W).
     before_label, after_label
         What each of them shows, in a few words.
-    subject
-        Of what both are pictures, for those who cannot see them.
 
     Raises
     ------
@@ -52,7 +50,6 @@ class BeforeAfter:
     after: GreyImage
     before_label: str
     after_label: str
-    subject: str = "Micrograph"
 
     def __post_init__(self) -> None:
         if self.before.shape != self.after.shape:
@@ -68,19 +65,19 @@ class BeforeAfter:
             (self.before_label, self.after_label),
             strict=True,
         )
-        shown = "".join(_picture(kind, image, label, self.subject) for kind, image, label in parts)
+        shown = "".join(_picture(kind, image, label) for kind, image, label in parts)
         return f'<div class="before-after">{shown}</div>'
 
 
-def _picture(kind: str, image: GreyImage, label: str, subject: str) -> str:
+def _picture(kind: str, image: GreyImage, label: str) -> str:
     width = min(_WIDTH, image.shape[1])
     small = resize_by_area(image, width).round().astype("uint8")
     stream = BytesIO()
     Image.fromarray(small).save(stream, "JPEG", quality=_QUALITY)
     data = base64.b64encode(stream.getvalue()).decode()
     height, width = small.shape
-    text, alternative = (html.escape(each, quote=True) for each in (label, f"{subject}, {label}"))
+    text = html.escape(label, quote=True)
     return (
-        f'<div class="{kind}"><img src="data:image/jpeg;base64,{data}" alt="{alternative}" '
+        f'<div class="{kind}"><img src="data:image/jpeg;base64,{data}" alt="Micrograph, {text}" '
         f'width="{width}" height="{height}"><span>{text}</span></div>'
     )

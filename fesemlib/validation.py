@@ -42,7 +42,6 @@ __all__ = [
     "full_splits",
     "held_out_errors",
     "held_out_predictions",
-    "kept_network",
     "kept_networks",
     "leave_one_formulation_out",
     "leave_one_out_splits",
@@ -95,7 +94,7 @@ class Split:
     unused
         Formulations that are neither trained on nor predicted.
     keep_network
-        Whether the trained network is kept for `kept_network`, four bytes a weight.
+        Whether the trained network is kept for `kept_networks`, four bytes a weight.
     """
 
     held_out: tuple[str, ...]
@@ -284,30 +283,6 @@ class TrainedNetwork:
         tensorflow = load_tensorflow()
         kind = tensorflow.TensorSpec(self.model.input_shape, "float32")
         return tensorflow.function(self.model, input_signature=[kind], autograph=False)
-
-
-def kept_network(dataset: Dataset, parameters: Parameters, split: Split) -> TrainedNetwork:
-    """The network of a split that keeps it; it is trained first where that has not been done.
-
-    Parameters
-    ----------
-    dataset, parameters
-        As in `leave_one_formulation_out`.
-    split
-        With `keep_network`.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
-    ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
-    ...     network = kept_network(dataset, parameters, Split(("1",), keep_network=True))
-    >>> network.model.input_shape, bool(network.scale.offset == dataset.k_m[1:].min())
-    ((None, 24, 32, 1), True)
-    """
-    return kept_networks(dataset, parameters, [split])[0]
 
 
 def kept_networks(

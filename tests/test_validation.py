@@ -23,7 +23,7 @@ from fesemlib.validation import (
     failed_runs,
     held_out_errors,
     held_out_predictions,
-    kept_network,
+    kept_networks,
     leave_one_formulation_out,
     leave_one_out_splits,
     mean_error_by_epoch,
@@ -365,7 +365,7 @@ def test_kept_network_predicts_what_the_table_says(own_folder, head):
     parameters = QUICK.model_copy(update={"head": head, "target": "zscore"})
     table = train_splits(data, parameters, [Split(("B",))])
     split = Split(("B",), keep_network=True)
-    network = kept_network(data, parameters, split)
+    network = kept_networks(data, parameters, [split])[0]
     images = network_inputs(data, parameters)
     expected = table[(table["epoch"] == QUICK.epochs)].set_index("image")["predicted_km"]
     predicted = network.predict(images)
@@ -373,7 +373,7 @@ def test_kept_network_predicts_what_the_table_says(own_folder, head):
     many = network.predict(np.concatenate([images] * 17))  # more than a batch
     assert many == pytest.approx(np.tile(predicted, 17), rel=1e-5)
     written = {path: path.stat().st_mtime_ns for path in own_folder.glob("cache/folds/*")}
-    again = kept_network(data, parameters, split)
+    again = kept_networks(data, parameters, [split])[0]
     assert np.array_equal(again.predict(images), predicted)
     assert written == {path: path.stat().st_mtime_ns for path in own_folder.glob("cache/folds/*")}
 
@@ -381,14 +381,14 @@ def test_kept_network_predicts_what_the_table_says(own_folder, head):
 def test_kept_network_is_scaled_without_the_held_out_k_m():
     changed = small_dataset({**K_M, "B": 7e-3})
     split = Split(("B",), keep_network=True)
-    scales = [kept_network(data, QUICK, split).scale for data in (small_dataset(), changed)]
+    scales = [kept_networks(data, QUICK, [split])[0].scale for data in (small_dataset(), changed)]
     assert scales[0] == scales[1] == TargetScale.fit(np.array([1.9e-3, 1.4e-3]), "minmax")
 
 
 def test_kept_network_has_the_dropout_of_the_parameters():
     changes = {"dropout_rate": 0.25, "dropout_position": "flatten"}
-    network = kept_network(
-        small_dataset(), QUICK.model_copy(update=changes), Split(("B",), keep_network=True)
+    (network,) = kept_networks(
+        small_dataset(), QUICK.model_copy(update=changes), [Split(("B",), keep_network=True)]
     )
     names = [layer.name for layer in network.model.layers]
     dropout = next(layer for layer in network.model.layers if "dropout" in layer.name)
