@@ -301,7 +301,7 @@ class Engine:
             for _ in range(2)
         )
         self.variables = [*self._weights, *self._means, *self._squares]
-        self._run_epoch = tensorflow.function(self._steps)
+        self._run_epoch = tensorflow.function(self._steps, autograph=False)
         self._predict = tensorflow.function(self.form, autograph=False)
 
     def start(self, seed: int) -> None:
@@ -357,12 +357,16 @@ class Engine:
         return predicted
 
     def _steps(self, images: Any, targets: Any, order: Any, step: Any, dropout_seed: Any) -> Any:
-        """One epoch as one graph, so that no step waits for Python."""
+        """One epoch as one graph, so that no step waits for Python.
+
+        The loop is written as TensorFlow's, for its translator of Python's loops writes files that
+        worker processes leave behind.
+        """
         tensorflow = load_tensorflow()
         batch_size = self._settings.batch_size
         number = math.ceil(order.shape[0] / batch_size)
-        errors = tensorflow.TensorArray("float32", size=number)
-        for index in tensorflow.range(number):
+
+        def train_on_batch(index: Any, errors: Any) -> tuple[Any, Any]:
             batch = order[index * batch_size : (index + 1) * batch_size]
             error = self._step(
                 tensorflow.gather(images, batch),
@@ -370,7 +374,10 @@ class Engine:
                 step + tensorflow.cast(index, "int64"),
                 dropout_seed,
             )
-            errors = errors.write(index, error)
+            return index + 1, errors.write(index, error)
+
+        start = (tensorflow.constant(0), tensorflow.TensorArray("float32", size=number))
+        _, errors = tensorflow.while_loop(lambda index, _: index < number, train_on_batch, start)
         return errors.stack()
 
     def _step(self, images: Any, targets: Any, step: Any, dropout_seed: Any) -> Any:

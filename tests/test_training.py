@@ -8,6 +8,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
+from loky import get_reusable_executor
 
 from fesemlib.fast_network import FastForm, StandardForm, executable_form
 from fesemlib.network import build_network, load_tensorflow
@@ -132,6 +133,14 @@ def test_a_used_engine_trains_as_a_new_one(worker, between):
     assert np.array_equal(first.test, again.test)
     assert np.array_equal(first.train, again.train)
     assert not np.allclose(first.test, other.test, rtol=1e-3)
+
+
+def test_a_killed_worker_leaves_no_temporary_file(tmp_path):
+    """TensorFlow's translator of Python's loops writes some, and removes them at its end only."""
+    worker = get_reusable_executor(1, reuse=False, env={"TMPDIR": str(tmp_path)})
+    assert worker.submit(trainings, (SETTINGS, 1)).result()
+    worker.shutdown(kill_workers=True)
+    assert not list(tmp_path.iterdir())
 
 
 def variables_after(settings, epochs, start=None):
