@@ -227,15 +227,15 @@ def _pool(
 
     @tensorflow.custom_gradient  # type: ignore[untyped-decorator]
     def pool(windows: Tensor, bias: Tensor) -> tuple[Tensor, Callable[..., Any]]:
-        pooled, position = _compiled(_maximum)(windows, bias, axes, margin)
+        pooled, position = _compiled(_maximum)(windows, bias, axes)
 
         def backward(gradient: Tensor) -> tuple[Tensor, Tensor]:
-            gradients: tuple[Tensor, Tensor] = _compiled(_maximum_gradient)(
-                gradient, position, axes, margin
-            )
-            return gradients
+            if margin is not None:
+                gradient = _compiled(_ungroup)(gradient, *position.shape[1:3], margin)
+            of_windows, of_bias = _compiled(_maximum_gradient)(gradient, position, axes)
+            return tensorflow.reshape(of_windows, (-1, *windows.shape[1:])), of_bias
 
-        return pooled, backward
+        return pooled if margin is None else _compiled(_group)(pooled, margin), backward
 
     return pool(windows, convolution.bias.value)
 
@@ -249,9 +249,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-def _maximum(
-    windows: Tensor, bias: Tensor, axes: tuple[int, int], margin: int | None
-) -> tuple[Tensor, Tensor]:
+def _maximum(windows: Tensor, bias: Tensor, axes: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """ReLU(maximum + bias), and where in its window each maximum stands first."""
     tensorflow = load_tensorflow()
     rows, columns = axes
@@ -266,27 +264,33 @@ def _maximum(
         maximum = tensorflow.maximum(maximum, value)
     pooled = tensorflow.nn.relu(maximum + bias)
     position = tensorflow.where(pooled > 0, position, np.int8(_SILENT))
-    return pooled if margin is None else _group(pooled, margin), position
+    return pooled, position
 
 
 def _maximum_gradient(
-    gradient: Tensor, position: Tensor, axes: tuple[int, int], margin: int | None
+    gradient: Tensor, position: Tensor, axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """The gradients with respect to the windows and the bias of `_maximum`."""
+    """The gradients with respect to the windows and the bias of `_maximum`.
+
+    That of the windows has as few axes as tell the windows' numbers apart, in the same order: XLA's
+    loops over many short axes are several times slower.
+    """
     tensorflow = load_tensorflow()
-    rows, columns = axes
-    if margin is not None:
-        gradient = _ungroup(gradient, position.shape[1], position.shape[2], margin)
-    shape = [2 if axis in axes else 1 for axis in range(6)]
-    positions = np.arange(len(_POSITIONS), dtype=np.int8).reshape(shape)
-
-    def spread(values: Tensor) -> Tensor:
-        return tensorflow.expand_dims(tensorflow.expand_dims(values, rows), columns)
-
-    windows = tensorflow.where(spread(position) == positions, spread(gradient), 0.0)
+    _, _, columns, filters = position.shape
+    apart: tuple[int, ...]
+    positions: tuple[int, ...]
+    if axes == _GROUPED:
+        apart, positions = (-1, 1, filters), (len(_POSITIONS), 1)
+    else:
+        apart, positions = (-1, 1, columns, 1, filters), (2, 1, 2, 1)
+    windows = tensorflow.where(
+        tensorflow.reshape(position, apart)
+        == np.arange(len(_POSITIONS), dtype=np.int8).reshape(positions),
+        tensorflow.reshape(gradient, apart),
+        0.0,
+    )
     alive = tensorflow.where(position < _SILENT, gradient, 0.0)
-    columns_and_filters = alive.shape[2] * alive.shape[3]
     # Summed over images and rows first: long rows are added to each other faster than short ones.
-    by_column = tensorflow.reduce_sum(tensorflow.reshape(alive, (-1, columns_and_filters)), axis=0)
-    bias = tensorflow.reduce_sum(tensorflow.reshape(by_column, alive.shape[2:]), axis=0)
+    by_column = tensorflow.reduce_sum(tensorflow.reshape(alive, (-1, columns * filters)), axis=0)
+    bias = tensorflow.reduce_sum(tensorflow.reshape(by_column, (columns, filters)), axis=0)
     return windows, bias
