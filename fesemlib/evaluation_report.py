@@ -140,28 +140,38 @@ def small_errors_answer(formulations: Sequence[str], thermocouples: int) -> str:
     D, E, F and G together with a probability of 1·10⁻⁷ (original set) and 1·10⁻⁹ (augmented
     set), or, times the number of ways to pick as many of nine, 2·10⁻⁵ and 1·10⁻⁷. These are no
     p-values, since the errors to be beaten were read off first. One for which nothing is picked,
-    Fisher's combination of all nine formulations, is 0.024 for the original set, which chance
-    hardly explains, and 1.3·10⁻³ for the augmented set, which chance hardly explains.
+    Fisher's combination of all nine formulations, is 0.024 for the original set and 1.3·10⁻³ for
+    the augmented set, both of which chance hardly explains.
     """
     sets = ("original", "augmented")
     asked = [(name, list(formulations), thermocouples) for name in sets]
     chances = [power_of_ten(chance_of_perfect_model(*each)[0]) for each in asked]
     bounds = [power_of_ten(chance_of_perfect_model(*each)[1]) for each in asked]
-    p_values = [combined_p_value(name, thermocouples) for name in sets]
-    verdicts = [
-        f"{power_of_ten(p_value, 2)} for the {name} set, which chance "
-        f"{'hardly explains' if p_value < _SIGNIFICANT else 'may explain'}"
-        for name, p_value in zip(sets, p_values, strict=True)
-    ]
     return (
         f"If each k_m averages {thermocouples} thermocouples, a perfect model would err no more "
         f"than published on {_listed(list(formulations))} together with a probability of "
         f"{chances[0]} (original set) and {chances[1]} (augmented set), or, times the "
         f"number of ways to pick as many of nine, {bounds[0]} and {bounds[1]}. These are "
         "no p-values, since the errors to be beaten were read off first. One for which nothing is "
-        f"picked, Fisher's combination of all nine formulations, is {verdicts[0]}, and "
-        f"{verdicts[1]}."
+        f"picked, Fisher's combination of all nine formulations, is {_combined(thermocouples)}."
     )
+
+
+def _combined(thermocouples: int) -> str:
+    """The p-values over all formulations, and whether chance explains them."""
+    sets = ("original", "augmented")
+    p_values = [combined_p_value(name, thermocouples) for name in sets]
+    told = [
+        f"{power_of_ten(p_value, 2)} for the {name} set"
+        for name, p_value in zip(sets, p_values, strict=True)
+    ]
+    judged = [
+        f"which chance {'hardly explains' if p_value < _SIGNIFICANT else 'may explain'}"
+        for p_value in p_values
+    ]
+    if judged[0] == judged[1]:
+        return f"{told[0]} and {told[1]}, both of {judged[0]}"
+    return f"{told[0]}, {judged[0]}, and {told[1]}, {judged[1]}"
 
 
 def show_rules(rules: pd.DataFrame) -> Styler:

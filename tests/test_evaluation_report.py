@@ -71,10 +71,15 @@ def test_published_answer_names_where_the_network_errs_more():
 def test_small_errors_are_likely_or_not_by_the_p_value():
     answer = answers.small_errors_answer(list("BDEFG"), 6)
     assert "1·10⁻⁷ (original set) and 1·10⁻⁹ (augmented set), or, times the" in answer
-    assert "0.024 for the original set, which chance hardly explains" in answer
-    assert "1.3·10⁻³ for the augmented set, which chance hardly explains" in answer
-    few = answers.small_errors_answer(list("BDEFG"), 100)
-    assert "for the original set, which chance may explain" in few
+    both = (
+        "0.024 for the original set and 1.3·10⁻³ for the augmented set, both of which chance hardly"
+    )
+    assert both in answer
+    one = answers.small_errors_answer(list("BDEFG"), 20)
+    assert "for the original set, which chance may explain, and" in one
+    assert one.endswith("for the augmented set, which chance hardly explains.")
+    none = answers.small_errors_answer(list("BDEFG"), 100)
+    assert none.endswith("for the augmented set, both of which chance may explain.")
 
 
 def test_claim_is_told_beside_the_errors_that_exceed_it():
