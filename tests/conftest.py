@@ -23,6 +23,20 @@ settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = Path(sys.executable).parent
+# The first builds the book that the last two wait for.
+LONG = (
+    "test_end_to_end",
+    "test_cluster",
+    "test_resume",
+    "test_book",
+    "test_jupyterlab",
+    "test_effort",
+    "test_prediction",
+    "test_validation",
+    "test_repository",
+    "test_own_micrographs",
+    "test_pages",
+)
 ROWS = ("A,a.png,1.9e-3", "B,b.png,1.1e-3", "C,c.png,1.4e-3")
 
 
@@ -61,12 +75,11 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where processes share the files, the longest comes first, and who waits for it last."""
+    """Where processes share the files: the long ones first, the short ones fill the gaps."""
 
     def turn(item: pytest.Item) -> int:
-        if item.path.stem == "test_end_to_end":
-            return 0
-        return 2 if item.path.stem in ("test_own_micrographs", "test_pages") else 1
+        stem = item.path.stem
+        return LONG.index(stem) if stem in LONG else len(LONG)
 
     if hasattr(config, "workerinput"):
         items.sort(key=turn)
