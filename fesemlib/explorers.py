@@ -441,7 +441,7 @@ def _histograms(images: dict[str, GreyImage]) -> bytes:
         share = 100 * np.bincount(image.ravel(), minlength=256) / image.size
         axes.stairs(share, np.arange(257) - 0.5, color=colour, label=name)
     axes.set(xlabel="grey level", ylabel="share of pixels (%)", xlim=(-5, 260))
-    # Above the axes: to look for the best place inside takes as long as to draw the rest.
+    # Above the axes: the search for the best place inside would take a third of the drawing.
     axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
     return _drawn(figure)
 

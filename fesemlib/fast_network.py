@@ -273,7 +273,7 @@ def _maximum_gradient(
     """The gradients with respect to the windows and the bias of `_maximum`.
 
     That of the windows has as few axes as tell the windows' numbers apart, in the same order: XLA's
-    loops over many short axes are several times slower.
+    loops over many short axes take twice as long or more.
     """
     tensorflow = load_tensorflow()
     _, _, columns, filters = position.shape

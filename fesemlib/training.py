@@ -360,7 +360,7 @@ class Engine:
         """One epoch as one graph, so that no step waits for Python.
 
         The loop is written as TensorFlow's, for its translator of Python's loops writes files that
-        worker processes leave behind.
+        killed workers leave behind.
         """
         tensorflow = load_tensorflow()
         batch_size = self._settings.batch_size
