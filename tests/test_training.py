@@ -136,7 +136,7 @@ def test_a_used_engine_trains_as_a_new_one(worker, between):
 
 
 def test_a_killed_worker_leaves_no_temporary_file(tmp_path):
-    """TensorFlow's translator of Python's loops writes some, and removes them at a regular end only."""
+    """TensorFlow's translator of loops writes some, and removes them at a regular end only."""
     worker = get_reusable_executor(1, reuse=False, env={"TMPDIR": str(tmp_path)})
     assert worker.submit(trainings, (SETTINGS, 1)).result()
     worker.shutdown(kill_workers=True)
