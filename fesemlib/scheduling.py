@@ -232,7 +232,8 @@ def _check_workers(client: Any) -> None:
             continue
         if isinstance(found, BaseException):
             raise SchedulerError(_missing(f"the worker {address}", found))
-        _check_worker(address, threads.get(address, 1), found, software())
+        _check_threads(address, threads.get(address, 1))
+        _check_software(address, found, software())
 
 
 def _images_at_workers(client: Any, inputs: Path) -> Any:
@@ -340,7 +341,8 @@ def _train_there(job: FoldJob, images: Images, expected: dict[str, str], seconds
 
     worker = get_worker()
     key = worker.get_current_task()
-    _check_worker(worker.address, worker.state.nthreads, software(), expected)
+    _check_threads(worker.address, worker.state.nthreads)
+    _check_software(worker.address, software(), expected)
     shared = os.access(job.path.parent, os.W_OK)  # the client's cache, where we see it, too
     try:
         use_one_thread()
@@ -359,21 +361,23 @@ def _train_there(job: FoldJob, images: Images, expected: dict[str, str], seconds
         raise Reschedule from None
 
 
-def _check_worker(
-    address: str, threads: int, found: Mapping[str, str], expected: Mapping[str, str]
-) -> None:
+def _check_threads(address: str, threads: int) -> None:
+    """Refuse to train two folds in one process."""
+    if threads != 1:
+        raise SchedulerError(
+            f"the worker {address} has {threads} threads, and would train as many folds in one "
+            "process; start workers with `--nthreads 1`, and as many as there are cores with "
+            "`--nworkers`"
+        )
+
+
+def _check_software(address: str, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
     """Refuse to train where the numbers would differ."""
     differing = _differing(found, expected)
     if differing:
         raise SchedulerError(
             f"the worker {address} has {differing}, and would give other numbers; "
             "install the same versions there as here, and train on the same kind of device"
-        )
-    if threads != 1:
-        raise SchedulerError(
-            f"the worker {address} has {threads} threads, and would train as many folds in one "
-            "process; start workers with `--nthreads 1`, and as many as there are cores with "
-            "`--nworkers`"
         )
 
 

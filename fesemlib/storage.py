@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -42,6 +43,7 @@ BUILD_FOLDER = "FESEM_BUILD"
 _UNFINISHED = ".unfinished-"
 _UNFINISHED_FILES = f"{_UNFINISHED}*"
 _SEAL_BYTES = hashlib.sha256().digest_size
+_PARSING = threading.Lock()  # Python 3.11 mixes up two threads' syntax trees: its issue 106905
 
 
 class DiskFullError(OSError):
@@ -221,7 +223,8 @@ def code_digest(*modules: str) -> str:
         spec = importlib.util.find_spec(module)
         assert spec is not None
         assert spec.origin is not None
-        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        with _PARSING:
+            tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
                 node

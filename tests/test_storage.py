@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -359,6 +360,33 @@ def throwaway(tmp_path, monkeypatch):
 
     yield digest_of
     code_digest.cache_clear()
+
+
+@pytest.fixture
+def restless_threads():
+    """Threads that give way to each other even while Python collects garbage."""
+
+    def busy(*_):
+        for _ in range(50):
+            pass
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    gc.callbacks.append(busy)
+    yield
+    gc.callbacks.remove(busy)
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_digests_in_several_threads():
+    modules = ["fesemlib.book", "fesemlib.dataset", "fesemlib.domain", "fesemlib.params"]
+    expected = code_digest(*modules)
+    for _ in range(5):
+        code_digest.cache_clear()
+        with ThreadPoolExecutor(4) as threads:
+            found = set(threads.map(lambda _: code_digest(*modules), range(4)))
+        assert found == {expected}
 
 
 @pytest.mark.parametrize(
