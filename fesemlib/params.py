@@ -323,7 +323,7 @@ class Parameters(BaseModel):
         le=1.0,
     )
     longer_training: int = _knob(
-        5,
+        3,
         "how many times as many epochs a longer training of the paper's network takes, with an "
         "input of `evaluation_width`, to see whether it was trained for long enough",
         "this book",
@@ -331,7 +331,7 @@ class Parameters(BaseModel):
         le=1000,
     )
     averaging_epochs: int = _knob(
-        100, "epochs of the network that averages its feature maps", "this book", ge=1, le=100_000
+        60, "epochs of the network that averages its feature maps", "this book", ge=1, le=100_000
     )
     variations: dict[str, list[bool | int | float | str]] = _knob(
         {

@@ -47,7 +47,7 @@ first_seed: int = 0
 evaluation_width: int = 64
 evaluation_seeds: int = 1
 averaging_learning_rate: float = 3.0e-3
-averaging_epochs: int = 100
+averaging_epochs: int = 60
 variations: dict = {
     "light_background": [False],
     "equalization": ["none"],

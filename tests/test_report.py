@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
+import myst_nb
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import texture
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
@@ -26,6 +30,7 @@ from fesemlib.report import (
     comparison,
     data_banner,
     data_bar,
+    glue,
     grey_levels,
     headline,
     power_of_ten,
@@ -300,6 +305,28 @@ def test_grey_levels_are_shown_with_their_spread_and_the_range_over_the_sets():
     shown = show_grey_levels(grey_level_tests((-0.2, 0.4), (-0.1, 0.404), number=3)).data
     assert list(shown.loc["first"]) == ["1.0 ± 0.8", "1.0 ± 0.8", "−0.20 to −0.10"]
     assert shown.loc["last", "R²"] == "0.40"
+
+
+def glued(how, value):
+    """What a notebook's cell would keep of a value that is glued."""
+    shell = InteractiveShell.instance()
+    try:
+        with capture_output() as captured:
+            how("error", value)
+    finally:
+        shell.clear_instance()
+    return [(output.data, output.metadata) for output in captured.outputs]
+
+
+@pytest.mark.parametrize(
+    "value", [np.float32(0.25), np.float64(1 / 3), np.int64(7), 12, 1e-9, math.nan, "0.5 % of 'A'"]
+)
+def test_glue_keeps_what_the_one_of_myst_keeps(value):
+    def glue_of_myst(name, value):
+        number = value.item() if isinstance(value, np.generic) else value
+        myst_nb.glue(name, number, display=False)
+
+    assert glued(glue, value) == glued(glue_of_myst, value) != []
 
 
 def test_symbols_are_typeset_wherever_a_page_shows_plain_text():
