@@ -76,6 +76,7 @@ _MODULES_BESIDE_THE_NOTEBOOKS = {
     "progress",
     "remarks",
     "repository",
+    "typography",
 }
 # Parameters that do not change a number.
 _PARAMETERS_WITHOUT_INFLUENCE = {"parallel_jobs", "results", "scheduler"}
