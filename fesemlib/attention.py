@@ -22,7 +22,12 @@ from fesemlib.inputs import network_inputs
 from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.processing import process_with, resize_by_area
-from fesemlib.validation import TrainedNetwork, kept_networks, leave_one_out_splits
+from fesemlib.validation import (
+    COLLAPSED_RANGE,
+    TrainedNetwork,
+    kept_networks,
+    leave_one_out_splits,
+)
 from fesemlib.windows import window_places
 
 __all__ = [
@@ -31,6 +36,7 @@ __all__ = [
     "Pasted",
     "Predictor",
     "as_input",
+    "collapsed_networks",
     "detail_model",
     "detail_of",
     "find_patches",
@@ -84,6 +90,33 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
     splits = leave_one_out_splits(dataset, first_seed)
     names = [split.held_out[0] for split in splits]
     return dict(zip(names, kept_networks(dataset, first_seed, splits), strict=True))
+
+
+def collapsed_networks(
+    networks: Mapping[str, TrainedNetwork], inputs: Images, k_m: Values
+) -> list[str]:
+    """Those that answer the same to every micrograph, as `fesemlib.validation.failed_runs` has it.
+
+    Parameters
+    ----------
+    networks
+        From `held_out_networks`.
+    inputs
+        What the networks are given, shape (n, h, w).
+    k_m
+        Of the micrographs, m² s⁻¹, shape (n,).
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> silent = SimpleNamespace(predict=lambda images: np.full(len(images), 1e-3))
+    >>> reading = SimpleNamespace(predict=lambda images: images.mean(axis=(1, 2)))
+    >>> inputs, k_m = np.arange(2.0)[:, None, None] * np.ones((2, 3, 4)), np.array([1e-3, 2e-3])
+    >>> collapsed_networks({"A": silent, "B": reading}, inputs, k_m)
+    ['A']
+    """
+    least = COLLAPSED_RANGE * np.ptp(k_m)
+    return [name for name, network in networks.items() if np.ptp(network.predict(inputs)) < least]
 
 
 def occlusion_patch(shape: tuple[int, int]) -> int:

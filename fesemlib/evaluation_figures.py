@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from fesemlib.evaluation_report import control_summary
-from fesemlib.style import COLOURS, INK, colour_formulations, formulation_looks
+from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 
 __all__ = ["controls_figure", "epochs_figure", "permutation_figure", "spread_figure"]
 
 _FIRST, _SECOND, _THIRD = COLOURS[:3]
 _LEAST = 0.01  # %; smaller errors are drawn there
+_LABEL_POINTS = 10.0  # from one name at the end of a line to the next
 
 
 def controls_figure(
@@ -167,17 +168,6 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
         line = errors[name]
         colour = looks[str(name)].colour
         axes.plot(line.index, _percent(line), color=colour, alpha=0.7, linewidth=1.2)
-        if not np.isfinite(line.iloc[-1]):
-            continue
-        axes.annotate(
-            str(name),
-            (line.index[-1], max(100 * line.iloc[-1], _LEAST)),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=colour,
-        )
     mean = errors.groupby("epoch").mean()
     axes.plot(mean.index, _percent(mean), color=INK, linewidth=2.5, label="mean")
     axes.plot([], [], color="#888888", linewidth=1.2, label="one formulation each")
@@ -186,8 +176,32 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel("epoch", fontsize=10)
     axes.set_ylabel("error when held out (%)", fontsize=10)
-    axes.legend(fontsize=9, loc="lower left", ncols=3)
+    axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    figure.draw_without_rendering()  # so that the axes have their place
+    ends = errors.groupby("held_out", sort=False).last()
+    last = int(test["epoch"].max())
+    _label_ends(axes, last, 100 * ends[np.isfinite(ends)].clip(lower=_LEAST / 100), looks)
     return figure
+
+
+def _label_ends(axes: Axes, last: int, ends: pd.Series[float], looks: Mapping[str, Look]) -> None:
+    """Name lines at their ends, names that would cover each other a little apart."""
+    ends = ends.sort_values()
+    points = 72 / axes.figure.dpi
+    heights = [points * axes.transData.transform((last, end))[1] for end in ends]
+    lifted: list[float] = []
+    for height in heights:
+        lifted.append(max(height, lifted[-1] + _LABEL_POINTS) if lifted else height)
+    for (name, end), height, place in zip(ends.items(), heights, lifted, strict=True):
+        axes.annotate(
+            str(name),
+            (last, end),
+            xytext=(4, place - height),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=looks[str(name)].colour,
+        )
 
 
 def _kind(name: str, networks: Sequence[str], published: Sequence[str]) -> tuple[str, str]:

@@ -37,6 +37,7 @@ __all__ = [
     "comparison_of_sets",
     "control_summary",
     "controls_answer",
+    "end_answer",
     "permutation_answer",
     "published_answer",
     "selection_answer",
@@ -342,8 +343,9 @@ def controls_answer(summary: pd.DataFrame, network: str, number: int) -> str:
     >>> summary = pd.DataFrame({"mean": [0.2, 0.4], "formulations": 9}, index=["network", "median"])
     >>> answer = controls_answer(summary, "network", number=9)
     >>> print(answer)  # doctest: +NORMALIZE_WHITESPACE
-    Of the 2 predictors that predict every formulation, the paper's network (“network”) has rank
-    1: its mean error is 20.0 %, less than the 40.0 % of the best of the others, “median”.
+    Of the 2 predictors of this run that predict every formulation, the paper's network
+    (“network”) has rank 1: its mean error is 20.0 %, less than the 40.0 % of the best of the
+    others, “median”.
     """
     complete = summary.loc[summary["formulations"] == number, "mean"]
     complete = complete.drop(list(PUBLISHED), errors="ignore")
@@ -353,9 +355,10 @@ def controls_answer(summary: pd.DataFrame, network: str, number: int) -> str:
     rank = 1 + int((others < own).sum())
     relation = "less than" if own < others.min() else "more than" if rank > 1 else "as much as"
     return (
-        f"Of the {len(complete)} predictors that predict every formulation, the paper's network "
-        f"(“{network}”) has rank {rank}: its mean error is {_size(own)}, {relation} the "
-        f"{percent(float(others.min()))} % of the best of the others, “{others.idxmin()}”."
+        f"Of the {len(complete)} predictors of this run that predict every formulation, the "
+        f"paper's network (“{network}”) has rank {rank}: its mean error is {_size(own)}, "
+        f"{relation} the {percent(float(others.min()))} % of the best of the others, "
+        f"“{others.idxmin()}”."
     )
 
 
@@ -519,6 +522,38 @@ def comparison_of_sets(predictions: Mapping[str, pd.DataFrame], steps: Sequence[
     )
 
 
+def end_answer(at_the_end: pd.DataFrame) -> str:
+    """How far the difference of the two sets is from settled, in a sentence.
+
+    Parameters
+    ----------
+    at_the_end
+        From `fesemlib.validation.mean_error_at_the_end`, of both sets.
+
+    Examples
+    --------
+    >>> end_answer(pd.DataFrame({"original": [0.5, 0.6], "augmented": [0.45, 0.4]}))
+    'Over these epochs, the augmented set errs less throughout, by 5.0 to 20.0 points.'
+    """
+    change = 100 * (at_the_end["augmented"] - at_the_end["original"])
+    low, high = change.min(), change.max()
+    if not np.isfinite(change).all():
+        return "Over these epochs, a training has diverged."
+    if len(change) == 1:
+        return "This is a single epoch, and cannot tell."
+    if low > 0 or high < 0:
+        direction = "more" if low > 0 else "less"
+        least, greatest = sorted(map(abs, (low, high)))
+        return (
+            f"Over these epochs, the augmented set errs {direction} throughout, by {least:.1f} to "
+            f"{greatest:.1f} points."
+        )
+    return (
+        f"Over these epochs, the augmented set errs now less, by up to {-low:.1f} points, now "
+        f"more, by up to {high:.1f}: which of the two is better depends on the epoch."
+    )
+
+
 def comparison_answer(
     compared: Comparison, first: Interval, second: Interval, steps: Sequence[int]
 ) -> str:
@@ -544,7 +579,10 @@ def comparison_answer(
     change = compared.difference
     if compared.p_value < _SIGNIFICANT:
         direction = "less" if compared.second_is_less else "more"
-        conclusion = f"The augmented set errs {direction}, more clearly than chance would explain"
+        conclusion = (
+            f"At the epoch that is judged, the augmented set errs {direction}, more clearly than "
+            "chance would explain"
+        )
         if (change.mean < 0) != compared.second_is_less:
             conclusion += ", although a few large errors give the mean the other sign"
     elif compared.least_p_value < _SIGNIFICANT:

@@ -43,7 +43,11 @@ _K_M_LABEL = "mass transfer coefficient k$_m$ (10$^{-3}$ m² s$^{-1}$)"
 
 
 def workflow_figure(
-    processed: ProcessedImage, network_input: FloatImage, network: keras.Model, k_m: float
+    processed: ProcessedImage,
+    network_input: FloatImage,
+    network: keras.Model,
+    k_m: float,
+    synthetic: bool = False,
 ) -> Figure:
     """Figure 1: from the micrograph to k_m, each box holding what the pipeline really hands on.
 
@@ -57,6 +61,8 @@ def workflow_figure(
         Its layers are counted for the last box but one.
     k_m
         The coefficient to be learnt for this micrograph, m² s⁻¹.
+    synthetic
+        Whether it is a stand-in.
 
     Examples
     --------
@@ -80,7 +86,7 @@ def workflow_figure(
     ]
     height, width = network_input.shape
     titles = (
-        "micrograph\n(FESEM)",
+        "stand-in for\na micrograph" if synthetic else "micrograph\n(FESEM)",
         "background\nsubtracted",
         "histogram\nequalised",
         f"network's input\n{width}×{height} px",
@@ -266,7 +272,7 @@ def grey_level_figure(k_m: npt.NDArray[np.float64], tested: Mapping[str, GreyLev
         axes.set_title(f"{step}\nR² = {value}", fontsize=10)
         axes.set_box_aspect(1)
     figure.supxlabel("true " + _K_M_LABEL, fontsize=10)
-    panels[0].set_ylabel("predicted k$_m$", fontsize=10)
+    panels[0].set_ylabel("predicted k$_m$ (10$^{-3}$ m² s$^{-1}$)", fontsize=10)
     return figure
 
 

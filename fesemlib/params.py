@@ -125,8 +125,8 @@ class Parameters(BaseModel):
     )
     example_formulation: str = _knob(
         "C",
-        "formulation shown in Figures 2 and 7 (the first one, if the data set lacks it)",
-        "Figures 2 and 7",
+        "formulation shown in Figures 1, 2 and 7 (the first one, if the data set lacks it)",
+        "Figures 1, 2 and 7",
     )
     held_out_example: str = _knob(
         "B",
@@ -317,7 +317,7 @@ class Parameters(BaseModel):
     averaging_learning_rate: float = _knob(
         3.0e-3,
         "Adam's learning rate for the network that averages its feature maps (*What the numbers "
-        "mean*), which at the paper's stays at a constant for hundreds of epochs",
+        "mean*); at the paper's rate it answers a constant for hundreds of epochs",
         "this book",
         gt=0.0,
         le=1.0,
@@ -444,7 +444,7 @@ class Parameters(BaseModel):
     scheduler: str = _knob(
         "",
         "address of a Dask scheduler whose workers train the folds, such as `tcp://host:8786`; "
-        "empty for this machine; no influence on the numbers",
+        "empty for this machine; no influence on the numbers where the processors are alike",
         "this book",
     )
     results: str = _knob(

@@ -216,9 +216,9 @@ def show_residuals(model: Model) -> Styler:
     ... ]
     >>> model = Model(Card.model_construct(formulations=formulations), networks=())
     >>> show_residuals(model).data["true / predicted"].to_dict()
-    {'A': '0.50', 'B': '1.00', 'C': '1.50', 'D': '2.00'}
+    {'B': '1.00', 'C': '1.50', 'A': '0.50', 'D': '2.00'}
     """
-    formulations = model.card.formulations
+    formulations = sorted(model.card.formulations, key=lambda each: abs(each.log_residual))
     half = model.half_width
     shown = pd.DataFrame(
         {
@@ -234,7 +234,7 @@ def show_residuals(model: Model) -> Styler:
     return show_table(
         shown,
         "How far the ensemble is wrong about a formulation that it has not seen; the interval is "
-        "as wide as the error that is marked as the last one within",
+        "as wide as the greatest error within it",
     )
 
 
@@ -466,7 +466,7 @@ def show_drying(table: pd.DataFrame) -> Styler:
                 _celsius(value) for value in table["front_slow"]
             ],
             "stays below": [
-                "yes, for the whole interval" if surely else "as predicted" if likely else "no"
+                "yes, for the whole interval" if surely else "only as predicted" if likely else "no"
                 for surely, likely in zip(
                     table["stays_below_slow"], table["stays_below"], strict=True
                 )

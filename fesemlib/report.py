@@ -28,8 +28,9 @@ __all__ = [
     "comparison",
     "data_banner",
     "data_bar",
+    "failures",
+    "first_sentence",
     "glue",
-    "glue_failures",
     "grey_levels",
     "headline",
     "percent",
@@ -520,16 +521,44 @@ def glue(name: str, value: float | str) -> None:
     )
 
 
-def glue_failures(failed: pd.DataFrame) -> None:
-    """Keep ``runs``, ``collapsed_runs`` and ``diverged_runs``: the numbers of `failed_runs`.
+def first_sentence(answer: str) -> str:
+    """Where a chapter ends, its answers need not be repeated whole.
+
+    Parameters
+    ----------
+    answer
+        One or more sentences.
 
     Examples
     --------
-    >>> glue_failures(pd.DataFrame({"collapsed": [False, True], "diverged": [False, False]}))
+    >>> first_sentence("The error is 40.0 % (p = 0.04). It may be chance.")
+    'The error is 40.0 % (p = 0.04).'
     """
-    glue("runs", len(failed))
-    for state in ("collapsed", "diverged"):
-        glue(f"{state}_runs", int(failed[state].sum()))
+    return re.split(r"(?<=[.!?]) (?=[A-Z])", answer, maxsplit=1)[0]
+
+
+def failures(failed: pd.DataFrame) -> str:
+    """How many runs collapsed or diverged, and with which formulations held out, in a sentence.
+
+    Parameters
+    ----------
+    failed
+        From `fesemlib.validation.failed_runs`.
+
+    Examples
+    --------
+    >>> failed = pd.DataFrame(
+    ...     {"held_out": ["A", "G"], "collapsed": [False, True], "diverged": [False, False]}
+    ... )
+    >>> failures(failed)
+    'Of 2 runs, 1 collapsed to a constant (held out: G) and 0 diverged.'
+    """
+    counts = []
+    for state, words in (("collapsed", " to a constant"), ("diverged", "")):
+        names = dict.fromkeys(failed.loc[failed[state], "held_out"])
+        which = f" (held out: {', '.join(names)})" if names else ""
+        counts.append(f"{int(failed[state].sum())} {state}{words}{which}")
+    return f"Of {len(failed)} runs, {counts[0]} and {counts[1]}."
 
 
 def _lost_cells(limit_um: float) -> str:

@@ -187,7 +187,8 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
     names = list(dict.fromkeys(table["degradation"]))
     columns = 4
     rows = math.ceil((len(names) + 1) / columns)
-    figure = Figure(figsize=(_WIDTH, 2.35 * rows))
+    figure = Figure(figsize=(_WIDTH, 2.45 * rows))
+    figure.set_layout_engine("constrained", h_pad=0.12)
     grid = figure.subplots(rows, columns, sharey=True).ravel()
     changes = table.assign(size=100 * table["change"].abs())
     readers = list(dict.fromkeys(table["reader"]))
@@ -218,7 +219,7 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
         legend.plot([], [], "o-", color=colour, linewidth=2, label=f"{reader}:\nmean")
         if reader == readers[0]:
             legend.plot([], [], color=colour, alpha=0.4, label="one formulation each")
-        legend.plot([], [], "--", color=colour, label="another formulation's\nmicrograph")
+        legend.plot([], [], "--", color=colour, label=f"{reader}:\nexchanged")
     legend.legend(fontsize=8, loc="center", borderaxespad=0)
     return figure
 

@@ -17,6 +17,7 @@ from fesemlib.robustness import DEGRADATIONS
 from fesemlib.windows import FLIPS, Scale
 
 __all__ = [
+    "collapsed_answer",
     "contrast_answer",
     "frames_answer",
     "imaging_answer",
@@ -67,6 +68,34 @@ def show_maps(statistics: pd.DataFrame) -> Styler:
         "The maps in numbers: greatest change of the prediction, share of the weight on the tenth "
         "of the area that counts most, and correlation of the map with that of the other filling "
         "and with that of the micrograph rotated by 180°",
+    )
+
+
+def collapsed_answer(names: Sequence[str]) -> str:
+    """Which networks of the chapter have not learned anything, in a sentence.
+
+    Parameters
+    ----------
+    names
+        The formulations that they have not seen.
+
+    Examples
+    --------
+    >>> collapsed_answer([])
+    'None of them has collapsed to a constant.'
+    >>> print(collapsed_answer(["G"]))  # doctest: +NORMALIZE_WHITESPACE
+    The one that has not seen G has collapsed: it answers the same k_m to every micrograph, so that
+    what this chapter says of G says nothing about the image.
+    """
+    if not names:
+        return "None of them has collapsed to a constant."
+    ones, have, it, answers = (
+        ("one", "has", "it", "answers") if len(names) == 1 else ("ones", "have", "they", "answer")
+    )
+    return (
+        f"The {ones} that {have} not seen {_listed(names)} {have} collapsed: {it} {answers} the "
+        f"same k_m to every micrograph, so that what this chapter says of {_listed(names)} says "
+        "nothing about the image."
     )
 
 
@@ -453,7 +482,7 @@ def show_imaging(summary: pd.DataFrame) -> Styler:
             "greatest change (%)": _percents(summary["worst"]),
             "error then (%)": _percents(summary["error"]),
             **{
-                f"mean change, {other} (%)": _percents(summary[other])
+                f"greatest mean change at any strength, {other} (%)": _percents(summary[other])
                 for other in summary.columns[4:]
             },
         },
@@ -494,6 +523,11 @@ def imaging_answer(summary: pd.DataFrame, exchanged: float, clean_error: float) 
         f"{_percent(summary['change'].iloc[0])} % on average, and {least} least, by "
         f"{_percent(summary['change'].iloc[-1])} %; with {worst} the error is "
         f"{_percent(summary['error'].iloc[0])} % in place of {_percent(clean_error)} %."
+    )
+    begin += "".join(
+        f" With {reader}, {summary[reader].idxmax()} moves it most, by "
+        f"{_percent(summary[reader].max())} %."
+        for reader in map(str, summary.columns[4:])
     )
     if exchanged < _NOTHING:
         return (

@@ -75,9 +75,9 @@ def show_sensitivity(table: pd.DataFrame) -> Styler:
         shown.loc[table[column].isna().to_numpy(), shown_as] = ""
     return show_table(
         shown,
-        "Mean relative error (%), its change from the reference (percentage points, with a 95 % "
-        "interval over the formulations), and p-values of Wilcoxon's test on the pairs, "
-        "also corrected for the number of choices",
+        "Mean relative error (%), its change from the reference, of augmentations from that with "
+        "the augmented set (percentage points, with a 95 % interval over the formulations), and "
+        "p-values of Wilcoxon's test on the pairs, also corrected for the number of choices",
     )
 
 
@@ -318,7 +318,7 @@ def learning_curve_answer(results: pd.DataFrame) -> str:
     With 9 stand-ins to train on, the error of the paper's network goes to 10.0 % inside the
     range of its training set and to 40.0 % outside, that of ridge regression on texture
     features to 20.0 % and to 40.0 %. Inside that range the network errs less than the median in
-    every draw from 9 stand-ins on.
+    every draw at every size tried.
     """
     means, sizes = _means(results), sorted(set(results["size"]))
     span = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
@@ -469,7 +469,10 @@ def _course(errors: pd.Series[float]) -> str:
 
 def _needed(results: pd.DataFrame, predictor: str) -> str:
     number = enough(results, predictor, "inside")
-    return "for no number of stand-ins tried" if number is None else f"from {number} stand-ins on"
+    if number is None:
+        return "for no number of stand-ins tried"
+    fewest = min(results["size"])
+    return "at every size tried" if number == fewest else f"from {number} stand-ins on"
 
 
 def _choices(table: pd.DataFrame) -> pd.DataFrame:

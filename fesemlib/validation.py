@@ -46,6 +46,7 @@ __all__ = [
     "leave_one_formulation_out",
     "leave_one_out_splits",
     "mean_error",
+    "mean_error_at_the_end",
     "mean_error_by_epoch",
     "train_splits",
     "training_steps",
@@ -73,7 +74,8 @@ _OVER_SEEDS = {"median": "median", "least": "min", "greatest": "max"}
 
 # A network whose predictions on its own training set range over less than this share of the
 # targets' range says the same whatever it is shown.
-_COLLAPSED_RANGE = 0.01
+COLLAPSED_RANGE = 0.01
+"""Of the range of the true values: predictions that differ by less are called constant."""
 
 _BATCH = 32
 
@@ -464,6 +466,30 @@ def mean_error_by_epoch(results: pd.DataFrame) -> pd.DataFrame:
     return seeds.pivot_table("relative_error", "epoch", "training_set", aggfunc="median")
 
 
+def mean_error_at_the_end(results: pd.DataFrame) -> pd.DataFrame:
+    """The last fifth of `mean_error_by_epoch`: how far the mean error is from settled.
+
+    Parameters
+    ----------
+    results
+        As there.
+
+    Examples
+    --------
+    >>> epochs = range(1, 11)
+    >>> results = pd.DataFrame(
+    ...     {
+    ...         "training_set": "original", "seed": 0, "held_out": "A", "role": "test",
+    ...         "epoch": epochs, "relative_error": 0.5,
+    ...     }
+    ... )
+    >>> mean_error_at_the_end(results)["original"].to_dict()
+    {9: 0.5, 10: 0.5}
+    """
+    by_epoch = mean_error_by_epoch(results)
+    return by_epoch.tail(max(len(by_epoch) // 5, 1))
+
+
 def failed_runs(results: pd.DataFrame) -> pd.DataFrame:
     """Runs that collapsed to a constant, or diverged.
 
@@ -497,7 +523,7 @@ def failed_runs(results: pd.DataFrame) -> pd.DataFrame:
     run = ["training_set", "seed", "held_out"]
     spread = train.groupby(run, sort=False)[["predicted_km", "true_km"]].agg(_range)
     states = {
-        "collapsed": spread["predicted_km"] < _COLLAPSED_RANGE * spread["true_km"],
+        "collapsed": spread["predicted_km"] < COLLAPSED_RANGE * spread["true_km"],
         "diverged": ~np.isfinite(spread["predicted_km"]),
     }
     return pd.DataFrame(states).reset_index()

@@ -92,7 +92,7 @@ network_input = (
 )
 network = build_network(network_input.shape, parameters.padding)
 workflow = figures.workflow_figure(
-    processed, network_input, network, data.k_m[example]
+    processed, network_input, network, data.k_m[example], data.synthetic
 )
 report.save_figure(workflow, "figure_1", parameters)
 
@@ -147,7 +147,7 @@ report.glue("data_statement", report.data_banner(data, parameters).text)
 # pressure of the chamber. If the parameter `drying_run` names such a file, it is read here
 # ([what it has to look like](../book/drying_runs)). Otherwise a model of primary drying
 # makes one: heat passes through the vial and the frozen layer to the sublimation front, vapour through the
-# dried layer into the chamber, and what warms the ice itself is neglected. Everything below sees only
+# dried layer into the chamber, and the heat that warms the ice itself is neglected. Everything below sees only
 # the file.
 
 # %% tags=["hide-input"]
@@ -199,7 +199,7 @@ report.glue("greatest_resistance", resistance.max() / CLASSIC_RESISTANCE)
 # The equations leave two things open. As is usual, $k_v$ refers to the outer area of the vial but
 # $J_w$ to the smaller area of the product: the flux of Eq. (1) has to be multiplied by the ratio of the two,
 # $A_v/A_p$. And the thermocouple sits at the bottom, whereas the vapour pressure of Eq. (2) is that of the ice at
-# the front, which is colder by as much as the heat needs to pass through the frozen layer. The paper
+# the front, which is colder by the difference that drives the heat through the frozen layer. The paper
 # does not say how it dealt with either.
 
 # %% tags=["hide-input"]

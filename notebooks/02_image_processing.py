@@ -94,7 +94,7 @@ report.save_figure(cut, "crop", parameters)
 report.glue("data_bar", report.data_bar(data))
 
 # %% [markdown]
-# {glue:text}`data_bar` This is what was read:
+# {glue:text}`data_bar` This is what was read of the micrographs as they are:
 
 # %% tags=["hide-input"]
 report.show_reading(data)
@@ -204,8 +204,8 @@ report.glue("spread_equalized", processed.equalized.std())
 
 # %% [markdown]
 # In numbers: background subtraction moves the mean grey level of this micrograph from
-# {glue:text}`mean_before:.0f` to {glue:text}`mean_subtracted:.0f` and its standard deviation from
-# {glue:text}`spread_before:.0f` to {glue:text}`spread_subtracted:.0f`; equalisation spreads it to
+# {glue:text}`mean_before:.0f` to {glue:text}`mean_subtracted:.0f` its standard deviation is
+# {glue:text}`spread_before:.0f` before and {glue:text}`spread_subtracted:.0f` after; equalisation spreads it to
 # {glue:text}`spread_equalized:.0f`. A perfectly even histogram has
 # $255/\sqrt{12} \approx 74$. The paper finds its histogram compressed after the first step. Whether it is
 # depends on how much of the contrast is broad, which the ball takes, and how much is fine, which it leaves; the
@@ -355,10 +355,11 @@ report.glue(
 #
 # Where brightness and contrast come to tell of $k_m$, the reason is geometry. Averaging over the pixels of
 # the network's input evens out narrow pores more than wide ones, so that the contrast of the input
-# measures their size. And the ball touches the ground more seldom where the pores are wide, so that what remains
-# depends on their size, too. The classic equalisation itself leaves no room for that: after it, mean and standard
-# deviation of all images agree to a fraction of a grey level, as the table shows, and what a linear
-# model still finds there is how whole grey levels were rounded. A network that predicts $k_m$ from such
+# measures their size. And more pixels reach the ball where the pores are wide, so that the subtraction
+# leaves more of them white. The classic equalisation itself leaves little room for that: after it, mean and standard
+# deviation of all images agree to about a grey level, as the table shows. What a linear
+# model still finds there is that share of white: pixels of one level stay together, and the more of them are white, the
+# brighter the whole. A network that predicts $k_m$ from such
 # images thus needs no more than one contrast for an image. That is a measure of structure, but
 # a control that knows only these two numbers belongs beside the network.
 

@@ -117,7 +117,7 @@ report.glue("training_error", 100 * training_error)
 # %% [markdown]
 # ## One formulation held out
 #
-# First one fold alone: formulation {glue:text}`held_out` is held out, and a network is trained on the
+# First one formulation alone: {glue:text}`held_out` is held out, and a network is trained on the
 # other {glue:text}`training_images` micrographs for {glue:text}`epochs` epochs (seeds:
 # {glue:text}`number_of_seeds`). Points on the dashed line would be exact.
 # {glue:text}`published_statement`
@@ -133,7 +133,7 @@ report.save_figure(one_fold_figure, "figure_5", parameters)
 
 # %% [markdown]
 # The median error of the held-out prediction is {glue:text}`held_out_error:.1f` %. On the
-# micrographs that the networks were trained on, over all folds and seeds, the mean error is
+# micrographs that the networks were trained on, over all folds, the mean error is
 # {glue:text}`training_error:.1f` %, after {glue:text}`steps` steps, each of which moves a
 # weight by about the learning rate. As the paper says, a single fold can mislead; another choice of the held-out formulation gives
 # another verdict.
@@ -163,7 +163,7 @@ report.glue("mean_error", 100 * error)
 report.glue("mean_rule_error", 100 * mean_rule)
 report.glue("median_rule_error", 100 * median_rule)
 report.glue("yardsticks", report.yardsticks(error, mean_rule, median_rule))
-report.glue_failures(failed_runs(original))
+report.glue("failures", report.failures(failed_runs(original)))
 
 # %% [markdown]
 # ## How to read this
@@ -171,12 +171,11 @@ report.glue_failures(failed_runs(original))
 # Averaged over the formulations, the error is {glue:text}`mean_error:.0f` %. A yardstick: someone
 # who sees no image at all and predicts each formulation by the **mean** of the others errs by
 # {glue:text}`mean_rule_error:.0f` %, by their **median** {glue:text}`median_rule_error:.0f` %. A
-# network that reads the pores has to do clearly better than that. {glue:text}`yardsticks` Expect the formulations at the ends
-# of the range to be the hard ones: there the network has to extrapolate, and a network that has not
+# network that reads the pores has to do clearly better than that. {glue:text}`yardsticks` The formulations at the ends
+# of the range should be the hard ones: there the network has to extrapolate, and a network that has not
 # understood the pores answers with something near the middle of what it was trained on.
 #
-# Of {glue:text}`runs` runs, {glue:text}`collapsed_runs` collapsed and {glue:text}`diverged_runs`
-# diverged. A collapsed network returns the same number for every image, because all its hidden units
+# {glue:text}`failures` A collapsed network returns the same number for every image, because all its hidden units
 # have fallen silent. Collapsed runs are counted in all figures and tables.
 #
 # ## Why a run collapses
@@ -197,10 +196,10 @@ report.save_table(steps, "first_step", parameters)
 report.glue("first_step_inputs", int(steps["inputs"].iloc[-1]))
 report.glue("first_step_full", steps["ratio"].iloc[-1])
 report.glue("first_step_here", steps["ratio"][parameters.input_width])
-report.glue("learning_rate", parameters.learning_rate)
+report.glue("learning_rate", report.power_of_ten(parameters.learning_rate))
 
 # %% [markdown]
-# With the learning rate of {glue:text}`learning_rate:.0e`, one step moves a hidden unit by up to
+# With the learning rate of {glue:text}`learning_rate`, one step moves a hidden unit by up to
 # {glue:text}`first_step_here:.1f` times its scale at the input width of this book, and by
 # {glue:text}`first_step_full:.1f` times at the micrographs' full width, where a unit has
 # {glue:text}`first_step_inputs:,d` inputs. A unit that a step moves far below zero gives zero for every

@@ -79,11 +79,17 @@ report.data_banner(data, parameters)
 # The networks are those of [leave one formulation out](04_loocv_baseline), original set, first seed. Each predicts the
 # formulation that it has not seen. Beside them stand the networks that **average their feature maps**
 # ([What the numbers mean](06_evaluation)), which cannot tell one place of the frame from another.
+# {glue:text}`collapsed_answer`
 
 # %% tags=["hide-input"]
 averaging = controls.averaging_parameters(parameters)
 networks = attention.held_out_networks(data, parameters)
 averaging_networks = attention.held_out_networks(data, averaging)
+
+# %% tags=["remove-cell"]
+inputs = network_inputs(data, parameters)
+collapsed = attention.collapsed_networks(networks, inputs, data.k_m)
+report.glue("collapsed_answer", answers.collapsed_answer(collapsed))
 
 # %% tags=["remove-input"]
 report.resolution(data, parameters)
@@ -110,7 +116,9 @@ answers.show_maps(map_statistics)
 
 # %% tags=["remove-cell"]
 report.save_table(map_statistics, "occlusion", parameters)
-report.glue("maps_answer", answers.maps_answer(map_statistics))
+maps_answer = answers.maps_answer(map_statistics)
+report.glue("maps_answer", maps_answer)
+report.glue("maps_shown", report.first_sentence(maps_answer))
 
 # %% [markdown]
 # **In short:** {glue:text}`maps_answer`
@@ -125,7 +133,6 @@ report.glue("maps_answer", answers.maps_answer(map_statistics))
 
 # %% tags=["hide-input"]
 coarse, fine, pictures = attention.pasted_patches(data, parameters)
-inputs = network_inputs(data, parameters)
 detail = attention.detail_model(inputs, data.k_m)
 
 # %% tags=["hide-input"]
@@ -197,7 +204,7 @@ by_scale = {
     for scale in scales
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-frames", "caption": "Left: predictions of several images of each formulation by the network that has not seen it, beside the true $k_m$. Right: mean relative error of the average of so many images."}, "image": {"alt": "Dots of predicted k_m beside the true ones, and lines of the error against the number of images averaged"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-frames", "caption": "Left: predictions of several images of each formulation by the network that has not seen it, beside the true $k_m$. Right: mean relative error of the average of so many images. Flips and frames are read by the networks with the input of the other chapters, windows and whole frames by networks with a smaller one: compare within either kind."}, "image": {"alt": "Dots of predicted k_m beside the true ones, and lines of the error against the number of images averaged"}}
 frames_figure = figures.combination_figure(
     frames, list(data.formulations.index), {**sources, **by_scale}
 )
@@ -244,7 +251,7 @@ exchanged = {
     for name, reader in imaged_by.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-imaging", "caption": "Change of the predicted $k_m$ of the held-out micrographs by how they were imaged: mean of the absolute change over the formulations, and each formulation for the paper's network. Dashed: the mean change when the micrograph is exchanged for that of another formulation."}, "image": {"alt": "Seven small panels with the change of the prediction against brightness, contrast, defocus, noise, charging, shift and rotation"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-imaging", "caption": "Change of the predicted $k_m$ of the held-out micrographs by how they were imaged: mean of the absolute change over the formulations, and each formulation for the paper's network. Dashed: the mean change when the micrograph is exchanged for that of another formulation. The vertical axis is linear below 1 %, logarithmic above; strengths are set side by side, whatever their size."}, "image": {"alt": "Seven small panels with the change of the prediction against brightness, contrast, defocus, noise, charging, shift and rotation"}}
 imaging_figure = figures.imaging_figure(degraded, exchanged)
 report.save_figure(imaging_figure, "imaging", parameters)
 
@@ -292,7 +299,7 @@ report.glue("contrast_answer", answers.contrast_answer(*contrasts))
 #
 # ## What was shown
 #
-# - {glue:text}`maps_answer`
+# - {glue:text}`maps_shown`
 # - A map shows what a prediction depends on; whether it should is another question.
 # - Averaging takes scatter away, not what all frames of a formulation have in common.
 # - Compare every change with what another formulation's micrograph does: what reads nothing survives everything.

@@ -112,7 +112,9 @@ report.glue("seeds", answers.seeds_in_words(reference.number_of_seeds))
 report.glue("least_p", answers.least_p_value(len(data.formulations)))
 report.glue("alone_remark", answers.alone_remark(effects))
 report.glue("formulations", len(data.formulations))
-report.glue("sensitivity_answer", answers.sensitivity_answer(effects))
+sensitivity_answer = answers.sensitivity_answer(effects)
+report.glue("sensitivity_answer", sensitivity_answer)
+report.glue("sensitivity_shown", report.first_sentence(sensitivity_answer))
 report.glue("yardstick", answers.yardstick_remark(effects))
 report.glue("selection", answers.selection_remark(effects))
 report.glue("failures", answers.failures_answer(effects))
@@ -120,17 +122,17 @@ report.glue("failures", answers.failures_answer(effects))
 # %% [markdown]
 # {glue:text}`yardstick` {glue:text}`failures` {glue:text}`selection`
 #
-# Three things keep this from being a recipe. Rows that are called *seeds* change nothing but chance: what
+# This is no recipe. Rows that are called *seeds* change nothing but chance: what
 # lies within their interval is no clear effect, and the more seeds each setting has, the narrower it is. With
 # {glue:text}`formulations` formulations the test on the pairs cannot give a p-value below
 # {glue:text}`least_p:.2g`, whatever the network does, and some of many comparisons
-# come out small by chance. The errors of leave-one-out, moreover, are not independent, as any two folds share most of
-# their training set, and the test takes them as if they were. {glue:text}`alone_remark` And whoever took the
+# come out small by chance. {glue:text}`alone_remark` The errors of leave-one-out, moreover, are not independent, as any two folds share most of
+# their training set, and the test takes them as if they were. And whoever took the
 # setting with the least error from this figure would have **tuned on the held-out formulations**: its error would
-# no longer say what to expect of a new one. The figure tells which unstated choices may explain a difference between two
+# no longer say what to expect of a new one. The figure tells which choices may explain a difference between two
 # reproductions. For choosing there are inner formulations, as in the [previous chapter](06_evaluation).
 #
-# **In one sentence:** {glue:text}`sensitivity_answer`
+# **In short:** {glue:text}`sensitivity_answer`
 
 # %% [markdown]
 # ## How many formulations would it take?
@@ -142,7 +144,7 @@ answers.always_synthetic(data)
 
 # %% [markdown]
 # {glue:text}`test_number` stand-ins are fixed as the test set, each a formulation of its own. The training sets
-# are drawn from the middle of the range of $k_m$ in Table 1, {glue:text}`low:.2g` to {glue:text}`high:.2g` m² s⁻¹:
+# are drawn from the middle of the range of $k_m$ in Table 1, {glue:text}`low:.2g` to {glue:text}`high:.2g` · 10⁻³ m² s⁻¹:
 # {glue:text}`inside_number` of the test set lie **inside** that range, the others **outside**, on either
 # side. Each training set is part of the next larger one, and the whole is done {glue:text}`draws`. A larger set is not trained for longer: the number of steps is the same for all
 # sizes. Beside the paper's network stand the one with averaged feature maps, ridge regression on texture features (as in
@@ -169,12 +171,14 @@ answers.show_learning_curve(curve)
 regions = list(stand_ins.test.values())
 report.glue("test_number", len(regions))
 report.glue("inside_number", regions.count("inside"))
-report.glue("low", stand_ins.k_m_range[0])
-report.glue("high", stand_ins.k_m_range[1])
+report.glue("low", 1e3 * stand_ins.k_m_range[0])
+report.glue("high", 1e3 * stand_ins.k_m_range[1])
 report.glue("draws", answers.times(parameters.learning_curve_seeds))
 
 # %% tags=["remove-cell"]
-report.glue("curve_answer", answers.learning_curve_answer(curve))
+curve_answer = answers.learning_curve_answer(curve)
+report.glue("curve_answer", curve_answer)
+report.glue("curve_shown", report.first_sentence(curve_answer))
 report.glue("curve_remark", answers.learning_curve_remark(curve))
 width = learning_curve.input_width(stand_ins, parameters)
 report.glue("finer", stand_ins.dataset.shape[1] / width)
@@ -191,12 +195,12 @@ report.glue("stand_in_width_mm", answers.field_width_mm(stand_ins.dataset))
 # test from the start, look inside and outside of the range apart, and let a predictor with few parameters
 # compete before the next cake is dried for the sake of the network.
 #
-# **In one sentence:** {glue:text}`curve_answer`
+# **In short:** {glue:text}`curve_answer`
 #
 # ## What was shown
 #
-# - {glue:text}`sensitivity_answer`
-# - {glue:text}`curve_answer`
+# - {glue:text}`sensitivity_shown`
+# - {glue:text}`curve_shown`
 # - A number from one setting and one seed is one draw among many; show the others beside it.
 # - Understand differences with this figure, but do not choose with it.
 # - If the $k_m$ of new products may lie beyond those at hand, the error beyond the range is the one that counts.

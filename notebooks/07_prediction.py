@@ -15,7 +15,7 @@
 # vapour. This chapter trains on all formulations, predicts $k_m$ of new micrographs with an interval, asks whether
 # the network may be asked about them at all, and works out what the predictions mean for drying.
 #
-# Your own micrograph goes in by one parameter: `papermill notebooks/07_prediction.ipynb out.ipynb -p image new.tif`.
+# Your own micrograph goes in by one parameter: `.venv/bin/papermill notebooks/07_prediction.ipynb out.ipynb -p image new.tif`.
 # It may be a folder, too. [On the command line](../book/predicting) the same is `fesem predict`.
 #
 # **What you will learn**
@@ -181,7 +181,9 @@ report.save_figure(coverage_figure, "coverage", parameters)
 # %% tags=["remove-cell"]
 report.save_table(coverage, "coverage", parameters)
 trained_on = [each.k_m for each in tried.card.formulations]
-report.glue("coverage_answer", answers.coverage_answer(coverage, trained_on))
+coverage_answer = answers.coverage_answer(coverage, trained_on)
+report.glue("coverage_answer", coverage_answer)
+report.glue("coverage_shown", report.first_sentence(coverage_answer))
 
 # %% [markdown]
 # **In short:** {glue:text}`coverage_answer`
@@ -249,7 +251,7 @@ report.glue(
 #
 # ## What was shown
 #
-# - {glue:text}`coverage_answer`
+# - {glue:text}`coverage_shown`
 # - A prediction without an interval, and without a word on whether the micrograph belongs, is half of one.
 # - The interval rests on as many errors as there are formulations. More formulations, not more frames, make it trustworthy.
 # - Look at the slow end of the interval: there drying is longest and the front is warmest. Even if the interval held at its

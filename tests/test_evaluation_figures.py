@@ -1,5 +1,7 @@
 """Figures of the chapter on the numbers: what is drawn is read back from the artists."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -170,3 +172,13 @@ def test_epochs_show_formulations_and_their_mean(epochs):
 def test_epochs_of_a_diverging_training_can_be_drawn():
     figure = drawn(epochs_figure(runs({("A", 0): [0.5, np.inf], ("B", 0): [0.5, 0.1]}), 0.4))
     assert [text.get_text() for text in figure.axes[0].texts] == ["B"]
+
+
+def test_names_at_the_ends_of_lines_do_not_cover_each_other():
+    ends = {"A": 0.5, "B": 0.49, "C": 0.48, "D": 0.1}
+    figure = drawn(epochs_figure(runs({(name, 0): [0.9, end] for name, end in ends.items()}), 0.4))
+    boxes = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    assert sorted(boxes, key=lambda name: boxes[name].y0) == ["D", "C", "B", "A"]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes.values(), 2))
+    line = figure.axes[0].transData.transform((2, 10))[1]
+    assert (boxes["D"].y0 + boxes["D"].y1) / 2 == pytest.approx(line, abs=3)

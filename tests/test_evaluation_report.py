@@ -183,7 +183,7 @@ def test_rank_of_the_network(errors, words):
         }
     )
     answer = answers.controls_answer(answers.control_summary(table), "net", 2)
-    assert answer.startswith("Of the 3 predictors that predict every formulation")
+    assert answer.startswith("Of the 3 predictors of this run that predict every formulation")
     assert words in answer
 
 
@@ -316,6 +316,20 @@ def test_limits_stand_beside_the_mean():
     answer = answers.comparison_answer(compare_pairs([0.1], [0.1]), interval, interval, [100, 100])
     assert "steps" not in answer
     assert "40.0 % (25.0–61.2 %)" in answer
+
+
+@pytest.mark.parametrize(
+    ("original", "augmented", "words"),
+    [
+        ([0.5, 0.6], [0.55, 0.7], "errs more throughout, by 5.0 to 10.0 points"),
+        ([0.5, 0.6], [0.45, 0.57], "errs less throughout, by 3.0 to 5.0 points"),
+        ([0.5, 0.6], [0.45, 0.7], "now less, by up to 5.0 points, now more, by up to 10.0: which"),
+        ([0.5], [0.4], "a single epoch"),
+        ([0.5, np.inf], [0.4, 0.4], "diverged"),
+    ],
+)
+def test_a_difference_that_wanders_is_told(original, augmented, words):
+    assert words in answers.end_answer(pd.DataFrame({"original": original, "augmented": augmented}))
 
 
 # ---------------------------------------------------------------------------------- selection

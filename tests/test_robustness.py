@@ -176,3 +176,5 @@ def test_table_is_sorted_by_the_greatest_change():
     assert "none of them" in imaging_answer(summary, 0.9, 0.4)
     assert "defocus moves it as much: to the network" in imaging_answer(summary, 0.25, 0.4)
     assert "noise moves it by more than half of that" in imaging_answer(summary, 0.25, 0.4)
+    other = summary.assign(averaged=[0.1, 1.2, 0.2])
+    assert "With averaged, noise moves it most, by 120 %." in imaging_answer(other, 0.5, 0.4)
