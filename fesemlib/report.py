@@ -656,7 +656,7 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
             continue  # of a single seed there is no range
         if statistic == "least":
             shown[training_set, "range"] = [
-                f"{percent(low)} – {percent(high)}"
+                f"{percent(low)}–{percent(high)}"
                 for low, high in zip(table[name], greatest, strict=True)
             ]
         else:

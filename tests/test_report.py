@@ -194,7 +194,7 @@ def test_comparison_is_shown_in_percent_with_three_digits():
     for name in table.index:
         row = shown.loc[name, "augmented"]
         exact = 100 * table.loc[name]
-        low, high = (float(value) for value in row["range"].split(" – "))
+        low, high = (float(value) for value in row["range"].split("–"))
         assert low == pytest.approx(exact["augmented least"], rel=5.1e-3)
         assert high == pytest.approx(exact["augmented greatest"], rel=5.1e-3)
         assert row["difference"][0] in "+−"
