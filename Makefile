@@ -1,4 +1,5 @@
 # make book PARAMS=params/smoke.yml   another parameter file
+# make lab LAB=--allow-root           options of JupyterLab
 # make book PYTHON=/path/to/python3   another Python for the virtual environment
 
 .PHONY: book test lab bench lint lock clean
@@ -13,7 +14,7 @@ test: lint
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lab: .venv/.installed
-	@JUPYTER_CONFIG_PATH=.jupyter $(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/README.md
+	@JUPYTER_CONFIG_PATH=.jupyter $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/README.md $(LAB)
 
 bench: .venv/.installed
 	@for benchmark in benchmarks/*.py; do $(BIN)/python "$$benchmark" || exit 1; done
@@ -22,12 +23,12 @@ lint: .venv/.tests-installed
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 
 lock: .venv/.installed
-	@$(find_uv) && "$$uv" pip compile $(lock_options) pyproject.toml -o requirements.lock \
-	  && "$$uv" pip compile $(lock_options) --extra test --extra cluster -c requirements.lock pyproject.toml -o tests/requirements.lock
+	@$(find_uv) && "$$uv" pip compile --upgrade $(lock_options) pyproject.toml -o requirements.lock \
+	  && "$$uv" pip compile --upgrade $(lock_options) --extra test --extra cluster -c requirements.lock pyproject.toml -o tests/requirements.lock
 
 clean:
 	@echo "removing build and the caches of the tools; .venv stays"
-	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis */__pycache__ *.egg-info
+	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis */.ruff_cache */.ipynb_checkpoints */__pycache__ *.egg-info
 
 # The stamp is written last: an interrupted installation is taken up again.
 .venv/.installed: requirements.lock pyproject.toml

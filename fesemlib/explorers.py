@@ -14,6 +14,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -197,7 +198,7 @@ def drying_seen(vial: Vial, cycle: Cycle, k_m: float) -> Seen:
     """
     along = np.geomspace(2e-4, 3e-3, _TIMES)
     times = np.array([_drying_hours(each, vial, cycle) for each in along])
-    figure = Figure(figsize=(5, 3), dpi=100)
+    figure = _figure(5, 3)
     axes = figure.subplots()
     axes.plot(1e3 * along, times, color=COLOURS[0])
     try:
@@ -434,7 +435,7 @@ def _png(image: GreyImage) -> bytes:
 
 
 def _histograms(images: dict[str, GreyImage]) -> bytes:
-    figure = Figure(figsize=(4.8, 3.6), dpi=100)
+    figure = _figure(4.8, 3.6)
     axes = figure.subplots()
     colours = (INK, *COLOURS)
     for colour, (name, image) in zip(colours, images.items(), strict=False):
@@ -444,6 +445,12 @@ def _histograms(images: dict[str, GreyImage]) -> bytes:
     # Above the axes: the search for the best place inside would take a third of the drawing.
     axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
     return _drawn(figure)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Without the layout of the notebooks' style, which takes longer than the drawing."""
+    with rc_context({"figure.constrained_layout.use": False}):
+        return Figure(figsize=(width, height), dpi=100)
 
 
 def _drawn(figure: Figure) -> bytes:

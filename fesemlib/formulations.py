@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ _TABLE_1 = (
 
 _REQUIRED_COLUMNS = ("formulation", "image", "k_m")
 _OPTIONAL_COLUMNS = ("composition", "std_percent", "page", "pixel_size_um")
+_KNOWN_COLUMNS = (*_REQUIRED_COLUMNS, *_OPTIONAL_COLUMNS)
 _FEWEST_FORMULATIONS = 3
 
 # What a k_m may be, m² s⁻¹: beyond it, it is in another unit or something else.
@@ -220,11 +222,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
             table = _parse_csv(path)
             names = _parse_csv(path, header=None, nrows=1)  # pandas renames repeated ones
     except pd.errors.ParserWarning:
-        raise ManifestError(
-            f"{path}: some lines hold more values than the first line has names; write numbers "
-            "with a decimal point, as in 1.4e-3, and put text with a comma in quotation marks"
-        ) from None
+        raise ManifestError(_too_many_values(path, "some lines hold")) from None
     except (OSError, ValueError) as error:
+        if long_line := re.search(r"Expected \d+ fields in line (\d+)", str(error)):
+            raise ManifestError(_too_many_values(path, f"line {long_line[1]} holds")) from None
         raise ManifestError(
             f"{path}: cannot be read as CSV ({str(error).strip()}); save it as comma-separated "
             "UTF-8 text whose first line names the columns"
@@ -232,6 +233,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
     _check_repeated_columns(names.iloc[0].dropna().str.strip(), path)
     table = table.dropna(how="all").rename(columns=str.strip)  # rows: blank lines
     return pd.DataFrame({name: table[name].str.strip() for name in table.columns})
+
+
+def _too_many_values(path: Path, lines: str) -> str:
+    return (
+        f"{path}: {lines} more values than the first line has names; write numbers "
+        "with a decimal point, as in 1.4e-3, and put text with a comma in quotation marks"
+    )
 
 
 def _parse_csv(path: Path, header: int | None = 0, nrows: int | None = None) -> pd.DataFrame:
@@ -265,6 +273,18 @@ def _check_columns(table: pd.DataFrame, path: Path) -> None:
             f"{quoted(', '.join(table.columns), 200)}; "
             f"the first line must name {', '.join(_REQUIRED_COLUMNS)}"
         )
+    _check_misspelt(table, path)
+
+
+def _check_misspelt(table: pd.DataFrame, path: Path) -> None:
+    """Refuse columns that hardly differ from a known one; others are the owner's own."""
+    for column in table.columns:
+        meant = get_close_matches(column.lower(), _KNOWN_COLUMNS, n=1, cutoff=0.75)
+        if meant and column not in _KNOWN_COLUMNS:
+            raise ManifestError(
+                f"{path}: column {quoted(column)} is not known; did you mean {meant[0]!r}? Rename "
+                "it, or give a column of your own another name"
+            )
 
 
 def _check_separator(table: pd.DataFrame, path: Path) -> None:
@@ -344,7 +364,7 @@ def _check_repetitions(table: pd.DataFrame, path: Path) -> None:
 
 
 def _with_optional_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    table = table.reindex(columns=[*_REQUIRED_COLUMNS, *_OPTIONAL_COLUMNS])
+    table = table.reindex(columns=list(_KNOWN_COLUMNS))
     spread = _numbers(table["std_percent"])
     _check_values(
         table["std_percent"],

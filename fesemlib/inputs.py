@@ -20,7 +20,13 @@ from loky import cpu_count
 from fesemlib.dataset import Dataset
 from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
-from fesemlib.processing import FloatImage, input_shape, process_with, resize_by_area
+from fesemlib.processing import (
+    PROCESSING_PARAMETERS,
+    FloatImage,
+    input_shape,
+    process_with,
+    resize_by_area,
+)
 from fesemlib.progress import progress
 from fesemlib.storage import (
     build_folder,
@@ -39,8 +45,6 @@ __all__ = [
     "network_inputs",
     "processed_micrographs",
 ]
-
-_PROCESSING = {"background_radius_px", "light_background", "smooth_background", "equalization"}
 
 _Result = TypeVar("_Result")
 
@@ -228,4 +232,4 @@ def _use_processed(
 def _name(image: GreyImage, parameters: Parameters) -> str:
     """A digest of all that determines a processed micrograph."""
     code = code_digest("fesemlib.processing"), version("numpy"), version("scikit-image")
-    return digest(code, parameters.model_dump(include=_PROCESSING), image)
+    return digest(code, parameters.model_dump(include=set(PROCESSING_PARAMETERS)), image)

@@ -6,7 +6,8 @@ of a parameter file after it, and :meth:`Parameters.from_namespace` collects and
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import re
+from collections.abc import Collection, Hashable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -473,6 +474,14 @@ class Parameters(BaseModel):
             raise ValueError("; ".join(problems))
         return variations
 
+    @field_validator("scheduler")
+    @classmethod
+    def _check_scheduler(cls, scheduler: str) -> str:
+        """Refuse what is no address before any chapter runs."""
+        if scheduler and not re.fullmatch(r"[a-z]+://\S+:\d+", scheduler):
+            raise ValueError(f"{quoted(scheduler)} is no address; write it as in tcp://host:8786")
+        return scheduler
+
     @property
     def is_synthetic(self) -> bool:
         """Whether the micrographs are stand-ins."""
@@ -533,7 +542,8 @@ def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = N
     """
     path = Path(path)
     values = _with_absolute_paths(_read_mapping(path), path.parent)
-    return _validated({**values, **_with_absolute_paths(overrides or {}, Path.cwd())}, str(path))
+    replaced = _with_absolute_paths(overrides or {}, Path.cwd())
+    return _validated({**values, **replaced}, str(path), replaced)
 
 
 def checked_parameters(values: Mapping[str, object], origin: str) -> Parameters:
@@ -670,7 +680,9 @@ def _reading_problem(error: Exception) -> str:
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
-def _validated(values: Mapping[str, object], origin: str) -> Parameters:
+def _validated(
+    values: Mapping[str, object], origin: str, overrides: Collection[str] = ()
+) -> Parameters:
     """`Parameters` of these values, or one `ParameterError` that lists all that is wrong."""
     try:
         return Parameters.model_validate(values, strict=True)
@@ -682,15 +694,21 @@ def _validated(values: Mapping[str, object], origin: str) -> Parameters:
             if detail["type"] == "value_error":
                 problem = f"{name}: {detail['ctx']['error']}"
             problems.setdefault(name, problem)
-    raise ParameterError(f"{origin}: " + "; ".join(problems.values()))
+    by_origin = (
+        (origin, [problem for name, problem in problems.items() if name not in overrides]),
+        ("-p", [problem for name, problem in problems.items() if name in overrides]),
+    )
+    raise ParameterError(
+        "; ".join(f"{where}: {'; '.join(wrong)}" for where, wrong in by_origin if wrong)
+    )
 
 
 def _problem(name: str, kind: str, value: object) -> str:
     if kind == "extra_forbidden":
         close = get_close_matches(name, Parameters.model_fields, n=1)
-        hint = f"; did you mean {close[0]!r}" if close else ""
         known = ", ".join(Parameters.model_fields)
-        return f"unknown parameter {quoted(name)}{hint}; known are {known}"
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {known}"
+        return f"unknown parameter {quoted(name)}; {hint}"
     allowed = _allowed(name)
     hint = _number_hint(allowed) if isinstance(value, str) and _is_number(value) else ""
     return f"{name} = {quoted(value)} is not allowed{hint}; allowed: {allowed}"

@@ -24,6 +24,7 @@ from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
 
 __all__ = [
+    "PROCESSING_PARAMETERS",
     "ProcessedImage",
     "central_detail",
     "equalize_histogram",
@@ -109,6 +110,18 @@ def process(
     return ProcessedImage(image, background, subtracted, equalized)
 
 
+PROCESSING_PARAMETERS = {
+    "background_radius_px": "radius",
+    "light_background": "light_background",
+    "smooth_background": "smooth",
+    "equalization": "equalization",
+}
+"""The parameters that change the processing, by the arguments of `process`.
+
+What is kept of processed images is named by them, and no other reaches the processing.
+"""
+
+
 def process_with(parameters: Parameters, image: GreyImage) -> ProcessedImage:
     """`process` as the parameters say.
 
@@ -119,13 +132,8 @@ def process_with(parameters: Parameters, image: GreyImage) -> ProcessedImage:
     >>> np.array_equal(steps.equalized, steps.subtracted)
     True
     """
-    return process(
-        image,
-        parameters.background_radius_px,
-        parameters.light_background,
-        parameters.smooth_background,
-        parameters.equalization,
-    )
+    options = {option: getattr(parameters, name) for name, option in PROCESSING_PARAMETERS.items()}
+    return process(image, **options)
 
 
 @overload

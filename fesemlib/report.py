@@ -19,6 +19,7 @@ from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.processing import input_shape
+from fesemlib.progress import in_live_notebook
 from fesemlib.storage import build_folder, digest, writable, write_atomically
 from fesemlib.synthetic import THROAT_TO_CELL, cell_diameter, porosity, throat_diameter
 from fesemlib.validation import held_out_errors, mean_error
@@ -515,8 +516,9 @@ def glue(name: str, value: float | str) -> None:
     if isinstance(value, np.generic):
         value = value.item()
     kept = typeset(value) if isinstance(value, str) else value
+    seen = {"text/plain": f"{name}: {kept}"} if in_live_notebook() else {}  # no page shows it there
     publish_display_data(  # type: ignore[no-untyped-call]
-        {f"{_UNSEEN}text/plain": repr(kept)},
+        {f"{_UNSEEN}text/plain": repr(kept), **seen},
         metadata={"scrapbook": {"name": name, "mime_prefix": _UNSEEN}},
     )
 

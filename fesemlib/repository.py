@@ -116,7 +116,7 @@ def citation(project: Project) -> str:
         "abstract": f"{project.title}.",
         "version": project.version,
         "authors": [{"name": name} for name in project.authors],
-        "license": ["MIT", "CC-BY-4.0"],
+        "license": "MIT",
         "references": [_PAPER],
     }
     if project.address:

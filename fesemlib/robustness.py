@@ -18,7 +18,12 @@ from scipy import ndimage
 from fesemlib.dataset import Dataset
 from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
-from fesemlib.processing import equalize_histogram, process_with, resize_by_area
+from fesemlib.processing import (
+    PROCESSING_PARAMETERS,
+    equalize_histogram,
+    process_with,
+    resize_by_area,
+)
 from fesemlib.progress import progress
 from fesemlib.storage import (
     build_folder,
@@ -43,8 +48,6 @@ __all__ = [
 ]
 
 Images = npt.NDArray[np.float32]
-
-_PROCESSING = {"background_radius_px", "light_background", "smooth_background", "equalization"}
 
 _CHARGED_SIZE = 0.2  # standard deviation of the patch, of the sides of the frame
 _STREAKS = 0.1  # standard deviation of the loss from scan line to scan line, relative to it
@@ -231,7 +234,7 @@ def degraded_inputs(
     """
     images = [dataset.micrographs[position].image for position in _first_images(dataset)]
     code = code_digest(__name__, "fesemlib.processing"), version("scipy"), version("numpy")
-    settings = parameters.model_dump(include=_PROCESSING | {"first_seed"})
+    settings = parameters.model_dump(include={*PROCESSING_PARAMETERS, "first_seed"})
     folder = writable(build_folder() / "cache" / "degraded")
     remove_unfinished(folder)
     name_of_all = digest(code, settings, name, strength, *images)

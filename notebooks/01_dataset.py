@@ -145,7 +145,7 @@ report.glue("data_statement", report.data_banner(data, parameters).text)
 #
 # A record of a run holds the time, the temperatures of the shelf and of one or more products, and the
 # pressure of the chamber. If the parameter `drying_run` names such a file, it is read here
-# ([what it has to look like](../book/drying_runs)). Otherwise a model of primary drying
+# ([what it has to look like](../book/drying_runs.md)). Otherwise a model of primary drying
 # makes one: heat passes through the vial and the frozen layer to the sublimation front, vapour through the
 # dried layer into the chamber, and the heat that warms the ice itself is neglected. Everything below sees only
 # the file.
@@ -293,4 +293,4 @@ report.save_figure(micrographs, "micrographs", parameters)
 # - With the uncertainties assumed here, the value of one thermocouple is known to about
 #   {glue:text}`k_m_uncertainty:.0f` %.
 # - A network that reads $k_m$ from the image would need no thermocouple in the vial.
-# - Next: [what is done to the images](02_image_processing) before the network sees them.
+# - Next: [what is done to the images](02_image_processing.ipynb) before the network sees them.

@@ -79,7 +79,7 @@ report.data_banner(data, parameters)
 # Instruments burn a data bar with the magnification and a scale into the lower edge of the image. It is
 # found as a band of one ground with writing on it, and cut off; no pixel of it may reach the network. A
 # scale bar or a text drawn inside the image cannot be told from the sample: there,
-# [the parameter `crop`](../book/your_micrographs) says how many rows to keep.
+# [the parameter `crop`](../book/your_micrographs.md) says how many rows to keep.
 
 # %%
 example = data.first_image(parameters.example_formulation)
@@ -372,4 +372,4 @@ report.glue(
 #   the operator's brightness and contrast.
 # - Averaging to the network's input size decides which pores can still be told apart, and turns their size into
 #   contrast.
-# - Next: [the network](03_network) that reads these images.
+# - Next: [the network](03_network.ipynb) that reads these images.

@@ -114,7 +114,7 @@ report.resolution(data, parameters)
 # Training changes the weights step by step so that the mean squared error between predicted and true
 # $k_m$ falls. The steps are Adam's {cite}`kingma2015`, by default with the paper's learning rate of 10⁻⁴
 # and from up to 16 images each; the paper's eight training images all enter every step. Several choices
-# are left open by the paper. This book makes each of them a [parameter](../book/parameters) and starts
+# are left open by the paper. This book makes each of them a [parameter](../book/parameters.md) and starts
 # from what is usual; the most consequential are these:
 #
 # - $k_m$ is of the order of 10⁻³, too small a number for a network to start from. By default the network
@@ -154,4 +154,4 @@ print(f"largest difference: {abs(outputs[0] - outputs[1]).max():.0e}")
 # - {glue:text}`weights_of_convolutions:,d` of {glue:text}`weights:,d` weights belong to the filters that are to recognise
 #   pores; the dense layer holds {glue:text}`share_of_dense:.1f` %.
 # - The target is scaled, the number of epochs is fixed beforehand, and a training can be repeated from several seeds.
-# - Next: [leaving one formulation out](04_loocv_baseline).
+# - Next: [leaving one formulation out](04_loocv_baseline.ipynb).

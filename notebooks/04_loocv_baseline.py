@@ -213,4 +213,4 @@ report.glue("learning_rate", report.power_of_ten(parameters.learning_rate))
 # - Leave-one-out tests every formulation once, each with a network that has not seen it. Here the mean error is
 #   {glue:text}`mean_error:.0f` %, that of the median of the others {glue:text}`median_rule_error:.0f` %.
 # - One fold can look good or bad by chance; the whole table and the spread over seeds are the result.
-# - Next: [more training images from the same micrographs](05_loocv_augmented).
+# - Next: [more training images from the same micrographs](05_loocv_augmented.ipynb).

@@ -204,4 +204,4 @@ report.glue("papers_hours", published.TRAINING_TIME_HOURS)
 # - The errors that matter most, at the ends of the range of $k_m$, are those of extrapolation; copies of the
 #   images in between hold no example of what lies beyond.
 # - All predictions, this table and every figure lie in the folder of results, see
-#   [Your own micrographs](../book/your_micrographs).
+#   [Your own micrographs](../book/your_micrographs.md).

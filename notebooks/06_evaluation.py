@@ -296,7 +296,7 @@ report.glue("end_answer", answers.end_answer(at_the_end))
 
 # %% [markdown]
 # **In short:** {glue:text}`comparison_answer` The last fifth of the epochs tells whether this is settled
-# ([Data augmentation](05_loocv_augmented)). {glue:text}`end_answer`
+# ([Data augmentation](05_loocv_augmented.ipynb)). {glue:text}`end_answer`
 #
 # The formulations are the sample: the interval says how the mean would move if other formulations of the same
 # kind had been made, and the errors of the seeds are averaged before. Errors of leave-one-out are not

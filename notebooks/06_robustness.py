@@ -76,9 +76,9 @@ data = load_dataset(parameters)
 report.data_banner(data, parameters)
 
 # %% [markdown]
-# The networks are those of [leave one formulation out](04_loocv_baseline), original set, first seed. Each predicts the
+# The networks are those of [leave one formulation out](04_loocv_baseline.ipynb), original set, first seed. Each predicts the
 # formulation that it has not seen. {glue:text}`collapsed_answer` Beside them stand the networks that
-# **average their feature maps** ([What the numbers mean](06_evaluation)), which cannot tell one place of the frame
+# **average their feature maps** ([What the numbers mean](06_evaluation.ipynb)), which cannot tell one place of the frame
 # from another.
 
 # %% tags=["hide-input"]

@@ -85,7 +85,7 @@ report.data_banner(data, parameters)
 # *reference* has the parameters of this book, at an input width of {glue:text}`reference_width` px,
 # {glue:text}`reference_epochs` epochs and {glue:text}`seeds`. Every setting is compared with it formulation by
 # formulation, so that what makes one formulation harder than another drops out. What to
-# vary stands in the parameter `variations` (see [All parameters](../book/parameters)); finished folds are kept and
+# vary stands in the parameter `variations` (see [All parameters](../book/parameters.md)); finished folds are kept and
 # nothing is trained twice.
 
 # %%
@@ -130,7 +130,7 @@ report.glue("failures", answers.failures_answer(effects))
 # their training set, and the test takes them as if they were. And whoever took the
 # setting with the least error from this figure would have **tuned on the held-out formulations**: its error would
 # no longer say what to expect of a new one. The figure tells which choices may explain a difference between two
-# reproductions. For choosing there are inner formulations, as in the [previous chapter](06_evaluation).
+# reproductions. For choosing there are inner formulations, as in the [previous chapter](06_evaluation.ipynb).
 #
 # **In short:** {glue:text}`sensitivity_answer`
 
@@ -148,7 +148,7 @@ answers.always_synthetic(data)
 # {glue:text}`inside_number` of the test set lie **inside** that range, the others **outside**, on either
 # side. Each training set is part of the next larger one, and the whole is done {glue:text}`draws`. A larger set is not trained for longer: the number of steps is the same for all
 # sizes. Beside the paper's network stand the one with averaged feature maps, ridge regression on texture features (as in
-# [an earlier chapter](06_evaluation), measured on pixels {glue:text}`finer:.1f` times finer than the networks are given), and the median of the training set, which sees no image.
+# [an earlier chapter](06_evaluation.ipynb), measured on pixels {glue:text}`finer:.1f` times finer than the networks are given), and the median of the training set, which sees no image.
 
 # %%
 sizes = parameters.learning_curve_sizes

@@ -16,7 +16,7 @@
 # the network may be asked about them at all, and works out what the predictions mean for drying.
 #
 # Your own micrograph goes in by one parameter: `.venv/bin/papermill notebooks/07_prediction.ipynb out.ipynb -p image new.tif`.
-# It may be a folder, too. [On the command line](../book/predicting) the same is `fesem predict`.
+# It may be a folder, too. [On the command line](../book/predicting.md) the same is `fesem predict`.
 #
 # **What you will learn**
 #
@@ -91,7 +91,7 @@ report.data_banner(data, parameters)
 # %% [markdown]
 # ## What has been trained?
 #
-# **Which networks predict, and what have they seen?** The networks of the [chapters before](04_loocv_baseline) have each been kept
+# **Which networks predict, and what have they seen?** The networks of the [chapters before](04_loocv_baseline.ipynb) have each been kept
 # from one formulation. For use nothing is held out: one network is trained for each seed, and their mean is the
 # prediction. The model is kept in a folder, `model`, with a card that says how it was made.
 
@@ -217,7 +217,7 @@ report.glue(
 # ## What does it mean for drying?
 #
 # **How long will primary drying take, and does the cake stay below its collapse temperature?** The
-# [model of primary drying](01_dataset) is run with the predicted $k_m$ and with both ends of its interval, for one vial and one
+# [model of primary drying](01_dataset.ipynb) is run with the predicted $k_m$ and with both ends of its interval, for one vial and one
 # cycle: see the parameters `heat_transfer_coefficient`, `ice_thickness_mm`, `shelf_hold_k`, `chamber_pressure_pa` and those
 # beside them. A cake that resists more dries more slowly, and its front is warmer. {glue:text}`outside_remark`
 

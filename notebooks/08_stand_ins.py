@@ -58,7 +58,7 @@ report.Banner(
 # ## From one number to an image
 #
 # One number is asked for, $k_m$, and one length follows from it: by Knudsen's law, the width of the
-# throats through which the vapour flows (see [the data set](01_dataset)). All else hangs on this length.
+# throats through which the vapour flows (see [the data set](01_dataset.ipynb)). All else hangs on this length.
 
 # %%
 EPSILON = porosity(solids_percent=5)
@@ -192,7 +192,7 @@ report.glue("grey_r2", f"{grey_r2:.2f}".replace("-", "−"))
 # The logarithms of both lengths correlate to {glue:text}`correlation:.2f`. The
 # coefficient of determination of the grey levels is {glue:text}`grey_r2:s`, where zero is no
 # better than the mean of all. That holds for the raw images only: background subtraction turns the
-# size of the pores into grey level, as [image processing](02_image_processing) shows.
+# size of the pores into grey level, as [image processing](02_image_processing.ipynb) shows.
 #
 # ## Beside real frames
 #

@@ -1,5 +1,6 @@
 """Explorers: what is seen follows the sliders, and nothing is left where nobody can move them."""
 
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from runpy import run_path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from PIL import Image
 from prediction_models import grain, untrained_model
 
@@ -17,6 +19,7 @@ from fesemlib.prediction import Model, predict_micrographs
 from fesemlib.primary_drying import Vial, drying_time, simulate_primary_drying
 from fesemlib.processing import process
 from fesemlib.report import Banner
+from fesemlib.style import use_style
 from fesemlib.synthetic import synthesize_micrograph
 
 IMAGE = synthesize_micrograph(1e-3, 0, (192, 256), 2.0).image
@@ -31,6 +34,14 @@ def model() -> Model:
 
 def pixels(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(png)))
+
+
+@pytest.fixture(autouse=True)
+def style() -> Iterator[None]:
+    """As in the notebooks, whose style lays figures out in another way."""
+    with rc_context():
+        use_style()
+        yield
 
 
 @pytest.fixture

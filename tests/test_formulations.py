@@ -192,7 +192,16 @@ REFUSED = {
     ),
     "tabs": ([row.replace(",", "\t") for row in ROWS], "formulation\timage\tk_m", "separated by"),
     "decimal commas": (["A,a.png,1,9e-3", "B,b.png,1,1e-3"], "", "decimal point, as in 1.4e-3"),
-    "one decimal comma": ([*ROWS, "D,d.png,1,4e-3"], "", "cannot be read as CSV .*line 5"),
+    "nearly a known column": (
+        [f"{row},2" for row in ROWS],
+        "formulation,image,k_m,std_percnt",
+        "column 'std_percnt' is not known; did you mean 'std_percent'",
+    ),
+    "one decimal comma": (
+        [*ROWS, "D,d.png,1,4e-3"],
+        "",
+        "line 5 holds more values than .*quotation marks",
+    ),
     "no formulation": ([*ROWS, ",d.png,1e-3"], "", "row 5 has no formulation; fill it in"),
     "no image": ([*ROWS, "D,,1e-3"], "", "row 5 has no image"),
     "no k_m": ([*ROWS, "D,d.png,"], "", "row 5 has no k_m"),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,12 @@ from fesemlib.inputs import (
 )
 from fesemlib.micrographs import Micrograph
 from fesemlib.params import Parameters
-from fesemlib.processing import process, resize_by_area
+from fesemlib.processing import (
+    PROCESSING_PARAMETERS,
+    process,
+    process_with,
+    resize_by_area,
+)
 from fesemlib.progress import PROGRESS_FILE
 from fesemlib.storage import write_atomically
 
@@ -243,3 +249,18 @@ def test_every_step_is_that_of_the_processing(own_build: Path) -> None:
         for image, other in zip(ours, wanted, strict=True):
             assert np.array_equal(image, other)
     assert not own_build.exists()
+
+
+def test_every_parameter_of_the_processing_names_what_is_kept():
+    """Nothing reaches the processing that images in the cache are not named by."""
+    read = set()
+
+    class Watched(Parameters):
+        def __getattribute__(self, name):
+            read.add(name)
+            return super().__getattribute__(name)
+
+    image = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    process_with(Watched(), image)
+    assert read & set(Parameters.model_fields) == set(PROCESSING_PARAMETERS)
+    assert set(PROCESSING_PARAMETERS.values()) == set(signature(process).parameters) - {"image"}

@@ -42,16 +42,19 @@ def test_pair_is_equal(path):
     """The script is the source: the notebook holds its cells and nothing else."""
     script = jupytext.read(path.with_suffix(".py"))
     notebook = nbformat.read(path, as_version=4)
-    assert [(c.cell_type, c.source, c.metadata) for c in notebook.cells] == [
-        (c.cell_type, c.source, c.metadata) for c in script.cells
-    ]
+    cells, written = (
+        [(cell.cell_type, cell.source, cell.metadata) for cell in each.cells]
+        for each in (notebook, script)
+    )
+    remedy = f"run .venv/bin/jupytext --to ipynb --update notebooks/{path.stem}.py"
+    assert cells == written, remedy
     assert notebook.metadata.kernelspec == script.metadata.kernelspec
 
 
 @by_notebook
 def test_no_outputs_are_committed(path):
     for cell in nbformat.read(path, as_version=4).cells:
-        assert not cell.get("outputs")
+        assert not cell.get("outputs"), "run .venv/bin/nbstripout --keep-id notebooks/*.ipynb"
         assert cell.get("execution_count") is None
 
 
@@ -104,3 +107,14 @@ def test_saving_in_jupyterlab_leaves_the_script_as_it_is(path, tmp_path):
     script = path.with_suffix(".py").name
     manager.save(manager.get(script, type="notebook", content=True), script)
     assert (tmp_path / script).read_bytes() == path.with_suffix(".py").read_bytes()
+
+
+@by_notebook
+def test_every_chapter_is_listed_where_chapters_are_listed(path):
+    listed = {
+        "book/_toc.yml": f"notebooks/{path.stem}",
+        "book/introduction.md": f"(../notebooks/{path.name})",
+        "notebooks/README.md": f"({path.name})",
+    }
+    for page, entry in listed.items():
+        assert entry in (ROOT / page).read_text(encoding="utf-8"), page

@@ -136,8 +136,9 @@ MISTAKES = {
     "crop: -5": "crop = -5 is not allowed",
     "dataset: ''": "dataset = '' is not allowed; allowed: text that is not empty",
     "dataset: 3": "dataset = 3 is not allowed; allowed: text",
-    "epoch: 3": "unknown parameter 'epoch'; did you mean 'epochs'; known are dataset, ",
-    "3: epochs": "unknown parameter '3'",
+    "epoch: 3": "unknown parameter 'epoch'; did you mean 'epochs'?",
+    "scheduler: foo": "scheduler: 'foo' is no address; write it as in tcp://host:8786",
+    "3: epochs": "unknown parameter '3'; known are dataset, ",
 }
 
 
@@ -158,6 +159,14 @@ def test_all_mistakes_are_told_at_once_and_each_once(written):
     assert [str(caught.value).count(f"{name}") for name in ("crop = 0", "'epoch'", "'full'")] == [
         1
     ] * 3
+
+
+def test_mistakes_of_the_command_line_are_not_called_the_files(written):
+    path = written("epochs: 3\n")
+    with pytest.raises(ParameterError, match=r"^-p: epochs = 0 is not allowed"):
+        read_parameters(path, {"epochs": 0})
+    with pytest.raises(ParameterError, match=r"mine\.yml: crop = 0 .*; -p: epochs = 0 is not"):
+        read_parameters(written("crop: 0\n"), {"epochs": 0})
 
 
 def test_mistake_in_a_notebook_is_told_too():

@@ -329,6 +329,13 @@ def test_glue_keeps_what_the_one_of_myst_keeps(value):
     assert glued(glue, value) == glued(glue_of_myst, value) != []
 
 
+def test_who_explores_sees_what_is_glued(monkeypatch):
+    """JupyterLab shows the text with the name only."""
+    monkeypatch.setattr("fesemlib.report.in_live_notebook", lambda: True)
+    ((data, _),) = glued(glue, 0.25)
+    assert data["text/plain"] == "error: 0.25"
+
+
 def test_symbols_are_typeset_wherever_a_page_shows_plain_text():
     banner = Banner("On k_m", "R_p and k_m, but not k_mean or walk_m.", "note")
     assert "<p>Rₚ and kₘ, but not k_mean or walk_m.</p>" in banner._repr_html_()
