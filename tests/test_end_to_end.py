@@ -57,7 +57,7 @@ def test_fesem_check_counts_the_folds_that_the_book_trains(build):
 
 def test_every_figure_and_table_of_the_paper_is_there(pages):
     captions = "\n".join(
-        caption.get_text(" ")
+        " ".join(caption.get_text(" ").split())
         for page in pages.values()
         for caption in page.find_all(["figcaption", "caption"])
     )
