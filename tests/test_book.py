@@ -494,7 +494,7 @@ class TestBadInput:
         ("arguments", "message"),
         [
             (["params/gone.yml"], "no such parameter file"),
-            (["params/test.yml", "-p", "epochs", "0"], "test.yml: epochs = 0 is not allowed"),
+            (["params/test.yml", "-p", "epochs", "0"], "-p: epochs = 0 is not allowed"),
             (["params/test.yml", "-p", "epoch", "5"], "unknown parameter 'epoch'"),
             (["params/cache.yml"], "rename the parameter file"),
             (

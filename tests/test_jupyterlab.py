@@ -44,7 +44,7 @@ def address(notebooks: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [SCRIPTS / "jupyter", "lab", str(notebooks), "--no-browser", "--allow-root"]
+    command = [SCRIPTS / "jupyter", "lab", str(notebooks.parent), "--no-browser", "--allow-root"]
     options = [
         f"--port={port}",
         "--ServerApp.port_retries=0",
@@ -121,7 +121,7 @@ def test_script_opens_as_a_notebook_runs_and_is_explored(
 ) -> None:
     script = notebooks / "08_stand_ins.py"
     before = script.read_text(encoding="utf-8")
-    page.goto(f"{address}/lab/tree/{script.name}?token={TOKEN}")
+    page.goto(f"{address}/lab/tree/notebooks/{script.name}?token={TOKEN}")
     expect(page.locator(".jp-Notebook")).to_be_visible(timeout=MINUTES)
     choose = page.get_by_role("dialog").get_by_role("button", name="Select Kernel")
     page.add_locator_handler(choose, lambda: choose.click())  # a slow machine may ask for a kernel
