@@ -733,6 +733,8 @@ def _is_number(text: str) -> bool:
 
 def _allowed(name: str) -> str:
     """The allowed values of a parameter in words, read off the model's own JSON schema."""
+    if name == "scheduler":
+        return "empty or an address"
     schema = Parameters.model_json_schema()["properties"][name]
     return " or ".join(_allowed_by(part) for part in schema.get("anyOf", [schema]))
 
