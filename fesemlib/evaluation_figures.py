@@ -178,8 +178,8 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
     axes.set_ylabel("error when held out (%)", fontsize=10)
     axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     figure.draw_without_rendering()  # so that the axes have their place
-    ends = errors.groupby("held_out", sort=False).last()
     last = int(test["epoch"].max())
+    ends = errors.xs(last, level="epoch")
     _label_ends(axes, last, 100 * ends[np.isfinite(ends)].clip(lower=_LEAST / 100), looks)
     return figure
 

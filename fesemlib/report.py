@@ -524,7 +524,7 @@ def glue(name: str, value: float | str) -> None:
 
 
 def first_sentence(answer: str) -> str:
-    """Where a chapter ends, its answers need not be repeated whole.
+    """The first sentence of an answer, which a chapter ends with when it has told the rest before.
 
     Parameters
     ----------

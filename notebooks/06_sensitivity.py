@@ -112,6 +112,8 @@ report.glue("seeds", answers.seeds_in_words(reference.number_of_seeds))
 report.glue("least_p", answers.least_p_value(len(data.formulations)))
 report.glue("alone_remark", answers.alone_remark(effects))
 report.glue("formulations", len(data.formulations))
+
+# %% tags=["remove-cell"]
 sensitivity_answer = answers.sensitivity_answer(effects)
 report.glue("sensitivity_answer", sensitivity_answer)
 report.glue("sensitivity_shown", report.first_sentence(sensitivity_answer))

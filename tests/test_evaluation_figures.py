@@ -169,8 +169,9 @@ def test_epochs_show_formulations_and_their_mean(epochs):
     assert [text.get_text() for text in axes.texts] == ["A", "b 2"]
 
 
-def test_epochs_of_a_diverging_training_can_be_drawn():
-    figure = drawn(epochs_figure(runs({("A", 0): [0.5, np.inf], ("B", 0): [0.5, 0.1]}), 0.4))
+@pytest.mark.parametrize("diverged", [np.inf, np.nan])
+def test_epochs_of_a_diverging_training_can_be_drawn(diverged):
+    figure = drawn(epochs_figure(runs({("A", 0): [0.5, diverged], ("B", 0): [0.5, 0.1]}), 0.4))
     assert [text.get_text() for text in figure.axes[0].texts] == ["B"]
 
 
