@@ -204,7 +204,7 @@ report.glue("spread_equalized", processed.equalized.std())
 
 # %% [markdown]
 # In numbers: background subtraction moves the mean grey level of this micrograph from
-# {glue:text}`mean_before:.0f` to {glue:text}`mean_subtracted:.0f` its standard deviation is
+# {glue:text}`mean_before:.0f` to {glue:text}`mean_subtracted:.0f`; its standard deviation is
 # {glue:text}`spread_before:.0f` before and {glue:text}`spread_subtracted:.0f` after; equalisation spreads it to
 # {glue:text}`spread_equalized:.0f`. A perfectly even histogram has
 # $255/\sqrt{12} \approx 74$. The paper finds its histogram compressed after the first step. Whether it is
