@@ -456,6 +456,9 @@ def _kernels_of_this_interpreter(log: IO[str]) -> type[AsyncKernelManager]:
     """
 
     class ThisInterpreter(AsyncKernelManager):
+        # It ends its workers at once, then waits for their resource tracker, which no signal ends.
+        shutdown_wait_time = 1.0
+
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(**get_kernel_dict())

@@ -24,6 +24,7 @@
 
 # %% tags=["parameters"]
 synthetic_seed: int = 0
+synthetic_width: int = 1024
 results: str = ""
 
 # %% tags=["hide-input"]
@@ -31,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from fesemlib import baselines, explorers, figures, report, texture
-from fesemlib.dataset import load_dataset
+from fesemlib.dataset import load_dataset, part_of_frame
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
@@ -143,7 +144,8 @@ explorers.explore_stand_in(synthetic_seed)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-seeds", "caption": "Three stand-ins of one $k_m$, 0.0011 m$^2$ s$^{-1}$, whole frames. All images are synthetic."}, "image": {"alt": "Three computed images of foams with cells of equal size but different shade, brightness and shape"}}
 seeds = [synthetic_seed + number for number in range(3)]
-frames = [synthesize_micrograph(1.1e-3, seed).image for seed in seeds]
+whole = part_of_frame(parameters, 1)
+frames = [synthesize_micrograph(1.1e-3, seed, whole).image for seed in seeds]
 same_k_m = figures.micrographs_figure(
     frames, [f"seed {seed}" for seed in seeds], PIXEL_SIZE_UM
 )
@@ -210,12 +212,7 @@ report.glue("grey_r2", f"{grey_r2:.2f}".replace("-", "−"))
 # above the real ones' data bars.
 
 # %% tags=["hide-input"]
-stand_ins = load_dataset(
-    Parameters(
-        synthetic_seed=synthetic_seed,
-        synthetic_width=2048,  # as the real frames
-    )
-)
+stand_ins = load_dataset(parameters)
 real = texture.real_frames()
 rows = int(real["rows"].iloc[0])
 
