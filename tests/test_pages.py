@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
@@ -18,6 +19,7 @@ needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="needs Chromium (Debian: the package chromium)"
 )
 WIDTHS = (390, 768, 1440)
+Findings = dict[str, dict[str, list[str]]]
 MEGABYTE = 1e6
 
 # The first page sends the reader on to the introduction.
@@ -93,75 +95,81 @@ def opened(context: BrowserContext, path: Path, told: list[str] | None = None) -
     return page
 
 
-def each_page(
-    context: BrowserContext, html: Path, names: list[str], look: Callable[[Page], list[str]]
-) -> dict[str, list[str]]:
-    """What is wrong, by page."""
-    wrong = {}
+@pytest.fixture(scope="module")
+def findings(browser: Browser, html: Path, names: list[str]) -> Findings:
+    """What is wrong with each page, by kind: all pages are visited once."""
+    found: Findings = {kind: {} for kind in ("complaints", "too wide", "axe", "formulae")}
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, offline=True)
     for name in names:
         told: list[str] = []
         page = opened(context, html / name, told)
-        found = [*told, *look(page)]
-        if found:
-            wrong[name] = found
-        page.close()
-    return wrong
-
-
-@needs_chromium
-def test_pages_open_from_disk_without_complaint(
-    context: BrowserContext, html: Path, names: list[str]
-) -> None:
-    typeset = 0
-
-    def look(page: Page) -> list[str]:
-        nonlocal typeset
-        typeset += page.locator("article mjx-container").count()
+        found["axe"][name] = violations(page, "light", name in same_colours(names))
         questions = (PICTURES_NOT_LOADED, PICTURES_WITHOUT_TEXT, FORMULAE_NOT_TYPESET)
-        return [str(answer) for question in questions for answer in page.evaluate(question)]
-
-    assert each_page(context, html, names, look) == {}
-    assert typeset > 50
-
-
-@needs_chromium
-def test_no_page_scrolls_sideways(context: BrowserContext, html: Path, names: list[str]) -> None:
-    def look(page: Page) -> list[str]:
-        wrong = []
+        told += [str(answer) for question in questions for answer in page.evaluate(question)]
+        found["complaints"][name] = told
+        found["formulae"][name] = page.locator("article mjx-container").all_inner_texts()
+        found["too wide"][name] = []
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
-            wrong += [f"{width} px: {one}" for one in page.evaluate(TOO_WIDE)]
-        return wrong
+            found["too wide"][name] += [f"{width} px: {one}" for one in page.evaluate(TOO_WIDE)]
+        page.close()
+    context.close()
+    return found
 
-    assert each_page(context, html, names, look) == {}
+
+def same_colours(names: list[str]) -> list[str]:
+    """The pages of the package but one: large, and in the colours of the first."""
+    return [name for name in names if name.startswith("book/api/")][1:]
+
+
+def violations(page: Page, scheme: str, without_colours: bool = False) -> list[str]:
+    """What axe finds serious; of the dark pages, the colours only."""
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    rules: dict[str, object] = {"preload": False, "resultTypes": ["violations"]}
+    if scheme == "dark":
+        rules["runOnly"] = ["color-contrast"]
+    if without_colours:
+        rules["rules"] = {"color-contrast": {"enabled": False}}
+    return [
+        f"{violation['id']} ({violation['impact']}): {node['html'][:200]}"
+        for violation in Axe().run(page, options=rules).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+def wrong(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {name: one for name, one in found.items() if one}
 
 
 @needs_chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(
-    browser: Browser, html: Path, names: list[str], scheme: str
+def test_pages_open_from_disk_without_complaint(findings: Findings) -> None:
+    assert wrong(findings["complaints"]) == {}
+    assert sum(map(len, findings["formulae"].values())) > 50
+
+
+@needs_chromium
+def test_no_page_scrolls_sideways(findings: Findings) -> None:
+    assert wrong(findings["too wide"]) == {}
+
+
+@needs_chromium
+def test_axe_finds_nothing_serious(findings: Findings) -> None:
+    assert wrong(findings["axe"]) == {}
+
+
+@needs_chromium
+def test_axe_finds_nothing_serious_in_dark_mode(
+    browser: Browser, html: Path, names: list[str]
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    axe, rules = Axe(), {"preload": False, "resultTypes": ["violations"]}
-    if scheme == "dark":  # only the colours differ, and all pages of the package have the same
-        rules["runOnly"] = ["color-contrast"]
-        of_package = [name for name in names if name.startswith("book/api/")]
-        names = [name for name in names if name not in of_package[1:]]
-    context = browser.new_context(color_scheme=scheme, offline=True)  # type: ignore[arg-type]
-
-    def look(page: Page) -> list[str]:
-        assert page.evaluate("document.documentElement.dataset.theme") == scheme
-        found = axe.run(page, options=rules)
-        return [
-            f"{violation['id']} ({violation['impact']}): {node['html'][:200]}"
-            for violation in found.response["violations"]
-            if violation["impact"] in ("serious", "critical")
-            for node in violation["nodes"]
-        ]
-
-    assert each_page(context, html, names, look) == {}
+    context = browser.new_context(color_scheme="dark", offline=True)
+    dark = {
+        name: violations(opened(context, html / name), "dark")
+        for name in names
+        if name not in same_colours(names)
+    }
     context.close()
+    assert wrong(dark) == {}
 
 
 @needs_chromium
