@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from fesemlib.baselines import GreyLevelTest
 from fesemlib.micrographs import GreyImage
+from fesemlib.network import FILTERS
 from fesemlib.processing import FloatImage, ProcessedImage
 from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 
@@ -45,7 +46,7 @@ _K_M_LABEL = "mass transfer coefficient k$_m$ (10$^{-3}$ m² s$^{-1}$)"
 def workflow_figure(
     processed: ProcessedImage,
     network_input: FloatImage,
-    network: keras.Model,
+    weights: int,
     k_m: float,
     synthetic: bool = False,
 ) -> Figure:
@@ -57,8 +58,8 @@ def workflow_figure(
         The micrograph and its processing steps.
     network_input
         What the network sees, in [0, 1], shape (h, w).
-    network
-        Its layers are counted for the last box but one.
+    weights
+        How many the network has.
     k_m
         The coefficient to be learnt for this micrograph, m² s⁻¹.
     synthetic
@@ -66,11 +67,10 @@ def workflow_figure(
 
     Examples
     --------
-    >>> from fesemlib.network import build_network
     >>> from fesemlib.processing import process
     >>> image = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64).astype(np.uint8)
     >>> small = process(image).equalized[::2, ::2] / 255
-    >>> figure = workflow_figure(process(image), small, build_network((24, 32)), k_m=1e-3)
+    >>> figure = workflow_figure(process(image), small, weights=3_445, k_m=1e-3)
     >>> print(figure.axes[3].get_title())
     network's input
     32×24 px
@@ -100,10 +100,9 @@ def workflow_figure(
         axes.imshow(image, **_GREY)
         axes.set_title(title, fontsize=10)
         axes.set_axis_off()
-    convolutions = sum(type(layer).__name__ == "Conv2D" for layer in network.layers)
     boxes = (
-        f"convolutional\nnetwork\n\n{convolutions} convolutions,\n"
-        f"{network.count_params():,} weights".replace(",", "\u2009", 1),
+        f"convolutional\nnetwork\n\n{len(FILTERS)} convolutions,\n"
+        f"{weights:,} weights".replace(",", "\u2009", 1),
         f"mass transfer\ncoefficient\n\nk$_m$ = {k_m * 1e3:.2g}·10$^{{-3}}$\nm² s$^{{-1}}$",
     )
     canvas = figure.add_axes((0, 0, 1, 1))

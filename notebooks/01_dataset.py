@@ -65,7 +65,7 @@ from fesemlib.drying_labels import (
     vial_of,
     worth_of_corrections,
 )
-from fesemlib.network import build_network
+from fesemlib.network import number_of_weights
 from fesemlib.params import Parameters
 from fesemlib.processing import process_with, resize_by_area
 from fesemlib.style import formulation_looks, use_style
@@ -90,9 +90,9 @@ processed = process_with(parameters, data.micrographs[example].image)
 network_input = (
     resize_by_area(processed.equalized, parameters.input_width) / 255
 )
-network = build_network(network_input.shape, parameters.padding)
+weights = number_of_weights(network_input.shape, parameters.padding)
 workflow = figures.workflow_figure(
-    processed, network_input, network, data.k_m[example], data.synthetic
+    processed, network_input, weights, data.k_m[example], data.synthetic
 )
 report.save_figure(workflow, "figure_1", parameters)
 

@@ -97,6 +97,14 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def shared_build(build: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A build folder that tests share: what one of them has trained, the others read."""
+    folder = build.with_name("shared")
+    monkeypatch.setenv(BUILD_FOLDER, str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def run(build: Path) -> Run:
     """Run a script of the virtual environment, with that build folder unless told otherwise."""

@@ -227,7 +227,7 @@ def test_composition_is_that_of_table_1():
     pd.testing.assert_frame_equal(composition[list(expected)], expected)
 
 
-@pytest.mark.usefixtures("own_build")
+@pytest.mark.usefixtures("shared_build")
 def test_stand_ins_have_the_composition_controls_of_table_1():
     """The book's default data are read as they are loaded, not as a test would write them."""
     table = composition_controls(load_dataset(Parameters.model_construct(synthetic_width=128)))
@@ -253,7 +253,7 @@ def test_without_a_composition_there_are_no_controls_of_it(composition):
     assert joined["relative_error"].dtype == float
 
 
-@pytest.mark.usefixtures("own_build")
+@pytest.mark.usefixtures("shared_build")
 def test_a_component_that_does_not_vary_tells_nothing():
     assert composition_of(draw_stand_ins(3, 0, (48, 64))).empty
     data = own_set(4, ["1% a + 5% b", "2% a + 5% b", "4% a + 5% b", "3% a + 5% b"])
@@ -487,7 +487,7 @@ def test_shuffles_keep_the_images_of_a_formulation_together(monkeypatch):
     assert len({tuple(each.formulations["k_m"]) for each in seen}) > 3
 
 
-@pytest.mark.usefixtures("own_build")
+@pytest.mark.usefixtures("shared_build")
 def test_true_order_is_leave_one_out_of_the_first_seed():
     """Of the real network, which is trained for it once."""
     data = own_set(3)

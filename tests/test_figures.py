@@ -105,7 +105,7 @@ def test_held_out_figure_separates_training_from_test():
 def test_workflow_shows_the_images_it_is_given():
     steps = process(IMAGE, radius=20)
     small = IMAGE[::2, ::2] / np.float32(255)
-    figure = figures.workflow_figure(steps, small, build_network(small.shape), 1.4e-3)
+    figure = figures.workflow_figure(steps, small, 3_445, 1.4e-3)
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     expected = [steps.original, steps.subtracted, steps.equalized, small * 255]
     for ours, given in zip(shown, expected, strict=True):

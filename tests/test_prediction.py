@@ -46,7 +46,7 @@ from fesemlib.validation import (
     train_splits,
 )
 
-pytestmark = pytest.mark.usefixtures("own_build")
+pytestmark = pytest.mark.usefixtures("shared_build")
 
 
 @pytest.fixture(scope="module")

@@ -135,6 +135,30 @@ def test_a_used_engine_trains_as_a_new_one(worker, between):
     assert not np.allclose(first.test, other.test, rtol=1e-3)
 
 
+def orders_of(seeds):
+    """The orders in which folds of some seeds show their four images, epoch by epoch."""
+    orders, run_epoch = [], Engine.run_epoch
+
+    def spy(engine, images, targets, order, *others):
+        orders.append(order.tolist())
+        return run_epoch(engine, images, targets, order, *others)
+
+    Engine.run_epoch = spy
+    try:
+        trainings(*((replace(SETTINGS, epochs=8), seed) for seed in seeds))
+    finally:
+        Engine.run_epoch = run_epoch
+    return [orders[start : start + 8] for start in range(0, len(orders), 8)]
+
+
+def test_order_of_the_images_changes_from_epoch_to_epoch_and_follows_from_the_seed(worker):
+    one, same, other = worker.submit(orders_of, (1, 1, 2)).result()
+    assert all(sorted(order) == [0, 1, 2, 3] for order in one)
+    assert len({tuple(order) for order in one}) > 2
+    assert one == same
+    assert one != other
+
+
 def test_a_killed_worker_leaves_no_temporary_file(tmp_path):
     """TensorFlow's translator of loops writes some, and removes them at a regular end only."""
     worker = get_reusable_executor(1, reuse=False, env={"TMPDIR": str(tmp_path)})

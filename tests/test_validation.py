@@ -31,16 +31,10 @@ from fesemlib.validation import (
     training_steps,
 )
 
-pytestmark = pytest.mark.usefixtures("own_folder")
+pytestmark = pytest.mark.usefixtures("shared_build")
 
 SMALL = Parameters(input_width=32, epochs=4, learning_rate=0.01, number_of_seeds=2)
 K_M = {"A": 1.9e-3, "B": 1.1e-3, "C": 1.4e-3}
-
-
-@pytest.fixture
-def own_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(BUILD_FOLDER, str(tmp_path / "build"))
-    return tmp_path / "build"
 
 
 def small_dataset(k_m: dict[str, float] = K_M, images_of_a: int = 2) -> Dataset:
@@ -143,6 +137,7 @@ def test_loss_of_each_fold_is_told_while_training(monkeypatch):
     assert sorted(told) == pytest.approx(sorted(expected))
 
 
+@pytest.mark.usefixtures("own_build")
 def test_one_and_two_jobs_give_the_same_bits(monkeypatch, tmp_path):
     data = small_dataset()
     two = leave_one_formulation_out(data, SMALL.model_copy(update={"parallel_jobs": 2}))
@@ -151,10 +146,10 @@ def test_one_and_two_jobs_give_the_same_bits(monkeypatch, tmp_path):
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
-def test_finished_folds_are_not_trained_again(own_folder):
+def test_finished_folds_are_not_trained_again(own_build):
     data = small_dataset()
     first = leave_one_formulation_out(data, SMALL)
-    folder = own_folder / "cache" / "folds"
+    folder = own_build / "cache" / "folds"
     written = {path: path.stat().st_mtime_ns for path in folder.glob("*.npz")}
     assert len(written) == 6
     lost = sorted(written)[0]
@@ -178,13 +173,13 @@ def test_finished_folds_are_not_trained_again(own_folder):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_what_determines_a_fold_is_in_its_name(own_folder, change):
+def test_what_determines_a_fold_is_in_its_name(own_build, change):
     data = small_dataset()
     parameters = SMALL.model_copy(update={"number_of_seeds": 1, "epochs": 1})
     leave_one_formulation_out(data, parameters)
-    before = set((own_folder / "cache" / "folds").iterdir())
+    before = set((own_build / "cache" / "folds").iterdir())
     leave_one_formulation_out(data, parameters.model_copy(update=change))
-    after = set((own_folder / "cache" / "folds").iterdir())
+    after = set((own_build / "cache" / "folds").iterdir())
     assert len(after) == 2 * len(before)
 
 
@@ -310,7 +305,7 @@ def test_leave_one_out_is_a_split_for_each_formulation_and_seed():
     assert not any(split.unused for split in splits)
 
 
-def test_pairs_and_unused_formulations_are_not_trained_on(own_folder):
+def test_pairs_and_unused_formulations_are_not_trained_on(own_build):
     """Neither their images nor their k_m have a say; what is unused is not in the table either."""
     data = small_dataset(FOUR)
     splits = [Split(("A", "C")), Split(("C", "A")), Split(("B",), unused=("D",)), Split(("B",))]
@@ -326,7 +321,7 @@ def test_pairs_and_unused_formulations_are_not_trained_on(own_folder):
     apart, whole = both[:5], both[5:]  # a row for each of two epochs, and for each image of others
     assert set(apart["formulation"]) == {"A", "B", "C"}
     assert set(whole["formulation"]) == set(FOUR)
-    assert len(list((own_folder / "cache" / "folds").glob("*.npz"))) == 3
+    assert len(list((own_build / "cache" / "folds").glob("*.npz"))) == 3
 
     changed = small_dataset({**FOUR, "A": 9e-3, "C": 1e-4})
     after = train_splits(changed, QUICK, splits[:1])
@@ -352,14 +347,14 @@ def test_what_is_unused_might_as_well_not_be_there():
         (Split(("A",), "rotated"), "training_set = 'rotated'"),
     ],
 )
-def test_impossible_split_is_refused_before_anything_is_trained(own_folder, split, words):
+def test_impossible_split_is_refused_before_anything_is_trained(own_build, split, words):
     with pytest.raises(ValueError, match=words):
         train_splits(small_dataset(), QUICK, [Split(("A",)), split])
-    assert not list(own_folder.glob("cache/folds/*"))
+    assert not list(own_build.glob("cache/folds/*"))
 
 
 @pytest.mark.parametrize("head", ["flatten", "global_average"])
-def test_kept_network_predicts_what_the_table_says(own_folder, head):
+def test_kept_network_predicts_what_the_table_says(own_build, head):
     """Trained without being kept, then with it; then read from the files."""
     data = small_dataset()
     parameters = QUICK.model_copy(update={"head": head, "target": "zscore"})
@@ -372,10 +367,10 @@ def test_kept_network_predicts_what_the_table_says(own_folder, head):
     assert predicted == pytest.approx(expected.loc[list(data.images["image"])], rel=1e-4)
     many = network.predict(np.concatenate([images] * 17))  # more than a batch
     assert many == pytest.approx(np.tile(predicted, 17), rel=1e-5)
-    written = {path: path.stat().st_mtime_ns for path in own_folder.glob("cache/folds/*")}
+    written = {path: path.stat().st_mtime_ns for path in own_build.glob("cache/folds/*")}
     again = kept_networks(data, parameters, [split])[0]
     assert np.array_equal(again.predict(images), predicted)
-    assert written == {path: path.stat().st_mtime_ns for path in own_folder.glob("cache/folds/*")}
+    assert written == {path: path.stat().st_mtime_ns for path in own_build.glob("cache/folds/*")}
 
 
 def test_kept_network_is_scaled_without_the_held_out_k_m():
