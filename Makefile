@@ -2,7 +2,7 @@
 # make lab LAB=--allow-root           options of JupyterLab
 # make book PYTHON=/path/to/python3   another Python for the virtual environment
 
-.PHONY: book test lab bench lint lock clean
+.PHONY: book check test lab bench lint lock clean
 .DEFAULT_GOAL := book
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -10,8 +10,12 @@ BIN := .venv/bin
 book: .venv/.installed
 	@$(BIN)/fesem book $(PARAMS)
 
-test: lint
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# What needs no training, no kernel and no browser.
+check: lint
+	@$(pytest) -m "not slow"
+
+test: check
+	@$(pytest) -m slow --durations 20
 
 lab: .venv/.installed
 	@JUPYTER_CONFIG_PATH=.jupyter $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/README.md $(LAB)
@@ -59,6 +63,8 @@ python= found=; for candidate in $(candidates); do \
 	  echo "error: $$found lacks venv or ensurepip; install them (Debian, Ubuntu: the package python3-venv)" >&2; exit 1; \
 	fi
 endef
+
+pytest = $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # uv from the PATH, else from a virtual environment of its own.
 lock_options = -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url

@@ -107,6 +107,20 @@ def profile(checkout: Path) -> Profile:
     return Profile(checkout, checkout / "build" / "test")
 
 
+@pytest.fixture(scope="module")
+def executed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build folder of a checkout whose notebooks have been executed."""
+    root = make_checkout(tmp_path_factory.mktemp("executed") / "checkout")
+    execute(Profile(root, root / "build" / "test"))
+    return root / "build"
+
+
+@pytest.fixture
+def executed(profile: Profile, executed_once: Path) -> Profile:
+    shutil.copytree(executed_once, profile.root / "build")
+    return profile
+
+
 def execute(profile: Profile, data: str = "the data", **parameters: object) -> list[str]:
     """Execute what has changed; the names of the notebooks that were."""
 
@@ -119,6 +133,7 @@ def execute(profile: Profile, data: str = "the data", **parameters: object) -> l
     return [name for name, when in written().items() if before.get(name) != when]
 
 
+@pytest.mark.slow
 class TestExecution:
     def test_executes_what_changed_and_nothing_else(self, profile: Profile) -> None:
         assert execute(profile) == ["01_first", "02_second"]
@@ -173,17 +188,15 @@ class TestExecution:
         assert "keras" in stamp.versions
         assert "cores" in stamp.device
 
-    def test_progress_leaves_nothing_in_the_notebook(self, profile: Profile) -> None:
-        execute(profile)
-        first = nbformat.read(profile.executed(profile.notebooks[0]), as_version=4)
+    def test_progress_leaves_nothing_in_the_notebook(self, executed: Profile) -> None:
+        first = nbformat.read(executed.executed(executed.notebooks[0]), as_version=4)
         kinds = [output.output_type for output in first.cells[-1].outputs]
         assert kinds == ["display_data", "execute_result"]  # the glued value and the last line
 
-    def test_failing_cell(self, profile: Profile) -> None:
-        execute(profile)
+    def test_failing_cell(self, executed: Profile) -> None:
         with pytest.raises(BookError) as caught:
-            execute(profile, epochs=13)
-        partial = profile.folder / "executed" / "02_second.partial.ipynb"
+            execute(executed, epochs=13)
+        partial = executed.folder / "executed" / "02_second.partial.ipynb"
         message = str(caught.value)
         assert caught.value.exit_code == 1
         assert partial.is_file()
@@ -191,8 +204,8 @@ class TestExecution:
             assert part in message
         assert str(partial) in message
         assert "\x1b" not in message
-        assert not profile.stamp(profile.notebooks[1]).exists()
-        assert execute(profile) == ["02_second"]
+        assert not executed.stamp(executed.notebooks[1]).exists()
+        assert execute(executed) == ["02_second"]
         assert not partial.exists()
 
     def test_clear_errors_come_without_the_code_around_them(self, profile: Profile) -> None:
@@ -264,11 +277,10 @@ class TestExecution:
         with pytest.raises(BookError, match=r"01_first.*kernel"):
             execute(profile)
 
-    def test_damaged_stamp_is_not_trusted(self, profile: Profile) -> None:
-        execute(profile)
-        stamp = profile.stamp(profile.notebooks[0])
+    def test_damaged_stamp_is_not_trusted(self, executed: Profile) -> None:
+        stamp = executed.stamp(executed.notebooks[0])
         stamp.write_text(stamp.read_text()[:50])
-        assert execute(profile) == ["01_first"]
+        assert execute(executed) == ["01_first"]
 
     def test_interruption(self, tmp_path: Path) -> None:
         root = make_checkout(tmp_path / "checkout")
@@ -322,9 +334,12 @@ def is_running(pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 class TestStaging:
-    @pytest.fixture
-    def staged(self, profile: Profile) -> Profile:
+    @pytest.fixture(scope="class")
+    def staged(self, tmp_path_factory: pytest.TempPathFactory) -> Profile:
+        root = make_checkout(tmp_path_factory.mktemp("staged") / "checkout")
+        profile = Profile(root, root / "build" / "test")
         execute(profile, dataset="/somewhere/manifest.csv")
         stage_book(profile)
         return profile
@@ -357,15 +372,15 @@ class TestStaging:
         stage_book(staged)
         assert tree() == before
 
-    def test_pages_may_show_results(self, profile: Profile) -> None:
-        execute(profile)
-        page = profile.root / "book" / "introduction.md"
+    def test_pages_may_show_results(self, staged: Profile) -> None:
+        page = staged.root / "book" / "results.md"
         page.write_text("# A\n\n```{figure} ../results/table.csv\n```\n")
-        (profile.results / "other.csv").touch()
-        stage_book(profile)
-        staged = profile.stage / "results"
-        assert [path.name for path in staged.iterdir()] == ["table.csv"]
-        assert (staged / "table.csv").read_text() == "42"
+        (staged.results / "other.csv").touch()
+        stage_book(staged)
+        page.unlink()
+        shown = staged.stage / "results"
+        assert [path.name for path in shown.iterdir()] == ["table.csv"]
+        assert (shown / "table.csv").read_text() == "42"
 
     def test_table_of_parameters(self, staged: Profile) -> None:
         lines = (staged.stage / "book" / "parameters_table.md").read_text().splitlines()
@@ -390,6 +405,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield root
 
 
+@pytest.mark.slow
 class TestRendering:
     def test_pages(self, built: Path) -> None:
         html = built / "build" / "test" / "html"
@@ -465,19 +481,22 @@ class TestRendering:
         assert ("<mjx-container" in browser.stdout) == (page == "notebooks/01_first")
 
 
+@pytest.mark.slow
 class TestLinks:
-    def test_buttons_lead_to_files_of_the_repository(self, checkout: Path) -> None:
-        project = checkout / "pyproject.toml"
+    def test_buttons_lead_to_files_of_the_repository(self, built: Path) -> None:
+        project = built / "pyproject.toml"
+        without = project.read_text()
         address = "https://github.com/someone/fesem"
-        project.write_text(f'{project.read_text()}[project.urls]\nRepository = "{address}"\n')
-        build_book(checkout / "params" / "test.yml", console=QUIET)
-        html = checkout / "build" / "test" / "html"
+        project.write_text(f'{without}[project.urls]\nRepository = "{address}"\n')
+        build_book(built / "params" / "test.yml", console=QUIET)
+        project.write_text(without)
+        html = built / "build" / "test" / "html"
         for name in ("notebooks/01_first.ipynb", "book/introduction.md"):
             page = (html / name).with_suffix(".html").read_text()
             links = re.findall(r'href="(https://[^"]+/main[/?][^"]+\.(?:ipynb|md))"', page)
             assert f"{address}/edit/main/{name}" in links
             assert all(link.endswith(f"/{name}") for link in links)
-            assert (checkout / name).is_file()
+            assert (built / name).is_file()
             launched = [link for link in links if "mybinder.org/v2/gh/someone/fesem/main" in link]
             assert len(launched) == name.endswith(".ipynb")
 

@@ -34,7 +34,7 @@ from fesemlib.validation import leave_one_formulation_out
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
-pytestmark = pytest.mark.usefixtures("own_build")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_build")]
 
 LONG = SMALL.model_copy(update={"epochs": 300, "number_of_seeds": 1, "batch_size": 2})
 

@@ -339,6 +339,7 @@ WITHOUT = pd.DataFrame(
 )
 
 
+@pytest.mark.slow
 def test_a_feature_that_leaks_is_found_and_noise_is_not():
     data = own_set(7)
     leaking = np.random.default_rng(3).normal(size=(7, 6))
@@ -487,6 +488,7 @@ def test_shuffles_keep_the_images_of_a_formulation_together(monkeypatch):
     assert len({tuple(each.formulations["k_m"]) for each in seen}) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_build")
 def test_true_order_is_leave_one_out_of_the_first_seed():
     """Of the real network, which is trained for it once."""

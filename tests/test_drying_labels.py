@@ -62,6 +62,7 @@ def after(hours: float, before: object, later: object) -> np.ndarray:
 # ------------------------------------------------------------------------------------ round trips
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(
     st.floats(1.5e-4, 4e-3),

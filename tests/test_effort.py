@@ -39,6 +39,7 @@ def test_time_is_epochs_times_images_times_pixels(own_parameters: Parameters) ->
     assert longer.bytes_of_memory == 3 * once.bytes_of_memory
 
 
+@pytest.mark.slow
 def test_check_tells_what_is_sound_and_what_it_takes(
     manifest: Callable[..., Path],
     capsys: pytest.CaptureFixture[str],

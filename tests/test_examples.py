@@ -19,6 +19,15 @@ from fesemlib.remarks import REMARKS_FILE
 MODULES = sorted(module.name for module in pkgutil.iter_modules(fesemlib.__path__))
 
 
+def trains(name: str) -> bool:
+    """Whether an example of the module may train: those that do say for how many epochs."""
+    source = Path(fesemlib.__path__[0], f"{name}.py").read_text(encoding="utf-8")
+    return re.search(r"^ *(>>>|\.\.\.) .*\bepochs=", source, re.MULTILINE) is not None
+
+
+MARKED = [pytest.param(name, marks=pytest.mark.slow) if trains(name) else name for name in MODULES]
+
+
 def to_be_shown(module: ModuleType) -> dict[str, object]:
     """The functions that a module offers, and its classes that have public methods."""
     offered = {name: getattr(module, name) for name in module.__all__}
@@ -55,7 +64,7 @@ def test_public_functions_have_examples(name: str) -> None:
     assert without == []
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", MARKED)
 def test_examples_are_right(
     name: str, own_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -437,6 +437,7 @@ def test_chain_of_directories_is_counted_once(tmp_path, page):
 # -------------------------------------------------------------------------------- largest files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_largest_image_is_read_within_the_memory(tmp_path, order):
     """Of 100 megapixels with floats, most of them in a hole of the file."""

@@ -34,6 +34,7 @@ def mean_chord(phase: np.ndarray) -> float:
 # ---------------------------------------------------------------------------------------- cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell_um", [5, 10, 20, 40, 60])
 def test_the_mean_chord_of_the_pores_follows_the_cell(cell_um):
     """At one voxel size, so that the smallest cells are 33 voxels wide and the largest 400."""
@@ -47,6 +48,7 @@ def test_the_mean_chord_of_the_pores_follows_the_cell(cell_um):
     assert np.concatenate(chords).mean() * voxel_um == pytest.approx(expected, rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solids_percent", [5, 10])
 def test_the_solid_fraction_and_the_chord_are_those_asked_for(solids_percent):
     solid_fraction = 1 - porosity(solids_percent)
@@ -65,6 +67,7 @@ def test_walls_are_as_thick_as_asked_for():
     assert np.median(chords) / 12 == pytest.approx(np.sqrt(2), rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_volume_is_alike_in_all_directions():
     """Cells lean along a random direction, but a volume and its sections agree."""
     chords = []

@@ -69,6 +69,7 @@ def kernel(own_build: Path) -> Iterator[Any]:
     manager.shutdown_kernel(now=True)
 
 
+@pytest.mark.slow
 def test_interrupted_kernel_goes_on_from_the_folds_that_are_finished(
     kernel: Any, own_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

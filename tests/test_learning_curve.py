@@ -85,6 +85,7 @@ def test_names_and_values_stay_together(stand_ins):
 # --------------------------------------------------------------------------------------- results
 
 
+@pytest.mark.slow
 def test_every_predictor_predicts_the_whole_test_set_at_every_size_and_draw(stand_ins, results):
     assert set(results["predictor"]) == {NETWORK, AVERAGED, RIDGE, MEDIAN}
     tested = results[results["region"] != "training"]
@@ -100,6 +101,7 @@ def test_every_predictor_predicts_the_whole_test_set_at_every_size_and_draw(stan
     assert results["relative_error"].to_numpy() == pytest.approx(error.to_numpy())
 
 
+@pytest.mark.slow
 def test_error_of_the_median_by_hand(stand_ins, results):
     k_m = stand_ins.dataset.formulations["k_m"]
     inside = [name for name, region in stand_ins.test.items() if region == "inside"]
@@ -204,6 +206,7 @@ def test_answer_for_a_single_size_and_a_network_that_learns_nothing():
     )
 
 
+@pytest.mark.slow
 def test_table_and_figure_show_all_predictors(results):
     html = sensitivity_report.show_learning_curve(results).to_html()
     for predictor in (NETWORK, AVERAGED, RIDGE, MEDIAN):

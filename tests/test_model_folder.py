@@ -52,6 +52,7 @@ def replaced(folder: Path, file: str) -> None:
     resealed(folder, change)
 
 
+@pytest.mark.slow
 def test_a_fresh_interpreter_predicts_the_same(model, folder, tmp_path):
     images = [grain(seed) for seed in (100, 101)]
     np.save(tmp_path / "images.npy", images)

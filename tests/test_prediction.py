@@ -67,6 +67,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_nothing_is_held_out_and_errors_are_those_of_leave_one_out():
     dataset = small_dataset()
     model = train_model(dataset, PARAMETERS)
@@ -92,6 +93,7 @@ def test_nothing_is_held_out_and_errors_are_those_of_leave_one_out():
     assert set(table["role"]) == {"train"}
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_once(monkeypatch):
     parameters = PARAMETERS.model_copy(update={"number_of_seeds": 1})
     first = train_model(small_dataset(), parameters)
@@ -102,6 +104,7 @@ def test_a_model_is_trained_once(monkeypatch):
             np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_augmented_set_is_another_model():
     parameters = PARAMETERS.model_copy(
         update={"number_of_seeds": 1, "prediction_training_set": "augmented"}
@@ -116,6 +119,7 @@ def test_one_formulation_is_no_training_set():
         train_model(small_dataset({"A": 1e-3}), PARAMETERS)
 
 
+@pytest.mark.slow
 def test_diverged_networks_are_no_model():
     parameters = PARAMETERS.model_copy(
         update={"learning_rate": 1.0, "target": "raw", "epochs": 40, "initializer": "he_normal"}
@@ -398,6 +402,7 @@ def test_no_image_is_a_wrong_argument(model_folder):
     assert stopped.value.code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_train_writes_what_predict_reads(manifest, capsys):
     path = manifest("A,a.png,1.9e-3", "B,b.png,1.1e-3", "C,c.png,1.4e-3", "D,d.png,1.0e-3")

@@ -160,6 +160,7 @@ def train_in_parts(folder: Path) -> list[tuple[int, Outcome | None]]:
     return results
 
 
+@pytest.mark.slow
 def test_a_training_in_parts_gives_the_same_bits(tmp_path):
     """With dropout, and batches smaller than the set: both kinds of randomness take part."""
     whole, *parts = get_reusable_executor(max_workers=2).submit(train_in_parts, tmp_path).result()
@@ -214,6 +215,7 @@ def states_in(build: Path) -> set[tuple[str, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_runs_end_with_the_same_bits(tmp_path, undisturbed):
     """Killed at random moments, at times with all its processes, at times alone."""
     rng = np.random.default_rng(KILLS)
@@ -252,6 +254,7 @@ def kill_a_worker_that_trains(build: Path) -> None:
     workers[-1].kill()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_in_a_clear_error_and_costs_nothing_finished(own_build, monkeypatch):
     monkeypatch.setattr(fesemlib.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     data = small_dataset()
@@ -267,6 +270,7 @@ def test_a_killed_worker_ends_in_a_clear_error_and_costs_nothing_finished(own_bu
     pd.testing.assert_frame_equal(again[again["seed"] == 0], expected, check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_build")
 def test_an_idle_worker_that_stops_is_no_warning_on_the_page():
     """loky replaces it, and says so in these words; what else it says is heard."""
@@ -288,6 +292,7 @@ def grow_by_400_mb() -> int:
     return os.getpid()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_build")
 def test_a_worker_that_needs_more_memory_than_before_goes_on():
     """As when the copies of large images are trained on after the images themselves."""
@@ -298,6 +303,7 @@ def test_a_worker_that_needs_more_memory_than_before_goes_on():
     executor.shutdown(kill_workers=True)  # gives the memory back
 
 
+@pytest.mark.slow
 def test_code_that_was_changed_since_is_not_taken_for_the_one_that_is_named(own_build, monkeypatch):
     """As when the package is edited while a kernel lives: its digests are of what was there."""
     from fesemlib import scheduling
@@ -309,6 +315,7 @@ def test_code_that_was_changed_since_is_not_taken_for_the_one_that_is_named(own_
     assert not folds_in(own_build)
 
 
+@pytest.mark.slow
 def test_inputs_that_are_damaged_meanwhile_are_not_trained_on(own_build, monkeypatch):
     from fesemlib import validation
 
@@ -327,6 +334,7 @@ def test_inputs_that_are_damaged_meanwhile_are_not_trained_on(own_build, monkeyp
     assert not folds_in(own_build)
 
 
+@pytest.mark.slow
 def test_states_that_nobody_takes_up_are_removed(own_build):
     folder = own_build / "cache" / "folds"
     folder.mkdir(parents=True)
@@ -350,6 +358,7 @@ def test_a_state_that_cannot_be_kept_does_not_end_the_training(tmp_path, remarks
     assert told.startswith(f"{tmp_path / 'file'}: no state of a training can be kept")
 
 
+@pytest.mark.slow
 def test_damaged_files_are_reported_and_made_anew(own_build, remarks):
     data = small_dataset()
     expected = leave_one_formulation_out(data, SMALL)
@@ -381,6 +390,7 @@ def test_damaged_files_are_reported_and_made_anew(own_build, remarks):
     assert len(remarks()) == len(damaged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [lambda content: content[:-100], lambda _: b""])
 def test_a_damaged_network_is_reported_and_trained_anew(own_build, remarks, damage):
     """Its predictions are whole: the file of the weights is not."""
@@ -412,6 +422,7 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_in_a_clear_error_and_loses_nothing(small_disk, tmp_path, monkeypatch):
     data = small_dataset()
     one_by_one = SMALL.model_copy(update={"parallel_jobs": 1})

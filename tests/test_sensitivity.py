@@ -160,6 +160,7 @@ def test_every_value_has_a_name_of_its_own(small, name):
 # ------------------------------------------------------------------------------------------ table
 
 
+@pytest.mark.slow
 def test_a_setting_equal_to_the_reference_changes_nothing(small):
     """Trained on its own, under another name: the very same errors."""
     data, parameters = small

@@ -130,6 +130,7 @@ def test_a_field_shows_the_same_scene_at_any_pixel_size(fine, factor, least):
     assert np.corrcoef(averaged.ravel(), other.ravel())[0, 1] < 0.5
 
 
+@pytest.mark.slow
 def test_dark_spots_grow_in_proportion_to_the_cells():
     def spot(image: np.ndarray, cell: float) -> float:
         """Mean run, in cells, of what is darker than a cell's surroundings."""
@@ -148,6 +149,7 @@ def test_dark_spots_grow_in_proportion_to_the_cells():
     assert max(of_noise) < 0.6 * min(spots)  # the filters alone make smaller ones
 
 
+@pytest.mark.slow
 def test_histograms_do_not_give_k_m_away():
     k_ms = np.tile([2.8e-4, 9.5e-4, 1.4e-3, 1.9e-3], 25)
     images = [small(k_m, seed) for seed, k_m in enumerate(k_ms)]
@@ -170,6 +172,7 @@ def left_out_r2(measures: np.ndarray, k_m: np.ndarray) -> float:
     return float(1 - np.square(errors).sum() / np.square(spreads).sum())
 
 
+@pytest.mark.slow
 def test_mean_and_deviation_of_the_grey_levels_do_not_predict_k_m():
     k_m = np.random.default_rng(1).permutation(np.linspace(2.8e-4, 1.9e-3, 30))
     images = [
@@ -182,6 +185,7 @@ def test_mean_and_deviation_of_the_grey_levels_do_not_predict_k_m():
     assert left_out_r2(raw * (0.5 + 0.5 * k_m / k_m.max())[:, None], k_m) > 0.5
 
 
+@pytest.mark.slow
 def test_the_charging_patch_is_streaked_along_the_scan():
     ratios = []
     for seed in range(8):

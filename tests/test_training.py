@@ -92,6 +92,7 @@ def test_first_of_equal_maxima_takes_the_gradient():
         assert np.allclose(ours, keras, rtol=1e-4, atol=1e-5 * np.abs(keras).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_losses_follow_plain_keras(padding):
     """Twenty steps of `train_on_batch` on the same batches, without dropout."""
@@ -124,6 +125,7 @@ def trainings(*kinds):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("between", [{"epochs": 5}, {"target": "log10"}, {"dropout_rate": 0.1}])
 def test_a_used_engine_trains_as_a_new_one(worker, between):
     """Folds of one kind share an engine: nothing of the fold before may be left in it."""
@@ -151,6 +153,7 @@ def orders_of(seeds):
     return [orders[start : start + 8] for start in range(0, len(orders), 8)]
 
 
+@pytest.mark.slow
 def test_order_of_the_images_changes_from_epoch_to_epoch_and_follows_from_the_seed(worker):
     one, same, other = worker.submit(orders_of, (1, 1, 2)).result()
     assert all(sorted(order) == [0, 1, 2, 3] for order in one)
@@ -159,6 +162,7 @@ def test_order_of_the_images_changes_from_epoch_to_epoch_and_follows_from_the_se
     assert one != other
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_no_temporary_file(tmp_path):
     """TensorFlow's translator of loops writes some, and removes them at a regular end only."""
     worker = get_reusable_executor(1, reuse=False, env={"TMPDIR": str(tmp_path)})
@@ -181,6 +185,7 @@ def variables_after(settings, epochs, start=None):
     return [variable.numpy() for variable in engine.variables]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", ["dense", "flatten"])
 def test_training_resumed_in_the_middle_gives_the_same_bits(worker, position):
     """From the variables alone: order and dropout follow from seed, epoch and step."""
@@ -254,6 +259,7 @@ assert not any(name.partition(".")[0] == "fesemlib" for name in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_saved_network_needs_nothing_of_ours(tmp_path):
     """The engine trains the variables of an ordinary Keras model, which Keras saves and loads."""
     images, targets = images_of((37, 47)), np.linspace(0, 1, 5, dtype=np.float32)[:, np.newaxis]

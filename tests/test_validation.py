@@ -83,6 +83,7 @@ def test_equal_targets_do_not_divide_by_zero():
         assert np.all(np.isfinite(TargetScale.fit(k_m, target).to_target(k_m)))
 
 
+@pytest.mark.slow
 def test_table_has_every_prediction_once():
     data = small_dataset()
     table = pd.concat(
@@ -107,6 +108,7 @@ def test_table_has_every_prediction_once():
     )
 
 
+@pytest.mark.slow
 def test_training_never_sees_what_is_held_out():
     """Whatever the held-out images and their k_m are, the networks come out the same."""
     data = small_dataset()
@@ -119,6 +121,7 @@ def test_training_never_sees_what_is_held_out():
     assert not np.allclose(others[0]["predicted_km"], others[1]["predicted_km"], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_loss_of_each_fold_is_told_while_training(monkeypatch):
     told = []
 
@@ -137,6 +140,7 @@ def test_loss_of_each_fold_is_told_while_training(monkeypatch):
     assert sorted(told) == pytest.approx(sorted(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_build")
 def test_one_and_two_jobs_give_the_same_bits(monkeypatch, tmp_path):
     data = small_dataset()
@@ -146,6 +150,7 @@ def test_one_and_two_jobs_give_the_same_bits(monkeypatch, tmp_path):
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
+@pytest.mark.slow
 def test_finished_folds_are_not_trained_again(own_build):
     data = small_dataset()
     first = leave_one_formulation_out(data, SMALL)
@@ -160,6 +165,7 @@ def test_finished_folds_are_not_trained_again(own_build):
     assert rewritten == {lost}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -183,6 +189,7 @@ def test_what_determines_a_fold_is_in_its_name(own_build, change):
     assert len(after) == 2 * len(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training_set", ["original", "augmented"])
 def test_training_equals_plain_keras(training_set):
     """`model.fit` of the same network on the same images; the batch holds them all."""
@@ -260,6 +267,7 @@ def test_a_diverged_run_is_reported_and_never_averaged_away():
     assert not failed["collapsed"].any()
 
 
+@pytest.mark.slow
 def test_a_diverged_training_has_an_infinite_error():
     wild = SMALL.model_copy(
         update={"target": "log10", "learning_rate": 1.0, "dropout_rate": 0.0, "epochs": 30}
@@ -305,6 +313,7 @@ def test_leave_one_out_is_a_split_for_each_formulation_and_seed():
     assert not any(split.unused for split in splits)
 
 
+@pytest.mark.slow
 def test_pairs_and_unused_formulations_are_not_trained_on(own_build):
     """Neither their images nor their k_m have a say; what is unused is not in the table either."""
     data = small_dataset(FOUR)
@@ -330,6 +339,7 @@ def test_pairs_and_unused_formulations_are_not_trained_on(own_build):
     assert np.array_equal(without_d["predicted_km"], apart["predicted_km"])
 
 
+@pytest.mark.slow
 def test_what_is_unused_might_as_well_not_be_there():
     """The last formulation of the set, so that the positions of the others stay."""
     unused = train_splits(small_dataset(FOUR), QUICK, [Split(("B",), "augmented", unused=("D",))])
@@ -353,6 +363,7 @@ def test_impossible_split_is_refused_before_anything_is_trained(own_build, split
     assert not list(own_build.glob("cache/folds/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["flatten", "global_average"])
 def test_kept_network_predicts_what_the_table_says(own_build, head):
     """Trained without being kept, then with it; then read from the files."""
@@ -373,6 +384,7 @@ def test_kept_network_predicts_what_the_table_says(own_build, head):
     assert written == {path: path.stat().st_mtime_ns for path in own_build.glob("cache/folds/*")}
 
 
+@pytest.mark.slow
 def test_kept_network_is_scaled_without_the_held_out_k_m():
     changed = small_dataset({**K_M, "B": 7e-3})
     split = Split(("B",), keep_network=True)
@@ -380,6 +392,7 @@ def test_kept_network_is_scaled_without_the_held_out_k_m():
     assert scales[0] == scales[1] == TargetScale.fit(np.array([1.9e-3, 1.4e-3]), "minmax")
 
 
+@pytest.mark.slow
 def test_kept_network_has_the_dropout_of_the_parameters():
     changes = {"dropout_rate": 0.25, "dropout_position": "flatten"}
     (network,) = kept_networks(
