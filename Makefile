@@ -64,7 +64,8 @@ python= found=; for candidate in $(candidates); do \
 	fi
 endef
 
-pytest = $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Many processes import the same modules: they are compiled once, whatever the environment says.
+pytest = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # uv from the PATH, else from a virtual environment of its own.
 lock_options = -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url

@@ -355,6 +355,7 @@ def test_a_feature_that_leaks_is_found_and_noise_is_not():
     assert coarse["texture, ridge"] > 0.6 * blind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [1, 2])
 @pytest.mark.parametrize("number", [2, 3, 4, 5])
 def test_texture_of_few_formulations(number, images):

@@ -471,6 +471,7 @@ def bounds_of_synthetic_width() -> list[int]:
     return [schema["minimum"], schema["maximum"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", bounds_of_synthetic_width())
 def test_stand_ins_of_every_allowed_width_can_be_rendered(width, own_build, monkeypatch):
     """The field is wide enough for the widest cells of Table 1, and not too wide for the finest."""

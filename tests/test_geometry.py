@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import porespy
 import pytest
 
 from fesemlib.synthetic import (
@@ -22,6 +21,8 @@ MEAN_CHORD = 2 / 2.91  # of a random Voronoi foam of thin walls, in cell diamete
 
 def chord_lengths(phase: np.ndarray, axis: int) -> np.ndarray:
     """Lengths of the chords in a phase of a section, in px, on every tenth line."""
+    import porespy  # takes a second
+
     chords = porespy.filters.apply_chords(phase, axis=axis, spacing=9, trim_edges=False)
     return porespy.metrics.chord_counts(chords)
 
@@ -59,6 +60,7 @@ def test_the_solid_fraction_and_the_chord_are_those_asked_for(solids_percent):
     assert chord == pytest.approx(MEAN_CHORD * (1 - solid_fraction), rel=0.15)
 
 
+@pytest.mark.slow
 def test_walls_are_as_thick_as_asked_for():
     """Lines meet walls at angles θ of which cos²θ is uniform: half cross √2 times the thickness."""
     voxel = wall_thickness(1.0, 0.9) / 12
@@ -83,6 +85,7 @@ def test_a_volume_is_alike_in_all_directions():
 # -------------------------------------------------------------------------------------- throats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("throat_um", [2.5, 8, 16])
 def test_openings_are_as_wide_as_the_throat(throat_um):
     walls = [wall_openings(throat_um, (1200, 1200), 0.4, seed) for seed in range(6)]
@@ -96,6 +99,8 @@ def test_vapour_finds_its_way_from_nearly_all_cells_to_the_top():
     pores = ~foam_volume(30.0, 0.1, (90, 90, 90), 1.0, 0)
     top = np.zeros_like(pores)
     top[0] = True
+    import porespy
+
     open_pores = porespy.filters.trim_disconnected_voxels(pores, inlets=top)
     assert open_pores.sum() > 0.98 * pores.sum()
 

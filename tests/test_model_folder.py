@@ -265,6 +265,7 @@ def test_no_keras_file(folder):
         load_model(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initializer", ["glorot_uniform", "he_normal"])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_every_kind_of_network_can_be_kept(tmp_path, initializer, padding):

@@ -243,6 +243,7 @@ def test_strange_images_have_the_size_asked_for():
         assert all(image.shape == shape and image.dtype == np.uint8 for image in images)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_build")
 def test_trial_counts_flags_by_reason():
     model = untrained_model()

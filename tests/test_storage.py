@@ -378,6 +378,7 @@ def restless_threads():
     sys.setswitchinterval(interval)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("restless_threads")
 def test_digests_in_several_threads():
     modules = ["fesemlib.book", "fesemlib.dataset", "fesemlib.domain", "fesemlib.params"]

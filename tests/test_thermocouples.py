@@ -164,6 +164,7 @@ def test_long_gap_of_a_thermocouple_stays_open(saved):
     assert "30 readings missing (first in line 62), 0 of them" in run.remarks[0]
 
 
+@pytest.mark.slow
 @given(st.integers(20, 150), st.integers(1, 3), st.floats(2, 200), st.sampled_from([-1, 1]))
 def test_spikes_are_replaced_and_nothing_else(tmp_path_factory, place, length, height, sign):
     record = RECORD.copy()

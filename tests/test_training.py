@@ -54,6 +54,7 @@ def gradients(network, predict, images):
     return [gradient.numpy() for gradient in tape.gradient(outcome, network.trainable_variables)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("make", [images_of, flat_images])
@@ -74,6 +75,7 @@ def test_fast_form_has_keras_outputs_and_gradients(shape, padding, make):
         assert np.allclose(ours, keras, rtol=1e-4, atol=1e-5 * np.abs(keras).max())
 
 
+@pytest.mark.slow
 def test_first_of_equal_maxima_takes_the_gradient():
     """Whole numbers, so that sums are exact: windows differ and their maxima tie all the same."""
     shape = (32, 32)
@@ -200,6 +202,7 @@ def test_training_resumed_in_the_middle_gives_the_same_bits(worker, position):
     assert not np.array_equal(whole[0], repeated[0])  # the number of the epoch matters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [FastForm, StandardForm])
 @pytest.mark.parametrize("position", ["dense", "flatten"])
 def test_dropout_follows_from_its_seed(form, position):
@@ -226,6 +229,7 @@ def test_dropout_follows_from_its_seed(form, position):
         assert some.var() == pytest.approx(variance, rel=0.2)
 
 
+@pytest.mark.slow
 def test_both_forms_train_alike():
     """What a GPU computes layer by layer, dropout included, the fast form computes, too."""
     network = build_network((37, 47), seed=3)
