@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,7 @@ DRAWN_SOLIDS_PERCENT = 5.0
 
 _PIXEL_SIZE_TOLERANCE = 0.01
 
+_PIXELS_WORTH_PROCESSES = 5_000_000  # fewer are drawn before processes have started
 _MOST_NAMED = 5  # outliers that a message lists
 
 
@@ -409,7 +411,9 @@ def _stand_ins(
     folder = writable(build_folder() / "cache" / "micrographs")
     jobs = [(_kept_stand_in(folder, recipe, shape), recipe, shape) for recipe in recipes]
     missing = [job for job in jobs if read_sealed(job[0]) is None]
-    Parallel(n_jobs=-1)(delayed(_synthesize)(*job) for job in missing)
+    if missing:
+        few = len(missing) * math.prod(shape) < _PIXELS_WORTH_PROCESSES
+        Parallel(n_jobs=1 if few else -1)(delayed(_synthesize)(*job) for job in missing)
     micrographs = [Micrograph(np.load(path), PAPER_PIXEL_SIZE_UM) for path, *_ in jobs]
     images = pd.DataFrame(
         {

@@ -26,7 +26,12 @@ SHAPE = (96, 128)
 K_M = {"A": 1.9e-3, "B": 1.1e-3, "C": 1.4e-3, "D": 1.0e-3, "E": 0.7e-3}
 RESIDUALS = {"A": 0.3, "B": -0.1, "C": 0.2, "D": 0.05, "E": -0.5}
 PARAMETERS = Parameters(
-    dataset="set/manifest.csv", input_width=32, epochs=2, learning_rate=0.01, number_of_seeds=2
+    dataset="set/manifest.csv",
+    input_width=32,
+    epochs=2,
+    learning_rate=0.01,
+    number_of_seeds=2,
+    parallel_jobs=1,
 )
 
 

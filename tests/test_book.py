@@ -334,16 +334,17 @@ def is_running(pid: int) -> bool:
     return True
 
 
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Profile:
+    root = make_checkout(tmp_path_factory.mktemp("staged") / "checkout")
+    profile = Profile(root, root / "build" / "test")
+    execute(profile, dataset="/somewhere/manifest.csv")
+    stage_book(profile)
+    return profile
+
+
 @pytest.mark.slow
 class TestStaging:
-    @pytest.fixture(scope="class")
-    def staged(self, tmp_path_factory: pytest.TempPathFactory) -> Profile:
-        root = make_checkout(tmp_path_factory.mktemp("staged") / "checkout")
-        profile = Profile(root, root / "build" / "test")
-        execute(profile, dataset="/somewhere/manifest.csv")
-        stage_book(profile)
-        return profile
-
     def test_mirrors_the_checkout(self, staged: Profile) -> None:
         for name in PAGES:
             assert (staged.stage / name).is_file() == name.startswith("book/")

@@ -19,7 +19,7 @@ from fesemlib.storage import BUILD_FOLDER
 from fesemlib.validation import leave_one_formulation_out
 
 ROOT = Path(__file__).parent.parent
-PARAMETERS = SMALL.model_copy(update={"epochs": 60, "parallel_jobs": 1})
+PARAMETERS = SMALL.model_copy(update={"epochs": 60})
 PREPARE = f"""
 import sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]

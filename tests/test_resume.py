@@ -163,7 +163,7 @@ def train_in_parts(folder: Path) -> list[tuple[int, Outcome | None]]:
 @pytest.mark.slow
 def test_a_training_in_parts_gives_the_same_bits(tmp_path):
     """With dropout, and batches smaller than the set: both kinds of randomness take part."""
-    whole, *parts = get_reusable_executor(max_workers=2).submit(train_in_parts, tmp_path).result()
+    whole, *parts = get_reusable_executor(max_workers=1).submit(train_in_parts, tmp_path).result()
     assert [epochs for epochs, _ in parts] == [5, 3, 1, 2]
     assert whole[1] is not None
     for _, outcome in parts:
@@ -296,7 +296,7 @@ def grow_by_400_mb() -> int:
 @pytest.mark.usefixtures("own_build")
 def test_a_worker_that_needs_more_memory_than_before_goes_on():
     """As when the copies of large images are trained on after the images themselves."""
-    leave_one_formulation_out(small_dataset(), ONE_SEED.model_copy(update={"parallel_jobs": 1}))
+    leave_one_formulation_out(small_dataset(), ONE_SEED)
     executor = get_reusable_executor(reuse=True)
     workers = [executor.submit(grow_by_400_mb) for _ in range(3)]
     assert len({worker.result() for worker in workers}) == 1
@@ -425,7 +425,6 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 @pytest.mark.slow
 def test_a_full_disk_ends_in_a_clear_error_and_loses_nothing(small_disk, tmp_path, monkeypatch):
     data = small_dataset()
-    one_by_one = SMALL.model_copy(update={"parallel_jobs": 1})
     leave_one_formulation_out(data, ONE_SEED)
     build = small_disk / "build"
     first = folds_in(build)
@@ -433,7 +432,7 @@ def test_a_full_disk_ends_in_a_clear_error_and_loses_nothing(small_disk, tmp_pat
         while shutil.disk_usage(small_disk).free > 2 * 4096:
             filler.write(bytes(4096))
     with pytest.raises(DiskFullError) as caught:
-        leave_one_formulation_out(data, one_by_one)
+        leave_one_formulation_out(data, SMALL)
     assert str(caught.value).startswith(f"{build / 'cache' / 'folds'}: the disk is full")
     assert "is kept" in str(caught.value)
     kept = folds_in(build)
@@ -441,7 +440,7 @@ def test_a_full_disk_ends_in_a_clear_error_and_loses_nothing(small_disk, tmp_pat
     assert first.items() <= kept.items()
     assert not list(build.rglob(".*"))
     (small_disk / "filler").unlink()
-    table = leave_one_formulation_out(data, one_by_one)
+    table = leave_one_formulation_out(data, SMALL)
     assert kept.items() <= folds_in(build).items()
     monkeypatch.setenv(BUILD_FOLDER, str(tmp_path / "elsewhere"))
     pd.testing.assert_frame_equal(table, leave_one_formulation_out(data, SMALL), check_exact=True)

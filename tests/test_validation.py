@@ -33,7 +33,7 @@ from fesemlib.validation import (
 
 pytestmark = pytest.mark.usefixtures("shared_build")
 
-SMALL = Parameters(input_width=32, epochs=4, learning_rate=0.01, number_of_seeds=2)
+SMALL = Parameters(input_width=32, epochs=4, learning_rate=0.01, number_of_seeds=2, parallel_jobs=1)
 K_M = {"A": 1.9e-3, "B": 1.1e-3, "C": 1.4e-3}
 
 
@@ -122,6 +122,7 @@ def test_training_never_sees_what_is_held_out():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_build")
 def test_loss_of_each_fold_is_told_while_training(monkeypatch):
     told = []
 
