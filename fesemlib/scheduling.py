@@ -6,6 +6,7 @@ nothing else at the same time, with one thread, on the same inputs and from the 
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
@@ -203,6 +204,9 @@ def _client(address: str) -> Iterator[Any]:
             f"scheduler = {address!r} needs Dask, which is not installed; add it with "
             "`python -m pip install -e '.[cluster]'` in the checkout, or leave `scheduler` empty"
         ) from error
+    # One that failed closes itself when it is collected: during the start of the next one, it would
+    # wait for a lock that this one holds.
+    gc.collect()
     # What it says of lost connections would end up in the executed page; we raise an error.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:

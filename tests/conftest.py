@@ -101,11 +101,15 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shared_build(build: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A build folder that tests share: what one of them has trained, the others read."""
-    folder = build.with_name("shared")
-    monkeypatch.setenv(BUILD_FOLDER, str(folder))
-    return folder
+def shared_build(
+    build: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """A build folder that tests share, but for those that ask for one of their own.
+
+    What one of them has trained, the others read.
+    """
+    if "own_build" not in request.fixturenames:
+        monkeypatch.setenv(BUILD_FOLDER, str(build.with_name("shared")))
 
 
 @pytest.fixture(scope="session")

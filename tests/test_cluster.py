@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -43,6 +44,12 @@ def start_cluster(workers: int, threads: int = 1) -> Any:
     return distributed.LocalCluster(
         n_workers=workers, threads_per_worker=threads, processes=True, dashboard_address=":0"
     )
+
+
+@pytest.fixture(autouse=True)
+def collected() -> None:
+    """A client that an earlier test left failed may lock as it is collected: not in this test."""
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
