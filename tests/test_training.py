@@ -165,6 +165,23 @@ def test_order_of_the_images_changes_from_epoch_to_epoch_and_follows_from_the_se
 
 
 @pytest.mark.slow
+def test_every_step_drops_other_units():
+    """Of a network that learns nothing and is shown one image, only dropout moves the error."""
+    engine = Engine((32, 48), replace(SETTINGS, learning_rate=0.0, batch_size=1))
+    engine.start(seed=1)
+    engine.form.network.get_layer("dense").bias.assign(np.full(10, 0.5))  # all units are alive
+    images = engine.form.prepare(np.tile(images_of((32, 48), 1), (8, 1, 1)))
+    targets = np.zeros((8, 1), np.float32)
+    first, again, second, other = (
+        engine.run_epoch(images, targets, np.arange(8), epoch, dropout_seed=seed)
+        for epoch, seed in ((0, 9), (0, 9), (1, 9), (0, 10))
+    )
+    assert len({*first, *second}) > 12  # of 16 steps, each with five of ten units or so
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.slow
 def test_a_killed_worker_leaves_no_temporary_file(tmp_path):
     """TensorFlow's translator of loops writes some, and removes them at a regular end only."""
     worker = get_reusable_executor(1, reuse=False, env={"TMPDIR": str(tmp_path)})
