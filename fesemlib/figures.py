@@ -101,9 +101,8 @@ def workflow_figure(
         axes.set_title(title, fontsize=10)
         axes.set_axis_off()
     boxes = (
-        f"convolutional\nnetwork\n\n{len(FILTERS)} convolutions,\n{weights:,} weights".replace(
-            ",", "\u2009", 1
-        ),
+        f"convolutional\nnetwork\n\n{len(FILTERS)} convolutions,\n"
+        + f"{weights:,} weights".replace(",", "\u2009"),
         f"mass transfer\ncoefficient\n\nk$_m$ = {k_m * 1e3:.2g}·10$^{{-3}}$\nm² s$^{{-1}}$",
     )
     canvas = figure.add_axes((0, 0, 1, 1))

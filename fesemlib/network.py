@@ -195,6 +195,7 @@ def number_of_weights(
     >>> number_of_weights((1536, 2048)), number_of_weights((48, 64), head="global_average")
     (7865845, 1685)
     """
+    check_input_shape(input_shape)
     height, width = input_shape
     lost = 2 if padding == "valid" else 0
     number, channels = 0, 1

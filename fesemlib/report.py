@@ -733,20 +733,22 @@ def show_table(table: pd.DataFrame, caption: str) -> Styler:
     )
 
 
-def show_textures(textures: pd.DataFrame, rows: int) -> Styler:
+def show_textures(textures: pd.DataFrame, shape: tuple[int, int], rows: int) -> Styler:
     """Present the textures of the stand-ins beside those of real frames.
 
     Parameters
     ----------
     textures
         Rows of `fesemlib.texture.statistics`, with ``pixel_size_um``.
+    shape
+        Height and width of the stand-ins, px.
     rows
-        Of each frame that were measured, px.
+        Of the real frames that were measured, px; of a stand-in no more either.
 
     Examples
     --------
     >>> from fesemlib.texture import real_frames
-    >>> list(show_textures(real_frames(), rows=1344).data.columns)
+    >>> list(show_textures(real_frames(), (768, 1024), rows=1344).data.columns)
     ['pixel (µm)', 'correlation length (px)', 'slope', 'contrast', 'shade (%)']
     """
     shown = pd.DataFrame(
@@ -761,10 +763,11 @@ def show_textures(textures: pd.DataFrame, rows: int) -> Styler:
         },
         index=textures.index,
     )
+    size = f"{shape[1]}×{min(shape[0], rows)} px"
     return show_table(
         shown,
-        "Texture of the nine stand-ins and of two real frames of another kind of sample, "
-        f"{rows} rows of 2048 px each.",
+        f"Texture of the nine stand-ins, {size}, and of two real frames of another kind of sample, "
+        f"2048×{rows} px.",
     )
 
 

@@ -208,8 +208,8 @@ report.glue("grey_r2", f"{grey_r2:.2f}".replace("-", "−"))
 # of a Zeiss Auriga, a field emission microscope of the same maker as the paper's. **They show mats of
 # fibres**, at a hundredth to a twentieth of the pixel size. They can tell whether the stand-ins have
 # the texture of a micrograph, not whether they look like a cake. The correlation length is given too, because the
-# other numbers depend on how many pixels wide the structure is. All frames are cut to the rows
-# above the real ones' data bars.
+# other numbers depend on how many pixels wide the structure is. The real frames are measured above
+# their data bars, and no more rows of the stand-ins.
 
 # %% tags=["hide-input"]
 stand_ins = load_dataset(parameters)
@@ -231,7 +231,7 @@ beside = pd.concat([measured, real[measured.columns]])
 report.save_table(
     beside.rename_axis("frame"), "stand_ins_texture", parameters
 )
-report.show_textures(beside, rows)
+report.show_textures(beside, stand_ins.shape, rows)
 
 # %% tags=["remove-cell"]
 typical_length = np.exp(np.log(real["correlation_length_px"]).mean())

@@ -37,7 +37,7 @@ distributed = pytest.importorskip("distributed")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_build")]
 
-LONG = SMALL.model_copy(update={"epochs": 100, "number_of_seeds": 1, "batch_size": 2})
+LONG = SMALL.model_copy(update={"epochs": 300, "number_of_seeds": 1, "batch_size": 2})
 
 
 def start_cluster(workers: int, threads: int = 1) -> Any:

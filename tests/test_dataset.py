@@ -22,6 +22,7 @@ from fesemlib.micrographs import MicrographError
 from fesemlib.params import Parameters
 from fesemlib.prediction_trials import strange_images
 from fesemlib.processing import resample_by_area
+from fesemlib.storage import BUILD_FOLDER
 
 
 def load(path: Path, **parameters: object) -> Dataset:
@@ -469,6 +470,15 @@ def test_stand_ins_are_made_once(small_stand_ins, monkeypatch):
 def bounds_of_synthetic_width() -> list[int]:
     schema = Parameters.model_json_schema()["properties"]["synthetic_width"]
     return [schema["minimum"], schema["maximum"]]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_build")
+def test_stand_ins_are_the_same_whichever_process_draws_them(tmp_path, monkeypatch):
+    here = draw_stand_ins(3, seed=0, shape=(96, 128))
+    monkeypatch.setenv(BUILD_FOLDER, str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(fesemlib.dataset, "_PIXELS_WORTH_PROCESSES", 0)
+    assert draw_stand_ins(3, seed=0, shape=(96, 128)).digest == here.digest
 
 
 @pytest.mark.slow

@@ -99,11 +99,11 @@ def opened(context: BrowserContext, path: Path, told: list[str] | None = None) -
 def findings(browser: Browser, html: Path, names: list[str]) -> Findings:
     """What is wrong with each page, by kind: all pages are visited once."""
     found: Findings = {kind: {} for kind in ("complaints", "too wide", "axe", "formulae")}
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, offline=True)
+    context = browser.new_context(offline=True)
     for name in names:
         told: list[str] = []
         page = opened(context, html / name, told)
-        found["axe"][name] = violations(page, "light", name in same_colours(names))
+        found["axe"][name] = violations(page, "light")
         questions = (PICTURES_NOT_LOADED, PICTURES_WITHOUT_TEXT, FORMULAE_NOT_TYPESET)
         told += [str(answer) for question in questions for answer in page.evaluate(question)]
         found["complaints"][name] = told
@@ -117,19 +117,12 @@ def findings(browser: Browser, html: Path, names: list[str]) -> Findings:
     return found
 
 
-def same_colours(names: list[str]) -> list[str]:
-    """The pages of the package but one: large, and in the colours of the first."""
-    return [name for name in names if name.startswith("book/api/")][1:]
-
-
-def violations(page: Page, scheme: str, without_colours: bool = False) -> list[str]:
+def violations(page: Page, scheme: str) -> list[str]:
     """What axe finds serious; of the dark pages, the colours only."""
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     rules: dict[str, object] = {"preload": False, "resultTypes": ["violations"]}
     if scheme == "dark":
         rules["runOnly"] = ["color-contrast"]
-    if without_colours:
-        rules["rules"] = {"color-contrast": {"enabled": False}}
     return [
         f"{violation['id']} ({violation['impact']}): {node['html'][:200]}"
         for violation in Axe().run(page, options=rules).response["violations"]
@@ -162,12 +155,16 @@ def test_axe_finds_nothing_serious(findings: Findings) -> None:
 def test_axe_finds_nothing_serious_in_dark_mode(
     browser: Browser, html: Path, names: list[str]
 ) -> None:
+    """Only the colours differ, and all pages of the package, which are large, have the same."""
     context = browser.new_context(color_scheme="dark", offline=True)
-    dark = {
-        name: violations(opened(context, html / name), "dark")
-        for name in names
-        if name not in same_colours(names)
-    }
+    of_package = [name for name in names if name.startswith("book/api/")]
+    dark: dict[str, list[str]] = {}
+    for name in names:
+        if name not in of_package[1:]:
+            dark[name] = []
+            page = opened(context, html / name, dark[name])
+            dark[name] += violations(page, "dark")
+            page.close()
     context.close()
     assert wrong(dark) == {}
 
@@ -260,7 +257,8 @@ def test_book_is_small_enough_to_send(html: Path, names: list[str]) -> None:
     size = sum(path.stat().st_size for path in html.rglob("*") if path.is_file())
     assert size < 60 * MEGABYTE
     for name in names:
-        assert weight(html, name) < 3 * MEGABYTE, name
+        # 3 MB in the default book, whose micrographs have more to compress.
+        assert weight(html, name) < 2.2 * MEGABYTE, name
 
 
 def weight(html: Path, name: str) -> int:

@@ -94,6 +94,7 @@ def test_nothing_is_held_out_and_errors_are_those_of_leave_one_out():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_build")
 def test_a_model_is_trained_once(monkeypatch):
     parameters = PARAMETERS.model_copy(update={"number_of_seeds": 1})
     first = train_model(small_dataset(), parameters)

@@ -260,10 +260,11 @@ def test_a_killed_worker_ends_in_a_clear_error_and_costs_nothing_finished(own_bu
     data = small_dataset()
     expected = leave_one_formulation_out(data, ONE_SEED)
     kept = folds_in(own_build)
+    endless = ONE_SEED.model_copy(update={"epochs": 5000, "parallel_jobs": 2})
     with ThreadPoolExecutor(1) as pool:
         killed = pool.submit(kill_a_worker_that_trains, own_build)
         with pytest.raises(TrainingError, match=r"was killed.*finished folds are kept"):
-            leave_one_formulation_out(data, ONE_SEED.model_copy(update={"epochs": 5000}))
+            leave_one_formulation_out(data, endless)
         killed.result()
     assert kept.items() <= folds_in(own_build).items()
     again = leave_one_formulation_out(data, SMALL)  # trains the second seed, in new processes
