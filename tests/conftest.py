@@ -26,19 +26,19 @@ sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = Path(sys.executable).parent
-# The first builds the book that the last two wait for.
+# The first builds the book that two others wait for: they come when it is there.
 LONG = (
     "test_end_to_end",
     "test_cluster",
     "test_resume",
-    "test_book",
-    "test_jupyterlab",
-    "test_effort",
-    "test_prediction",
-    "test_validation",
-    "test_repository",
     "test_own_micrographs",
     "test_pages",
+    "test_book",
+    "test_jupyterlab",
+    "test_validation",
+    "test_training",
+    "test_prediction",
+    "test_effort",
 )
 ROWS = ("A,a.png,1.9e-3", "B,b.png,1.1e-3", "C,c.png,1.4e-3")
 
