@@ -26,6 +26,7 @@ from fesemlib.validation import (
     kept_networks,
     leave_one_formulation_out,
     leave_one_out_splits,
+    mean_error,
     mean_error_by_epoch,
     train_splits,
     training_steps,
@@ -245,6 +246,19 @@ def test_errors_over_seeds():
     table = table_of({0: [1.3], 1: [0.8], 2: [1.05]})
     errors = held_out_errors(held_out_predictions(table)).loc["B"]
     assert list(errors) == pytest.approx([0.2, 0.05, 0.3])
+
+
+def test_mean_error_is_a_mean_over_formulations_within_each_seed():
+    """Formulations with errors 0.1, 0.2 and 0.9, and with 0.3, 0.3 and 0.3."""
+    errors = {0: [0.1, 0.2, 0.9], 1: [0.3, 0.3, 0.3]}
+    table = pd.concat(
+        table_of({seed: [1 + error]}).assign(held_out=name)
+        for seed, values in errors.items()
+        for name, error in zip("ABC", values, strict=True)
+    )
+    assert mean_error(table).to_dict() == pytest.approx(
+        {"median": 0.35, "least": 0.3, "greatest": 0.4}
+    )
 
 
 def test_constant_predictions_are_reported():
