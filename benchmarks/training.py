@@ -33,6 +33,7 @@ from fesemlib.training import Settings, TargetScale, engine_for, train_fold, use
 
 REPETITIONS = 3
 FOLDS = 2
+AT_ONCE = 25  # epochs in one graph
 GIBIBYTE = 2**30
 
 
@@ -177,8 +178,8 @@ def loss_difference(images: np.ndarray, k_m: np.ndarray, steps: int = 20) -> flo
     engine = engine_for(images.shape[1:], settings_for(1, dropout_rate=0.0))
     engine.start(seed=1)
     prepared, order = engine.form.prepare(images), np.arange(len(images))
-    found = [engine.run_epoch(prepared, targets, order, step, 0)[0] for step in range(steps)]
-    return float(np.max(np.abs(np.array(found) / np.array(expected, dtype=float) - 1)))
+    found, _ = engine.run_epochs(prepared, targets, [order] * steps, 0, 0)
+    return float(np.max(np.abs(found[:, 0] / np.array(expected, dtype=float) - 1)))
 
 
 def largest_difference(images: np.ndarray, k_m: np.ndarray) -> float:
@@ -218,8 +219,8 @@ def processor_seconds(images: np.ndarray, copies: int, epochs: int) -> float:
     times = []
     for _ in range(REPETITIONS + 1):
         start = time.process_time()
-        for epoch in range(epochs):
-            engine.run_epoch(prepared, targets, order, epoch, 0)
+        for first in range(0, epochs, AT_ONCE):
+            engine.run_epochs(prepared, targets, [order] * min(AT_ONCE, epochs - first), first, 0)
         times.append(time.process_time() - start)
     return min(times[1:])
 

@@ -45,16 +45,18 @@ class Checkpoint:
     >>> folder = TemporaryDirectory()
     >>> checkpoint = Checkpoint(Path(folder.name, "fold.checkpoint"))
     >>> checkpoint.restore([])  # nothing was saved
-    []
-    >>> checkpoint.save([], [np.array([1.0e-3])])  # of TensorFlow's variables, here none
-    >>> [values.tolist() for values in checkpoint.restore([])]
-    [[0.001]]
+    ([], [])
+    >>> checkpoint.save([], [np.array([0.5])], [])  # of TensorFlow's variables, here none
+    >>> checkpoint.restore([])
+    ([array([0.5])], [])
     """
 
     path: Path
     seconds: float = SECONDS_BETWEEN_CHECKPOINTS
 
-    def save(self, variables: Sequence[Any], predictions: Sequence[Values]) -> None:
+    def save(
+        self, variables: Sequence[Any], predictions: Sequence[Values], fits: Sequence[Values]
+    ) -> None:
         """Replace the file; where that is impossible, say so once and let the training go on.
 
         Parameters
@@ -63,8 +65,11 @@ class Checkpoint:
             TensorFlow's variables: weights and the optimiser's moments.
         predictions
             Those of the held-out images after every epoch so far.
+        fits
+            Those of the training images after the logged ones.
         """
-        state = [np.array(predictions), *(variable.numpy() for variable in variables)]
+        values = (variable.numpy() for variable in variables)
+        state = [np.array(predictions), np.array(fits), *values]
         try:
             write_sealed(self.path, lambda stream: np.savez(stream, *state))
         except OSError as error:
@@ -73,8 +78,8 @@ class Checkpoint:
                 f"({error.strerror or error}); one that is killed begins anew"
             )
 
-    def restore(self, variables: Sequence[Any]) -> list[Values]:
-        """Set the variables to the saved state and return the predictions saved with it.
+    def restore(self, variables: Sequence[Any]) -> tuple[list[Values], list[Values]]:
+        """Set the variables to the saved state and return what was saved with it.
 
         Parameters
         ----------
@@ -83,18 +88,18 @@ class Checkpoint:
 
         Returns
         -------
-        list of ndarray
-            One for every epoch that need not be trained again; empty, and the variables as they
-            were, where there is no file or a damaged one.
+        predictions, fits
+            As in `save`, for the epochs that need not be trained again; empty, and the variables as
+            they were, where there is no file or a damaged one.
         """
         kept = read_sealed(self.path)
         if kept is None:
-            return []
+            return [], []
         with np.load(kept) as state:
-            predictions, *values = state.values()
+            predictions, fits, *values = state.values()
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        return list(predictions)
+        return list(predictions), list(fits)
 
     def remove(self) -> None:
         """Remove the file, once what the training leads to is kept."""

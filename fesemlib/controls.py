@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import gammaln
 from sklearn import config_context
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.cross_decomposition import PLSRegression
+from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -31,8 +32,12 @@ from sklearn.utils.parallel import Parallel, delayed
 from fesemlib import published
 from fesemlib.baselines import mean_of_others, median_of_others
 from fesemlib.dataset import Dataset
+from fesemlib.errors import measures_of_runs
 from fesemlib.formulations import percentages
+from fesemlib.inputs import network_inputs
+from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
+from fesemlib.texture import correlation_length
 from fesemlib.validation import Split, held_out_predictions, train_splits
 
 __all__ = [
@@ -43,13 +48,12 @@ __all__ = [
     "composition_controls",
     "composition_of",
     "evaluation_parameters",
-    "every_control",
     "fitted",
     "is_identified",
-    "longer_parameters",
     "mean_of_seeds",
     "network_controls",
-    "number_of_orders",
+    "one_number_controls",
+    "other_dropout_parameters",
     "permutation_test",
     "predict_left_out",
     "published_controls",
@@ -378,44 +382,73 @@ TEXTURE_MODELS: dict[str, Callable[[], Any]] = {
 _FEWEST_FORMULATIONS = 5
 
 
-def every_control(
-    dataset: Dataset,
-    features: pd.DataFrame,
-    coarse: pd.DataFrame,
-    predictions: Mapping[str, pd.DataFrame],
-    parallel_jobs: int = 0,
-) -> pd.DataFrame:
-    """All controls, one below the other.
+def one_number_controls(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
+    """What a single number of the image tells: two yardsticks.
+
+    A straight line in the standard deviation of the network's input, fitted by least squares, and
+    k_m in proportion to the correlation length of the raw frame.
 
     Parameters
     ----------
     dataset
         The micrographs.
-    features, coarse, parallel_jobs
-        As in `texture_controls`.
-    predictions
-        As in `network_controls`.
+    parameters
+        As in `fesemlib.inputs.network_inputs`.
+
+    Returns
+    -------
+    DataFrame
+        As `with_errors`; NaN where a frame has no correlation length.
+
+    Notes
+    -----
+    The one constant of the second is the geometric mean of k_m / length over the images of the
+    others: least squares in the logarithm, where twice and half as much are equally wrong. Lengths
+    are in µm where every micrograph has a pixel size, else in px.
 
     Examples
     --------
-    >>> images = pd.DataFrame({"formulation": list("ABC"), "image": "", "k_m": [1e-3, 2e-3, 6e-3]})
-    >>> formulations = images.set_index("formulation")[["k_m"]]
-    >>> dataset = Dataset(formulations, images, (), synthetic=False, digest="")
-    >>> network = images.assign(held_out="A", true_km=1e-3, predicted_km=1e-3, relative_error=0.0)
-    >>> table = every_control(dataset, pd.DataFrame(), pd.DataFrame(), {"network": network})
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> table = one_number_controls(draw_stand_ins(3, 0, (96, 128)), Parameters(input_width=64))
     >>> list(table["control"].unique())
-    ['median of the others', 'mean of the others', 'network']
+    ["line in the input's standard deviation", 'proportional to the correlation length']
     """
+    table, k_m = dataset.images, dataset.k_m
+    names = table["formulation"].to_numpy()
+    spread = network_inputs(dataset, parameters).std(axis=(1, 2), dtype=np.float64)
+    line = predict_left_out(LinearRegression, spread[:, np.newaxis], k_m, names)
+    lengths = _correlation_lengths(dataset, parameters)
+    known = np.isfinite(lengths)
+    proportional = np.full(len(k_m), np.nan)
+    if len(set(names[known])) > 1:
+        length = lengths[known]
+        ratio = predict_left_out(
+            DummyRegressor, length[:, np.newaxis], np.log(k_m[known] / length), names[known]
+        )
+        proportional[known] = length * np.exp(ratio)
     return pd.concat(
         [
-            blind_controls(dataset),
-            composition_controls(dataset),
-            texture_controls(dataset, features, coarse, parallel_jobs),
-            network_controls(predictions),
-            published_controls(dataset),
+            with_errors("line in the input's standard deviation", table, line),
+            with_errors("proportional to the correlation length", table, proportional),
         ],
         ignore_index=True,
     )
+
+
+def _correlation_lengths(dataset: Dataset, parameters: Parameters) -> Values:
+    """Of each raw frame; NaN where it has none, such as of a flat one."""
+    sizes = [micrograph.pixel_size_um for micrograph in dataset.micrographs]
+    pixels = np.array([1.0 if None in sizes else size for size in sizes], dtype=np.float64)
+    with ThreadPoolExecutor(parameters.parallel_jobs or None) as pool:
+        lengths = pool.map(_length_or_nan, [each.image for each in dataset.micrographs])
+        return np.asarray(pixels * list(lengths))
+
+
+def _length_or_nan(image: GreyImage) -> float:
+    try:
+        return correlation_length(image)
+    except ValueError:
+        return np.nan
 
 
 def texture_controls(
@@ -481,7 +514,7 @@ def texture_controls(
 
 
 def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Predictions of networks as rows of the table of controls: one for each image and seed.
+    """Predictions of networks as rows of the table of controls, one for each image and run.
 
     Parameters
     ----------
@@ -491,13 +524,13 @@ def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Examples
     --------
     >>> row = {"held_out": ["A"], "image": "", "true_km": 2e-3, "predicted_km": 1e-3}
-    >>> predictions = pd.DataFrame({**row, "relative_error": 0.5, "epoch": 100})
+    >>> predictions = pd.DataFrame({**row, "relative_error": 0.5, "seed": 7, "epoch": 100})
     >>> list(network_controls({"network": predictions}))
-    ['held_out', 'image', 'true_km', 'predicted_km', 'relative_error', 'control']
+    ['held_out', 'image', 'seed', 'true_km', 'predicted_km', 'relative_error', 'control']
     """
-    columns = ["held_out", "image", "true_km", "predicted_km", "relative_error"]
+    columns = ["held_out", "image", "seed", "true_km", "predicted_km", "relative_error"]
     return pd.concat(
-        [table[columns].assign(control=name) for name, table in predictions.items()],
+        [table.filter(columns).assign(control=name) for name, table in predictions.items()],
         ignore_index=True,
     )
 
@@ -590,54 +623,34 @@ def averaging_parameters(parameters: Parameters) -> Parameters:
     )
 
 
-def longer_parameters(parameters: Parameters) -> Parameters:
-    """The paper's network in more epochs, to see whether it was trained for long enough.
+def other_dropout_parameters(parameters: Parameters) -> Parameters:
+    """The paper's network with its dropout at the other place of the two that the text allows.
 
     Examples
     --------
-    >>> longer_parameters(Parameters(epochs=100, longer_training=5)).epochs
-    500
+    >>> other_dropout_parameters(Parameters(dropout_position="flatten")).dropout_position
+    'dense'
     """
-    epochs = parameters.longer_training * parameters.epochs
-    return evaluation_parameters(parameters).model_copy(update={"epochs": epochs})
+    other = "dense" if parameters.dropout_position == "flatten" else "flatten"
+    return evaluation_parameters(parameters).model_copy(update={"dropout_position": other})
 
 
-def number_of_orders(k_m: npt.ArrayLike) -> float:
-    """In how many different ways these values can be dealt out; infinite where there are very many.
-
-    Parameters
-    ----------
-    k_m
-        Shape (n,).
-
-    Examples
-    --------
-    >>> round(number_of_orders([1, 2, 3, 4])), round(number_of_orders([1, 1, 2, 2]))
-    (24, 6)
-    """
-    _, counts = np.unique(np.asarray(k_m), return_counts=True)
-    logarithm = gammaln(counts.sum() + 1) - gammaln(counts + 1).sum()
-    return float(np.exp(logarithm)) if logarithm < _GREATEST_LOGARITHM else float("inf")
-
-
-def permutation_test(
-    dataset: Dataset, parameters: Parameters, permutations: int
-) -> tuple[float, Values]:
+def permutation_test(dataset: Dataset, parameters: Parameters, permutations: int) -> pd.DataFrame:
     """Leave-one-out with the k_m of the formulations shuffled: is the true order better?
 
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_formulation_out`; of the seeds the first is used.
+        As in `fesemlib.validation.leave_one_formulation_out`; of the seeds the first is used. Every
+        training ends as `to_criterion` says there.
     permutations
         How many shuffles.
 
     Returns
     -------
-    observed
-        Mean relative error with the true k_m.
-    shuffled
-        The same for each shuffle, shape (permutations,).
+    DataFrame
+        The columns of `fesemlib.errors.measures_of_runs`; row 0 is of the true order, each further
+        one of a shuffle.
 
     Notes
     -----
@@ -652,18 +665,18 @@ def permutation_test(
     >>> parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     >>> with temporary_build_folder():
     ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
-    ...     observed, shuffled = permutation_test(dataset, parameters, permutations=1)
-    >>> observed > 0, shuffled.shape
-    (True, (1,))
+    ...     orders = permutation_test(dataset, parameters, permutations=1)
+    >>> list(orders), list(orders.index)
+    (['mean', 'mean without the worst', 'mean |ln|'], [0, 1])
     """
     rng = np.random.default_rng(parameters.first_seed)
     k_m = dataset.formulations["k_m"].to_numpy(dtype=np.float64)
-    sets = [k_m, *(rng.permutation(k_m) for _ in range(permutations))]
-    errors = np.array([_mean_error(dataset.with_k_m(each), parameters) for each in sets])
-    return float(errors[0]), errors[1:]
-
-
-def _mean_error(dataset: Dataset, parameters: Parameters) -> float:
-    splits = [Split((name,), seed=parameters.first_seed) for name in dataset.formulations.index]
-    predictions = held_out_predictions(train_splits(dataset, parameters, splits))
-    return float(predictions.groupby("held_out")["relative_error"].mean().mean())
+    orders = [k_m, *(rng.permutation(k_m) for _ in range(permutations))]
+    splits = [
+        Split((name,), seed=parameters.first_seed, to_criterion=True)
+        for name in dataset.formulations.index
+    ]
+    results = (train_splits(dataset.with_k_m(order), parameters, splits) for order in orders)
+    return pd.concat(
+        [measures_of_runs(held_out_predictions(each)) for each in results], ignore_index=True
+    )

@@ -27,6 +27,7 @@ __all__ = [
     "fresh_stand_ins",
     "has_data_bar",
     "load_dataset",
+    "load_draws",
     "part_of_frame",
     "pixel_sizes_differ",
     "rescale_micrograph",
@@ -67,6 +68,8 @@ class Dataset:
         Names the content: the micrographs and all that is told about them.
     files
         The file and the page of each micrograph; empty for stand-ins.
+    draw
+        Number of the set of stand-ins, where several are drawn.
 
     Examples
     --------
@@ -83,6 +86,7 @@ class Dataset:
     synthetic: bool
     digest: str
     files: tuple[tuple[Path, int], ...] = ()
+    draw: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -195,6 +199,26 @@ def load_dataset(parameters: Parameters) -> Dataset:
     formulations = table.drop_duplicates("formulation").set_index("formulation")
     formulations = formulations[["composition", "k_m", "std_percent"]]
     return _dataset(formulations, images, micrographs, False, files)
+
+
+def load_draws(parameters: Parameters) -> list[Dataset]:
+    """The data set, and as many more draws of its stand-ins as `synthetic_draws` asks for.
+
+    Parameters
+    ----------
+    parameters
+        As in `load_dataset`. Each draw has a seed of its own, the first `synthetic_seed`.
+
+    Examples
+    --------
+    >>> draws = load_draws(Parameters(synthetic_width=384, synthetic_draws=2))
+    >>> [each.draw for each in draws], draws[0].digest == draws[1].digest
+    ([0, 1], False)
+    """
+    number = parameters.synthetic_draws if parameters.is_synthetic else 1
+    seeds = (parameters.synthetic_seed + draw for draw in range(number))
+    changed = (parameters.model_copy(update={"synthetic_seed": seed}) for seed in seeds)
+    return [replace(load_dataset(each), draw=draw) for draw, each in enumerate(changed)]
 
 
 def draw_stand_ins(

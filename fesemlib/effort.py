@@ -18,10 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fesemlib.augmentation import GROUPS
-from fesemlib.controls import averaging_parameters, evaluation_parameters, longer_parameters
-from fesemlib.learning_curve import epochs_for
+from fesemlib.controls import (
+    averaging_parameters,
+    evaluation_parameters,
+    other_dropout_parameters,
+)
+from fesemlib.first_step import REMEDIES, REMEDY_SEEDS, remedy_effort
 from fesemlib.processing import input_shape
-from fesemlib.sensitivity import planned_settings
+from fesemlib.sensitivity import parameters_of_cell, planned_cells
 from fesemlib.windows import window_scales
 
 if TYPE_CHECKING:
@@ -125,38 +129,49 @@ def planned_trainings(dataset: Dataset, parameters: Parameters) -> list[Training
 
     def loocv(chapter: str, used: Parameters, copies: int = 1) -> Trainings:
         folds = formulations * used.number_of_seeds
-        return Trainings(chapter, folds, images * copies, used.epochs, used.input_width)
+        steps, more = (math.ceil(number * images / used.batch_size) for number in (1, copies))
+        epochs = max(1, round(used.epochs * steps / more))  # copies are trained in as many steps
+        return Trainings(chapter, folds, images * copies, epochs, used.input_width)
 
     small = evaluation_parameters(parameters)
     one_seed = small.model_copy(update={"number_of_seeds": 1})
+    quick = small.model_copy(update={"learning_rate": parameters.permutation_learning_rate})
+    longest = {"epochs": parameters.longer_training * parameters.epochs}
     pairs = small.number_of_seeds * formulations * (formulations - 1) // 2
     scales = window_scales(dataset.shape, small.input_width, parameters.windows_per_side)
+    draws = parameters.synthetic_draws if dataset.synthetic else 1
+    moved = other_dropout_parameters(parameters)
+    remedies = len(REMEDIES) * REMEDY_SEEDS
     planned = [
-        loocv("04_loocv_baseline", parameters),
-        loocv("05_loocv_augmented", parameters, copies),
+        *[loocv("04_loocv_baseline", parameters)] * draws,
+        loocv("04_loocv_baseline", small),  # to the criterion
+        loocv("04_loocv_baseline", moved.model_copy(update=longest)),
+        *[
+            Trainings("04_loocv_baseline", remedies, images, epochs, width)
+            for width, epochs in remedy_effort(dataset, parameters).items()
+        ],
+        *[loocv("05_loocv_augmented", parameters, copies)] * draws,
         loocv("06_evaluation", averaging_parameters(parameters)),
-        loocv("06_evaluation", longer_parameters(parameters)),
+        loocv("06_evaluation", quick),
         *[loocv("06_evaluation", one_seed)] * parameters.permutations,
-        loocv("06_evaluation", small),
+        loocv("06_evaluation", small),  # in all epochs
         Trainings("06_evaluation", pairs, images, small.epochs, small.input_width),
         *[loocv("06_robustness", one_seed)] * (len(scales) - 1),  # the first is the whole frame
     ]
     if small.input_width == parameters.input_width:  # these have been trained
         planned.remove(loocv("06_evaluation", small))
-    settings = planned_settings(dataset, parameters)
-    seen = {0, 1} if small.input_width == parameters.input_width else {0}
-    for setting in (each for number, each in enumerate(settings) if number not in seen):
-        more = len(GROUPS[setting.parameters.augmentation_group])
-        augmented = setting.training_set == "augmented"
-        planned.append(loocv("06_sensitivity", setting.parameters, more if augmented else 1))
-    largest = max(parameters.learning_curve_sizes)
+    trained = (small, moved, quick)  # to the criterion, too
+    for levels in planned_cells(parameters):
+        cell = parameters_of_cell(parameters, levels)
+        if cell not in trained:
+            planned.append(loocv("06_sensitivity", cell))
     for used in (small, averaging_parameters(parameters)):
         planned += [
             Trainings(
                 "06_sensitivity",
                 parameters.learning_curve_seeds,
                 size,
-                epochs_for(size, largest, used.epochs, used.batch_size),
+                used.epochs,
                 used.input_width,
             )
             for size in parameters.learning_curve_sizes

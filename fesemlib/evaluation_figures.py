@@ -11,6 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from fesemlib.errors import (
+    MEAN,
+    errors_of_formulations,
+    errors_of_runs,
+    held_out_error_along,
+    run_columns,
+    training_error_along,
+)
 from fesemlib.evaluation_report import control_summary
 from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 
@@ -26,13 +34,14 @@ def controls_figure(
 ) -> Figure:
     """Every control: its mean relative error, and the error of each formulation.
 
-    The mean of a control that does not predict every formulation is drawn hollow, and stands below
-    the others. An infinite error, of a training that diverged, is not drawn, nor is its mean.
+    Of a control with several runs, both are medians over them. The mean of a control that does not
+    predict every formulation is drawn hollow, and stands below the others. An infinite error, of a
+    training that diverged, is not drawn, nor is its mean.
 
     Parameters
     ----------
     controls
-        Rows as of `fesemlib.controls.with_errors`.
+        Rows as of `fesemlib.controls.with_errors`, of networks with ``seed``.
     networks, published
         Which controls are drawn as networks of this book, and as the paper's numbers.
 
@@ -42,6 +51,7 @@ def controls_figure(
     ...     {
     ...         "control": ["median", "median", "network", "network"],
     ...         "held_out": ["A", "B", "A", "B"],
+    ...         "seed": 0,
     ...         "relative_error": [0.5, 0.3, 0.2, 0.1],
     ...     }
     ... )
@@ -49,18 +59,19 @@ def controls_figure(
     >>> [label.get_text() for label in axes.get_yticklabels()]
     ['network', 'median']
     """
-    errors = _by_formulation(controls)
+    predicted = controls.dropna(subset="relative_error").fillna({"seed": 0})
     summary = control_summary(controls)
     every = summary["formulations"].max()
     figure = Figure(figsize=(8.5, 0.9 + 0.34 * len(summary)))
     axes = figure.subplots()
     kinds = {}
     for row, (name, mean, number) in enumerate(
-        zip(summary.index, summary["mean"], summary["formulations"], strict=True)
+        zip(summary.index, summary[MEAN], summary["formulations"], strict=True)
     ):
         kind, colour = _kind(name, networks, published)
         kinds[kind] = colour
-        values = _percent(errors.loc[errors["control"] == name, "relative_error"])
+        errors = errors_of_formulations(predicted[predicted["control"] == name])
+        values = _percent(errors[np.isfinite(errors)])
         axes.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.35, markersize=4.5)
         _draw_mean(axes, mean, row, colour, hollow=bool(number < every))
     axes.set_yticks(range(len(summary)), _control_labels(summary), fontsize=10)
@@ -74,7 +85,7 @@ def controls_figure(
 
 
 def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
-    """Errors of all seeds for each formulation, both training sets side by side.
+    """Errors of all runs for each formulation, both training sets side by side.
 
     Parameters
     ----------
@@ -95,10 +106,10 @@ def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     axes = figure.subplots()
     for number, (training_set, table) in enumerate(predictions.items()):
         colour = (_FIRST, _SECOND)[number % 2]
-        errors = table.groupby(["held_out", "seed"], sort=False)["relative_error"].mean()
+        errors = errors_of_runs(table)
         rows = np.arange(len(names)) + (number - (len(predictions) - 1) / 2) * 0.3
         for row, name in zip(rows, names, strict=True):
-            values = _percent(errors[name])
+            values = _percent(errors.loc[name])
             axes.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.4, markersize=5)
             axes.plot(np.median(values), row, "|", color=colour, markersize=15, markeredgewidth=2.5)
         axes.plot([], [], "o", color=colour, label=f"{training_set} set")
@@ -111,25 +122,25 @@ def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def permutation_figure(observed: float, shuffled: Sequence[float]) -> Figure:
+def permutation_figure(errors: Sequence[float]) -> Figure:
     """Mean errors with shuffled labels beside that with the true ones.
 
     Parameters
     ----------
-    observed, shuffled
-        From `fesemlib.controls.permutation_test`.
+    errors
+        Mean relative errors of `fesemlib.controls.permutation_test`, the true order first.
 
     Examples
     --------
-    >>> axes = permutation_figure(0.2, [0.5, 0.4, np.inf]).axes[0]
+    >>> axes = permutation_figure([0.2, 0.5, 0.4, np.inf]).axes[0]
     >>> sorted(text.get_text() for text in axes.get_legend().get_texts())
     ['shuffled (1 more diverged)', 'true order']
     """
     figure = Figure(figsize=(7, 2.6))
     axes = figure.subplots()
-    errors = np.asarray(shuffled, dtype=np.float64)
-    finite = errors[np.isfinite(errors)]
-    lost = len(errors) - len(finite)
+    observed, *shuffled = np.asarray(errors, dtype=np.float64)
+    finite = np.array([error for error in shuffled if np.isfinite(error)])
+    lost = len(shuffled) - len(finite)
     label = f"shuffled ({lost} more diverged)" if lost else "shuffled"
     sns.histplot(100 * finite, ax=axes, color=_FIRST, bins=12, label=label)
     if np.isfinite(observed):
@@ -141,26 +152,30 @@ def permutation_figure(observed: float, shuffled: Sequence[float]) -> Figure:
 
 
 def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
-    """The held-out error along the training: of every formulation, and their mean.
+    """The error along the training: of every formulation held out, their mean, and of the others.
 
     Parameters
     ----------
     outer
-        From `fesemlib.protocol.train_for_selection`.
+        From `fesemlib.protocol.train_for_selection`, of trainings that end at the same epoch.
     blind_error
         Of the median of the others.
 
     Examples
     --------
     >>> outer = pd.DataFrame(
-    ...     {"role": "test", "held_out": "A", "epoch": [1, 2], "relative_error": [0.5, 0.25]}
+    ...     {
+    ...         "training_set": "original", "role": "test", "held_out": "A", "seed": 0,
+    ...         "epoch": [1, 2], "relative_error": [0.5, 0.25],
+    ...     }
     ... )
     >>> axes = epochs_figure(outer, blind_error=0.4).axes[0]
     >>> axes.lines[0].get_ydata().tolist()  # %
     [50.0, 25.0]
     """
     test = outer[outer["role"] == "test"]
-    errors = test.groupby(["held_out", "epoch"], sort=False)["relative_error"].mean()
+    runs = test.groupby(["held_out", "epoch", *run_columns(test)])["relative_error"].mean()
+    errors = runs.groupby(["held_out", "epoch"]).median()
     figure = Figure(figsize=(8.5, 4.2))
     axes = figure.subplots()
     looks = formulation_looks(test["held_out"])
@@ -168,15 +183,18 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
         line = errors[name]
         colour = looks[str(name)].colour
         axes.plot(line.index, _percent(line), color=colour, alpha=0.7, linewidth=1.2)
-    mean = errors.groupby("epoch").mean()
-    axes.plot(mean.index, _percent(mean), color=INK, linewidth=2.5, label="mean")
     axes.plot([], [], color="#888888", linewidth=1.2, label="one formulation each")
+    mean, fit = (along(outer)["median"] for along in (held_out_error_along, training_error_along))
+    for line, style, label in ((mean, "-", "their mean"), (fit, ":", "micrographs trained on")):
+        epochs = line.index.get_level_values("epoch")
+        axes.plot(epochs, _percent(line), style, color=INK, linewidth=2.5, label=label)
     axes.axhline(100 * blind_error, color=INK, linestyle="--", label="median of the others")
+    axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_xlabel("epoch", fontsize=10)
-    axes.set_ylabel("error when held out (%)", fontsize=10)
-    axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    for axis, name in ((axes.xaxis, "epoch"), (axes.yaxis, "relative error (%)")):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_label_text(name, fontsize=10)
+    axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
     figure.draw_without_rendering()  # so that the axes have their place
     last = int(test["epoch"].max())
     ends = errors.xs(last, level="epoch")
@@ -230,12 +248,6 @@ def _control_labels(summary: pd.DataFrame) -> list[str]:
         str(name) if number == every else f"{name} ({number} of {every})"
         for name, number in summary["formulations"].items()
     ]
-
-
-def _by_formulation(controls: pd.DataFrame) -> pd.DataFrame:
-    keys = ["control", "held_out"]
-    errors = controls.groupby(keys, sort=False)["relative_error"].mean().reset_index()
-    return pd.DataFrame(errors[np.isfinite(errors["relative_error"])])
 
 
 def _percent(errors: pd.Series[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

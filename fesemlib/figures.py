@@ -14,6 +14,12 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from fesemlib.baselines import GreyLevelTest
+from fesemlib.errors import (
+    at_the_end,
+    held_out_error_along,
+    held_out_errors,
+    training_error_along,
+)
 from fesemlib.micrographs import GreyImage
 from fesemlib.network import FILTERS
 from fesemlib.processing import FloatImage, ProcessedImage
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "augmentation_figure",
+    "composition_figure",
     "crop_figure",
     "grey_level_figure",
     "held_out_figure",
@@ -34,6 +41,7 @@ __all__ = [
     "processing_figure",
     "stand_in_figure",
     "titled_figure",
+    "training_figure",
     "workflow_figure",
 ]
 
@@ -275,6 +283,45 @@ def grey_level_figure(k_m: npt.NDArray[np.float64], tested: Mapping[str, GreyLev
     return figure
 
 
+def composition_figure(formulations: pd.DataFrame) -> Figure:
+    """k_m against the content of mannitol; what holds dextran or PVP as well is a series.
+
+    Parameters
+    ----------
+    formulations
+        Of `fesemlib.formulations.table1`: solutes in mass %, ``k_m`` in m² s⁻¹, ``std_percent``.
+
+    Examples
+    --------
+    >>> from fesemlib.formulations import table1
+    >>> legend = composition_figure(table1()).axes[0].get_legend()
+    >>> [text.get_text() for text in legend.get_texts()]
+    ['dextran and mannitol', 'PVP and mannitol', 'other']
+    """
+    figure = Figure(figsize=(6.4, 4.0))
+    axes = figure.subplots()
+    table = formulations.sort_values("mannitol")
+    dextran, pvp = table["dextran"] > 0, table["PVP"] > 0
+    series = {
+        "dextran and mannitol": (dextran & ~pvp, "o-", (7, 5)),
+        "PVP and mannitol": (pvp & ~dextran, "s-", (7, -13)),
+        "other": (dextran == pvp, "D", (7, 5)),
+    }
+    look: dict[str, Any] = {"linewidth": 1.2, "markersize": 5, "markerfacecolor": "white"}
+    for (label, (members, style, offset)), colour in zip(series.items(), COLOURS, strict=False):
+        mannitol, k_m = table["mannitol"][members], 1e3 * table["k_m"][members]
+        std = k_m * table["std_percent"][members] / 100
+        axes.errorbar(mannitol, k_m, std, fmt=style, color=colour, label=label, **look)
+        for name in k_m.index:
+            place = (mannitol[name], k_m[name])
+            axes.annotate(name, place, xytext=offset, textcoords="offset points", fontsize=10)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("mannitol (mass %)", fontsize=10)
+    axes.set_ylabel(_K_M_LABEL, fontsize=10)
+    axes.legend(fontsize=9)
+    return figure
+
+
 def micrographs_figure(
     images: Sequence[GreyImage],
     labels: Sequence[str],
@@ -376,14 +423,15 @@ def held_out_figure(
     --------
     >>> rows = [["A", "a", "train", 2e-3, 1.9e-3], ["B", "b", "test", 1e-3, 1.4e-3]]
     >>> columns = ["formulation", "image", "role", "true_km", "predicted_km"]
-    >>> results = pd.DataFrame(rows, columns=columns).assign(held_out="B")
+    >>> results = pd.DataFrame(rows, columns=columns)
+    >>> results = results.assign(held_out="B", training_set="original", epoch=1)
     >>> figure = held_out_figure(results, results[results["role"] == "test"], published=None)
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['training, median and range', 'held out (B), median and range']
     """
     figure = Figure(figsize=(5.6, 4.8))
     axes = figure.subplots()
-    train = results[results["role"] == "train"]
+    train = at_the_end(results[results["role"] == "train"])
     _parity_line(axes, pd.concat([train, predictions]), published)
     held_out = str(predictions["held_out"].iloc[0])
     looks = formulation_looks([*train["formulation"], held_out])
@@ -395,6 +443,56 @@ def held_out_figure(
     if published is not None:
         _draw_candidates(axes, published)
     axes.legend(loc="upper left", fontsize=9)
+    return figure
+
+
+def training_figure(
+    results: pd.DataFrame, criterion: float, steps_per_epoch: Mapping[str, int]
+) -> Figure:
+    """The errors along the training: of what is trained on, and of what is held out.
+
+    Parameters
+    ----------
+    results
+        Of `leave_one_formulation_out`, of one or more training sets.
+    criterion
+        Mean relative error on the training micrographs from which on a training is finished.
+    steps_per_epoch
+        Of each training set.
+
+    Examples
+    --------
+    >>> rows = {"training_set": "original", "seed": 0, "held_out": "A", "epoch": [1, 2, 1, 2]}
+    >>> rows |= {"role": ["train", "train", "test", "test"], "relative_error": [0.5, 0.2, 0.6, 0.5]}
+    >>> figure = training_figure(pd.DataFrame(rows), 0.05, {"original": 1})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['micrographs trained on', 'formulations held out']
+    """
+    figure = Figure(figsize=(9.4, 3.9))
+    panels = figure.subplots(1, 2)
+    for number, (training_set, steps) in enumerate(steps_per_epoch.items()):
+        colour = COLOURS[number]
+        for axes, along in zip(
+            panels, (training_error_along(results), held_out_error_along(results)), strict=True
+        ):
+            course = 100 * along.loc[training_set]
+            at = course.index.to_numpy() * steps
+            axes.fill_between(
+                at, course["least"], course["greatest"], color=colour, alpha=0.2, lw=0
+            )
+            axes.plot(at, course["median"], color=colour, label=f"{training_set} set")
+    panels[0].axhline(100 * criterion, color=INK, linewidth=1, linestyle="--", label="criterion")
+    panels[0].set_title("micrographs trained on")
+    panels[1].set_title("formulations held out")
+    for axes in panels:
+        axes.set(xscale="log", yscale="log")
+        axes.set_xlabel("training steps", fontsize=10)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.grid(color="#e6e6e6")
+    panels[0].set_ylabel("mean relative error (%)", fontsize=10)
+    panels[0].legend(fontsize=9)
     return figure
 
 
@@ -529,7 +627,7 @@ def _draw_stack(axes: Axes, left: float, shape: tuple[int, ...], tallest: float)
 
 
 def _over_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Median, least and greatest prediction of each image over the seeds, 10⁻³ m² s⁻¹."""
+    """Median, least and greatest prediction of each image over the runs, 10⁻³ m² s⁻¹."""
     finite = predictions[np.isfinite(predictions["predicted_km"])]
     grouped = finite.groupby(["image", "true_km"], sort=False)["predicted_km"]
     summary = grouped.agg(median="median", least="min", greatest="max").reset_index()
@@ -593,16 +691,16 @@ def _draw_errors(
     axes: Axes, predictions: pd.DataFrame, names: Sequence[str], published: pd.DataFrame | None
 ) -> None:
     finite = predictions[np.isfinite(predictions["predicted_km"])]
-    by_seed = finite.groupby(["held_out", "seed"])["relative_error"].mean().reset_index()
-    grouped = by_seed.groupby("held_out")["relative_error"]
-    summary = grouped.agg(["median", "min", "max"]).reindex(list(names)) * 100
+    summary = held_out_errors(finite).reindex(list(names)) * 100
     rows = np.arange(len(names))
     looks = formulation_looks(names)
     for row, name in enumerate(names):
         colour, marker = looks[str(name)]
-        axes.hlines(row, summary["min"][name], summary["max"][name], color=colour, linewidth=1.6)
+        axes.hlines(
+            row, summary["least"][name], summary["greatest"][name], color=colour, linewidth=1.6
+        )
         axes.plot(summary["median"][name], row, marker, color=colour)
-    axes.plot([], [], "o-", color=_TRAINING, label="reproduced, range of seeds")
+    axes.plot([], [], "o-", color=_TRAINING, label="reproduced, range of runs")
     if published is not None:
         error = 100 * (published["high_km"] / published["true_km"] - 1).reindex(list(names))
         axes.plot(error, rows, "d", markerfacecolor="white", color=INK, label="published")

@@ -1,4 +1,4 @@
-"""How far the first step of training moves a hidden unit, beside the unit's own scale."""
+"""How far the first step of training moves a hidden unit, and what keeps units alive."""
 
 from __future__ import annotations
 
@@ -10,15 +10,38 @@ import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.dataset import Dataset
-from fesemlib.inputs import processed_micrographs
+from fesemlib.inputs import network_inputs, processed_micrographs
 from fesemlib.network import SMALLEST_SIDE, build_network, load_tensorflow
 from fesemlib.params import Parameters
 from fesemlib.processing import input_shape, resize_by_area
+from fesemlib.validation import Split, kept_networks, train_splits, training_summary
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["FirstStep", "first_step", "first_step_by_width"]
+__all__ = [
+    "REMEDIES",
+    "REMEDY_SEEDS",
+    "FirstStep",
+    "first_step",
+    "first_step_by_width",
+    "remedy_effort",
+    "trainings_by_remedy",
+]
+
+
+REMEDIES: dict[str, dict[str, object]] = {
+    "as it is": {},
+    "centred": {"input_scaling": "centred"},
+    "standardised": {"input_scaling": "standardised"},
+    "first step limited": {"limit_first_step": True},
+    "centred, first step limited": {"input_scaling": "centred", "limit_first_step": True},
+    "cosine schedule": {"learning_rate_schedule": "cosine"},
+}
+"""Ways to keep hidden units alive, and the parameters that they change."""
+
+_WIDER = 4  # times the width of the input
+REMEDY_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -150,3 +173,82 @@ def first_step_by_width(dataset: Dataset, parameters: Parameters) -> pd.DataFram
             "ratio": found.ratio,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("input width")
+
+
+def trainings_by_remedy(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
+    """What each of the `REMEDIES` does to steps and silent units, at two widths of the input.
+
+    Parameters
+    ----------
+    dataset
+        The micrographs.
+    parameters
+        Of the training; what `held_out_example` names is held out, from three seeds. The second
+        width is four times `input_width`, or as much as the micrographs have, and may take as many
+        times fewer epochs.
+
+    Returns
+    -------
+    DataFrame
+        A row a training: ``width, remedy, steps, training_error, silent``, the last the number of
+        hidden units that give zero for every micrograph trained on.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> with temporary_build_folder():
+    ...     dataset = draw_stand_ins(2, seed=0, shape=(48, 64))
+    ...     parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
+    ...     table = trainings_by_remedy(dataset, parameters)
+    >>> table.groupby("width").size().to_dict()
+    {32: 18, 64: 18}
+    """
+    held_out = dataset.formulation_or_first(parameters.held_out_example)
+    seeds = range(parameters.first_seed, parameters.first_seed + REMEDY_SEEDS)
+    splits = [Split((held_out,), seed=seed, keep_network=True, to_criterion=True) for seed in seeds]
+    tables = []
+    for width, fewer in remedy_effort(dataset, parameters).items():
+        for remedy, changes in REMEDIES.items():
+            changed = {"input_width": width, "epochs": fewer, "longer_training": 1, **changes}
+            used = parameters.model_copy(update=changed)
+            summary = training_summary(train_splits(dataset, used, splits))
+            trained_on = network_inputs(dataset, used)[dataset.images["formulation"] != held_out]
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "width": width,
+                        "remedy": remedy,
+                        "steps": summary["epoch"] * np.ceil(summary["images"] / used.batch_size),
+                        "training_error": summary["training_error"],
+                        "silent": [
+                            _silent_units(network.model, trained_on)
+                            for network in kept_networks(dataset, used, splits)
+                        ],
+                    }
+                )
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def remedy_effort(dataset: Dataset, parameters: Parameters) -> dict[int, int]:
+    """The widths at which `trainings_by_remedy` trains, and the most epochs at each.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> dataset = SimpleNamespace(shape=(1536, 2048))
+    >>> remedy_effort(dataset, Parameters(input_width=128, epochs=1200))
+    {128: 1200, 512: 300}
+    """
+    own = parameters.input_width
+    widths = (own, min(_WIDER * own, dataset.shape[1]))
+    return {width: max(parameters.epochs * own // width, 1) for width in widths}
+
+
+def _silent_units(network: keras.Model, images: npt.NDArray[np.float32]) -> int:
+    """How many hidden units give zero for each of these images."""
+    values = images[..., np.newaxis]
+    for layer in network.layers[:-1]:
+        values = layer(values)
+    return int((np.asarray(values) == 0).all(axis=0).sum())

@@ -61,7 +61,8 @@ class FoldJob:
     ... )
     >>> job.kept() is None  # not trained yet
     True
-    >>> job.keep(Outcome(test=np.array([[1.2e-3], [1.3e-3]]), train=np.array([1.1e-3, 1.4e-3])))
+    >>> predicted = {"test": np.array([[1.2e-3], [1.3e-3]]), "train": np.full((1, 2), 1.2e-3)}
+    >>> job.keep(Outcome(**predicted, logged=np.array([2])))
     >>> job.kept().test[-1].tolist()  # after the last epoch
     [0.0013]
     """
@@ -100,8 +101,9 @@ class FoldJob:
         """Write the outcome to its files, the weights first: who finds one file finds both."""
         if self.keep_network:
             write_sealed(self._weights_path, lambda stream: np.savez(stream, *outcome.weights))
+        test, train, logged = outcome.test, outcome.train, outcome.logged
         write_sealed(
-            self.path, lambda stream: np.savez(stream, test=outcome.test, train=outcome.train)
+            self.path, lambda stream: np.savez(stream, test=test, train=train, logged=logged)
         )
 
     def kept(self) -> Outcome | None:
@@ -111,7 +113,7 @@ class FoldJob:
         if kept is None or weights is None:
             return None
         with np.load(kept) as arrays:
-            return Outcome(test=arrays["test"], train=arrays["train"], weights=weights)
+            return Outcome(**arrays, weights=weights)
 
     def kept_weights(self) -> tuple[Images, ...] | None:
         """The weights of the trained network; None when their file is missing or damaged."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -231,5 +231,9 @@ def _use_processed(
 
 def _name(image: GreyImage, parameters: Parameters) -> str:
     """A digest of all that determines a processed micrograph."""
-    code = code_digest("fesemlib.processing"), version("numpy"), version("scikit-image")
-    return digest(code, parameters.model_dump(include=set(PROCESSING_PARAMETERS)), image)
+    return digest(_code(), parameters.model_dump(include=set(PROCESSING_PARAMETERS)), image)
+
+
+@cache
+def _code() -> tuple[str, ...]:
+    return code_digest("fesemlib.processing"), version("numpy"), version("scikit-image")

@@ -23,11 +23,12 @@ from fesemlib.controls import (
     with_errors,
 )
 from fesemlib.dataset import Dataset, draw_stand_ins
+from fesemlib.errors import at_the_end, measures_of_runs
 from fesemlib.features import texture_features
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
 from fesemlib.storage import digest
-from fesemlib.validation import Split, held_out_predictions, train_splits
+from fesemlib.validation import Split, train_splits
 
 __all__ = [
     "AVERAGED",
@@ -37,7 +38,6 @@ __all__ = [
     "StandIns",
     "curve_of",
     "draw_training_and_test",
-    "epochs_for",
     "input_width",
     "learning_curve",
 ]
@@ -163,30 +163,6 @@ def _joined(parts: dict[str, Dataset]) -> Dataset:
     )
 
 
-def epochs_for(number: int, largest: int, epochs: int, batch_size: int) -> int:
-    """Epochs after which a training set has had as many steps as the largest one.
-
-    With the same number of epochs a larger set would also be trained for longer, and the two could
-    not be told apart.
-
-    Parameters
-    ----------
-    number, largest
-        Images in this training set and in the largest one.
-    epochs
-        Passes over the largest one.
-    batch_size
-        Images in a step.
-
-    Examples
-    --------
-    >>> epochs_for(number=10, largest=40, epochs=25, batch_size=1)  # a quarter of the images
-    100
-    """
-    steps = epochs * math.ceil(largest / batch_size)
-    return math.ceil(steps / math.ceil(number / batch_size))
-
-
 def learning_curve(
     stand_ins: StandIns, sizes: Sequence[int], parameters: Parameters
 ) -> pd.DataFrame:
@@ -206,7 +182,9 @@ def learning_curve(
     DataFrame
         A row for each prediction: ``predictor, size, draw, region`` ("inside" or "outside"; of the
         networks also "training", what they were trained on), ``held_out``, which is the
-        formulation, ``image, true_km, predicted_km`` (m² s⁻¹) and ``relative_error``.
+        formulation, ``image, true_km, predicted_km`` (m² s⁻¹), ``relative_error`` and, of the
+        networks, ``steps``, those of their training. The paper's network is trained until its
+        training error is at most `training_criterion`, the other one for its own epochs.
 
     Raises
     ------
@@ -235,11 +213,13 @@ def learning_curve(
         (AVERAGED, averaging_parameters(small)),
     ):
         tables += [
-            _by_network(stand_ins, size, sizes[-1], settings).assign(predictor=predictor)
+            _by_network(stand_ins, size, settings, to_criterion=predictor == NETWORK).assign(
+                predictor=predictor
+            )
             for size in sizes
         ]
     table = pd.concat(tables, ignore_index=True)
-    columns = ["image", "true_km", "predicted_km", "relative_error"]
+    columns = ["image", "true_km", "predicted_km", "relative_error", "steps"]
     table["region"] = table["held_out"].map(stand_ins.test).fillna("training")
     return table[["predictor", "size", "draw", "region", "held_out", *columns]]
 
@@ -265,7 +245,7 @@ def input_width(stand_ins: StandIns, parameters: Parameters) -> int:
 
 
 def curve_of(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean relative error of each draw.
+    """The errors of each draw, and the steps of training.
 
     Parameters
     ----------
@@ -275,22 +255,29 @@ def curve_of(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``predictor, region, size, draw, error``.
+        ``predictor, region, size, draw``, the measures of `fesemlib.errors.measures_of_runs`, and
+        ``steps``, NaN for what is not trained in steps. Those of the region "training" tell how
+        well a network fits what it was trained on.
 
     Examples
     --------
     >>> results = pd.DataFrame(
     ...     {
-    ...         "predictor": RIDGE, "region": "inside", "size": 5, "draw": 1,
-    ...         "relative_error": [0.25, 0.75],
+    ...         "predictor": RIDGE, "region": "inside", "size": 5, "draw": 1, "steps": np.nan,
+    ...         "held_out": ["A", "B"], "relative_error": [0.25, 0.75],
     ...     }
     ... )
-    >>> curve_of(results)["error"].to_list()
+    >>> curve_of(results)["mean"].to_list()
     [0.5]
     """
     keys = ["predictor", "region", "size", "draw"]
-    grouped = results.groupby(keys, sort=False)["relative_error"].mean()
-    return grouped.rename("error").reset_index()
+    rows = [
+        dict(zip(keys, found, strict=True))
+        | measures_of_runs(part).iloc[0].to_dict()
+        | {"steps": part["steps"].iloc[0]}
+        for found, part in results.groupby(keys, sort=False)
+    ]
+    return pd.DataFrame(rows)
 
 
 def _test_images(stand_ins: StandIns) -> pd.DataFrame:
@@ -338,22 +325,23 @@ def _by_texture(stand_ins: StandIns, sizes: Sequence[int], parameters: Parameter
 
 
 def _by_network(
-    stand_ins: StandIns, size: int, largest: int, parameters: Parameters
+    stand_ins: StandIns, size: int, parameters: Parameters, to_criterion: bool
 ) -> pd.DataFrame:
     """A network that is trained on the first stand-ins of every draw; the draw is its seed."""
-    epochs = epochs_for(size, largest, parameters.epochs, parameters.batch_size)
     everything = set(stand_ins.dataset.formulations.index)
     splits = [
         Split(
             tuple(stand_ins.test),
             seed=draw,
             unused=tuple(sorted(everything - {*stand_ins.test, *training[:size]})),
+            to_criterion=to_criterion,
         )
         for draw, training in stand_ins.training.items()
     ]
-    settings = parameters.model_copy(update={"epochs": epochs})
-    trained = train_splits(stand_ins.dataset, settings, splits)
-    predictions = pd.concat([held_out_predictions(trained), trained[trained["role"] == "train"]])
-    return predictions.assign(
-        held_out=predictions["formulation"], draw=predictions["seed"], size=size
+    trained = at_the_end(train_splits(stand_ins.dataset, parameters, splits))
+    return trained.assign(
+        held_out=trained["formulation"],
+        draw=trained["seed"],
+        size=size,
+        steps=trained["epoch"] * math.ceil(size / parameters.batch_size),
     )

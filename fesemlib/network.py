@@ -26,6 +26,7 @@ __all__ = [
     "initial_weights",
     "layer_table",
     "load_tensorflow",
+    "number_of_inputs",
     "number_of_weights",
     "training_device",
 ]
@@ -93,10 +94,11 @@ def build_network(
     input_shape: tuple[int, int],
     padding: str = "same",
     dropout_rate: float = 0.5,
-    dropout_position: str = "dense",
+    dropout_position: str = "flatten",
     initializer: str = "glorot_uniform",
     seed: int = 0,
     head: str = "flatten",
+    input_scale: tuple[float, float] = (0.0, 1.0),
 ) -> keras.Model:
     """Build the paper's network.
 
@@ -112,7 +114,7 @@ def build_network(
     dropout_rate
         Share of units that are dropped in training.
     dropout_position
-        ``"dense"``: after the dense layer of ten units; ``"flatten"``: before it.
+        ``"flatten"``: before the dense layer of ten units; ``"dense"``: after it.
     initializer
         Keras' name of the initial distribution of all weights.
     seed
@@ -121,6 +123,9 @@ def build_network(
         What stands between the blocks and the dense layer: ``"flatten"``, the paper's, gives every
         place of every feature map a weight of its own; ``"global_average"`` averages each map, so
         that the number of weights does not depend on the size of the images.
+    input_scale
+        Offset and factor of a first layer that gives (image − offset) · factor to the others; there
+        is none for 0 and 1.
 
     Returns
     -------
@@ -152,9 +157,12 @@ def build_network(
         return keras.initializers.get(configuration)
 
     dropout = layers.Dropout(dropout_rate, seed=seed, name="dropout")
-    network = keras.Sequential([keras.Input((*input_shape, 1))], name="paper_network")
+    offset, factor = input_scale
+    stack: list[Any] = [keras.Input((*input_shape, 1))]
+    if (offset, factor) != (0.0, 1.0):
+        stack.append(layers.Rescaling(factor, -offset * factor, name="input_scale"))
     for number, filters in enumerate(FILTERS, start=1):
-        network.add(
+        stack += [
             layers.Conv2D(
                 filters,
                 kernel_size=3,
@@ -162,22 +170,17 @@ def build_network(
                 activation="relu",
                 kernel_initializer=initial(number),
                 name=f"convolution_{number}",
-            )
-        )
-        network.add(layers.MaxPooling2D(pool_size=2, name=f"pooling_{number}"))
+            ),
+            layers.MaxPooling2D(pool_size=2, name=f"pooling_{number}"),
+        ]
     if head == "global_average":
-        network.add(layers.GlobalAveragePooling2D(name="global_average"))
+        stack.append(layers.GlobalAveragePooling2D(name="global_average"))
     else:
-        network.add(layers.Flatten(name="flatten"))
-    if dropout_position == "flatten":
-        network.add(dropout)
-    network.add(
-        layers.Dense(HIDDEN_UNITS, activation="relu", kernel_initializer=initial(4), name="dense")
-    )
-    if dropout_position == "dense":
-        network.add(dropout)
-    network.add(layers.Dense(1, kernel_initializer=initial(5), name="k_m"))
-    return network
+        stack.append(layers.Flatten(name="flatten"))
+    dense = layers.Dense(HIDDEN_UNITS, "relu", kernel_initializer=initial(4), name="dense")
+    stack += [dropout, dense] if dropout_position == "flatten" else [dense, dropout]
+    stack.append(layers.Dense(1, kernel_initializer=initial(5), name="k_m"))
+    return keras.Sequential(stack, name="paper_network")  # all at once: `add` builds it each time
 
 
 def number_of_weights(
@@ -195,15 +198,35 @@ def number_of_weights(
     >>> number_of_weights((1536, 2048)), number_of_weights((48, 64), head="global_average")
     (7865845, 1685)
     """
-    check_input_shape(input_shape)
-    height, width = input_shape
-    lost = 2 if padding == "valid" else 0
     number, channels = 0, 1
     for filters in FILTERS:
         number += (3 * 3 * channels + 1) * filters
-        height, width, channels = (height - lost) // 2, (width - lost) // 2, filters
-    before_dense = channels if head == "global_average" else height * width * channels
-    return number + (before_dense + 1) * HIDDEN_UNITS + HIDDEN_UNITS + 1
+        channels = filters
+    inputs = number_of_inputs(input_shape, padding, head)
+    return number + (inputs + 1) * HIDDEN_UNITS + HIDDEN_UNITS + 1
+
+
+def number_of_inputs(
+    input_shape: tuple[int, int], padding: str = "same", head: str = "flatten"
+) -> int:
+    """How many numbers each unit of the dense layer takes in.
+
+    Parameters
+    ----------
+    input_shape, padding, head
+        As for `build_network`.
+
+    Examples
+    --------
+    >>> number_of_inputs((1536, 2048)), number_of_inputs((48, 64), head="global_average")
+    (786432, 16)
+    """
+    check_input_shape(input_shape)
+    height, width = input_shape
+    lost = 2 if padding == "valid" else 0
+    for _ in FILTERS:
+        height, width = (height - lost) // 2, (width - lost) // 2
+    return FILTERS[-1] if head == "global_average" else height * width * FILTERS[-1]
 
 
 def initial_weights(network: keras.Model, seed: int) -> list[npt.NDArray[np.float32]]:

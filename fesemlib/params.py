@@ -14,7 +14,13 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 __all__ = [
     "ParameterError",
@@ -39,20 +45,23 @@ VARIABLE = (
     "smooth_background",
     "equalization",
     "input_width",
+    "input_scaling",
+    "limit_first_step",
     "padding",
     "dropout_rate",
     "dropout_position",
     "head",
     "initializer",
     "target",
-    "epochs",
     "learning_rate",
+    "learning_rate_schedule",
     "batch_size",
-    "augmentation_group",
     "first_seed",
-    "model_selection",
 )
-"""The parameters that `variations` may name: those of processing, network and training."""
+"""The parameters that `factors` may name: those of processing, network and training.
+
+Not the epochs, as each training ends where its own error is small enough.
+"""
 
 
 class ParameterError(ValueError):
@@ -96,6 +105,15 @@ class Parameters(BaseModel):
         min_length=1,
     )
     synthetic_seed: int = _knob(0, "seed of the stand-in micrographs", "this book", ge=0)
+    synthetic_draws: int = _knob(
+        1,
+        "sets of stand-ins, each drawn from a seed of its own, on which leave-one-out is repeated; "
+        "a manifest is one set",
+        "this book",
+        unit="draws",
+        ge=1,
+        le=100,
+    )
     synthetic_width: int = _knob(
         1024,
         "width of the stand-in micrographs, at the paper's pixel size; their height is three "
@@ -227,8 +245,9 @@ class Parameters(BaseModel):
     padding: Literal["same", "valid"] = _knob("same", "padding of the convolutions", "not stated")
     dropout_rate: float = _knob(0.5, "share of units dropped", "Section 4.1", ge=0.0, lt=1.0)
     dropout_position: Literal["dense", "flatten"] = _knob(
-        "dense",
-        "dropout acts after the dense layer of ten units, or after flattening",
+        "flatten",
+        "dropout acts before the dense layer of ten units, on the flattened list, or after it "
+        "(`dense`)",
         "not stated",
     )
     head: Literal["flatten", "global_average"] = _knob(
@@ -240,6 +259,19 @@ class Parameters(BaseModel):
     initializer: Literal["glorot_uniform", "he_normal"] = _knob(
         "glorot_uniform", "initial weights", "not stated"
     )
+    input_scaling: Literal["unit", "centred", "standardised"] = _knob(
+        "unit",
+        "what the network is shown: grey levels from 0 to 1; these less their mean over the "
+        "training fold; or also divided by their standard deviation there",
+        "not stated",
+    )
+    limit_first_step: bool = _knob(
+        False,
+        "divide the input by the square root of the learning rate times the numbers that a hidden "
+        "unit sums over, where that is more than one: with a wide input, Adam's first step moves "
+        "the units by that product times their scale",
+        "this book",
+    )
     target: Literal["minmax", "raw", "zscore", "log10"] = _knob(
         "minmax",
         "scale on which the network learns k_m, with the statistics of the training fold only",
@@ -247,10 +279,28 @@ class Parameters(BaseModel):
     )
 
     epochs: int = _knob(
-        20, "passes over the training set, the same for every fold", "not stated", ge=1, le=100_000
+        1200,
+        "passes over the original training set, the same for every fold; the augmented set is "
+        "trained in as many steps",
+        "not stated",
+        ge=1,
+        le=100_000,
     )
     learning_rate: float = _knob(
         1.0e-4, "Adam's initial learning rate", "Section 4.1", gt=0.0, le=1.0
+    )
+    learning_rate_schedule: Literal["constant", "cosine"] = _knob(
+        "constant",
+        "the learning rate stays at its initial value, or falls to zero along a cosine",
+        "not stated",
+    )
+    training_criterion: float = _knob(
+        0.05,
+        "mean relative error on its own training micrographs from which on a training counts as "
+        "finished; trainings that repeat leave-one-out many times end there",
+        "this book",
+        gt=0.0,
+        lt=1.0,
     )
     batch_size: int = _knob(
         16, "images in one training step", "Section 4.1", unit="images", ge=1, le=1024
@@ -271,7 +321,7 @@ class Parameters(BaseModel):
         le=100,
     )
     evaluation_width: int = _knob(
-        64,
+        96,
         "width of the network's input in the trainings that repeat leave-one-out many times "
         "(*What the numbers mean* and the two chapters after it)",
         "this book",
@@ -289,6 +339,14 @@ class Parameters(BaseModel):
         "this book",
         ge=1,
         le=10_000,
+    )
+    permutation_learning_rate: float = _knob(
+        1.0e-3,
+        "Adam's learning rate in these trainings, which are many: larger than `learning_rate`, to "
+        "be at the `training_criterion` in fewer steps",
+        "this book",
+        gt=0.0,
+        le=1.0,
     )
     fresh_frames: int = _knob(
         1,
@@ -324,31 +382,25 @@ class Parameters(BaseModel):
         le=1.0,
     )
     longer_training: int = _knob(
-        3,
-        "how many times as many epochs a longer training of the paper's network takes, with an "
-        "input of `evaluation_width`, to see whether it was trained for long enough",
+        4,
+        "how many times `epochs` a training to the `training_criterion` may take at most",
         "this book",
-        ge=2,
+        ge=1,
         le=1000,
     )
     averaging_epochs: int = _knob(
         60, "epochs of the network that averages its feature maps", "this book", ge=1, le=100_000
     )
-    variations: dict[str, list[bool | int | float | str]] = _knob(
+    factors: dict[str, list[bool | int | float | str]] = _knob(
         {
-            "light_background": [False],
-            "equalization": ["none"],
-            "target": ["raw"],
-            "dropout_position": ["flatten"],
-            "initializer": ["he_normal"],
-            "epochs": [10],
-            "model_selection": ["best_on_held_out"],
-            "first_seed": [1000],
-            "augmentation_group": ["rotation"],
+            "target": ["minmax", "log10"],
+            "input_scaling": ["unit", "standardised"],
+            "learning_rate": [1.0e-4, 1.0e-3],
         },
-        "what *What the choices do* varies, one parameter at a time: its name and the values that "
-        "are tried; those of `augmentation_group` concern the augmented training set",
+        "what *What the choices do* changes: parameters, and the levels of each, which are "
+        "trained in combination; the others are compared with the first",
         "this book",
+        min_length=1,
     )
     learning_curve_sizes: list[Annotated[int, Field(ge=5, le=1000)]] = _knob(
         [5, 9],
@@ -454,25 +506,27 @@ class Parameters(BaseModel):
         "this book",
     )
 
-    @field_validator("variations")
+    @field_validator("factors")
     @classmethod
-    def _check_variations(cls, variations: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Refuse what is no parameter, has no influence on a training, or is not allowed there."""
+    def _check_factors(cls, factors: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Refuse what has no influence on a training, is not allowed there, or is not varied."""
         problems = []
-        for name, values in variations.items():
+        for name, levels in factors.items():
             if name in cls.model_fields and name not in VARIABLE:
                 problems.append(f"{name} cannot be varied; it can be one of {', '.join(VARIABLE)}")
                 continue
-            for value in values:
+            if len(set(levels)) < max(len(levels), 2):
+                problems.append(f"{name} = {quoted(levels)}: give two levels or more, each once")
+            for level in levels:
                 try:
-                    cls.model_validate({name: value}, strict=True)
+                    cls.model_validate({name: level}, strict=True)
                 except ValidationError as error:
-                    problems.append(_problem(name, error.errors()[0]["type"], value))
+                    problems.append(_problem(name, error.errors()[0]["type"], level))
                     if name not in cls.model_fields:
                         break
         if problems:
             raise ValueError("; ".join(problems))
-        return variations
+        return factors
 
     @field_validator("scheduler")
     @classmethod

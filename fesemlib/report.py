@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from html import escape
 from pathlib import Path
 
@@ -12,28 +13,30 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
-from fesemlib import published
+from fesemlib import errors, published
 from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
+from fesemlib.drying import CLASSIC_RESISTANCE, product_resistance
 from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs import Micrograph
+from fesemlib.network import HIDDEN_UNITS
 from fesemlib.params import Parameters
 from fesemlib.processing import input_shape
 from fesemlib.progress import in_live_notebook
 from fesemlib.storage import build_folder, digest, writable, write_atomically
 from fesemlib.synthetic import THROAT_TO_CELL, cell_diameter, porosity, throat_diameter
-from fesemlib.validation import held_out_errors, mean_error
+from fesemlib.validation import training_summary
 
 __all__ = [
     "Banner",
     "comparison",
     "data_banner",
     "data_bar",
-    "failures",
     "first_sentence",
     "glue",
     "grey_levels",
-    "headline",
+    "measure_range",
+    "measure_text",
     "percent",
     "power_of_ten",
     "published_statement",
@@ -46,21 +49,28 @@ __all__ = [
     "show_first_steps",
     "show_formulations",
     "show_grey_levels",
+    "show_measures",
     "show_reading",
+    "show_remedies",
     "show_table",
     "show_textures",
+    "show_trainings",
     "typeset",
-    "verdict",
-    "yardsticks",
 ]
 
 # A feature narrower than two pixels cannot be told from its neighbours (sampling theorem).
 _PIXELS_TO_RESOLVE = 2
 
+_UNFINISHED = 0.1
+"""Mean relative error on its own training micrographs above which a training is named."""
+
 _UNSEEN = "application/papermill.record/"  # prefix of a MIME type that no page shows
 
 # From this R² on, predictions are called telling.
 _TELLING = 0.2
+
+# The dried layer whose resistance stands beside its k_m: thickness in m, front in K.
+_LAYER, _FRONT = 0.01, 250.0
 
 # With fewer images, chance reaches that R² about once in a hundred tests, or more often.
 _FEW = 20
@@ -319,96 +329,6 @@ def selection_banner(parameters: Parameters) -> Banner:
     )
 
 
-def verdict(table: pd.DataFrame, blind_error: float) -> str:
-    """How the mean errors compare with a prediction that sees no image, and with the paper's.
-
-    Parameters
-    ----------
-    table
-        Of `comparison`, with both training sets.
-    blind_error
-        Mean relative error of predicting every formulation by the median of the others.
-
-    Examples
-    --------
-    >>> from textwrap import fill
-    >>> table = pd.DataFrame(
-    ...     {"original median": [0.55], "augmented median": [0.35]}, index=["mean"]
-    ... )
-    >>> print(fill(verdict(table, blind_error=0.41), 80))
-    Trained on the original set, the network errs by 55.0 % on average, more than
-    the 41.0 % of predicting by the median without any image. Trained on the
-    augmented set, the network errs by 35.0 % on average, less than the 41.0 % of
-    predicting by the median without any image.
-    """
-    mean = table.T["mean"]
-    sentences = []
-    for training_set in ("original", "augmented"):
-        ours = float(mean[f"{training_set} median"])
-        relation = "less than" if ours < blind_error else "more than"
-        sentence = (
-            f"Trained on the {training_set} set, the network errs by {percent(ours)} % on "
-            f"average, {relation} the {percent(blind_error)} % of predicting by the median "
-            "without any image"
-        )
-        if f"{training_set} published" in mean:
-            theirs = float(mean[f"{training_set} published"])
-            sentence += f"; the paper publishes {percent(theirs)} % for its own micrographs"
-        sentences.append(f"{sentence}.")
-    return " ".join(sentences)
-
-
-def headline(table: pd.DataFrame, blind_error: float, synthetic: bool) -> str:
-    """The main result of the book in one sentence.
-
-    Parameters
-    ----------
-    table
-        Of `comparison`, with both training sets.
-    blind_error
-        Mean relative error of predicting every formulation by the median of the others.
-    synthetic
-        Whether the micrographs are stand-ins.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame(
-    ...     {"original median": 0.5, "augmented median": 0.412}, index=["A", "mean"]
-    ... )
-    >>> print(headline(table, 0.3, synthetic=False))  # doctest: +ELLIPSIS
-    For a formulation that it has not seen, the network misses k_m by 50.0 % on average, ...
-    """
-    mean = table.T["mean"]
-    errors = [percent(float(mean[f"{name} median"])) for name in ("original", "augmented")]
-    sentence = (
-        f"For a formulation that it has not seen, the network misses k_m by {errors[0]} % on "
-        f"average, with augmentation by {errors[1]} %; the median of the other formulations, which "
-        f"takes no image, misses it by {percent(blind_error)} %"
-    )
-    if synthetic:
-        sentence = f"On synthetic stand-ins: {sentence[0].lower()}{sentence[1:]}"
-    if "original published" in mean:
-        theirs = [percent(float(mean[f"{name} published"])) for name in ("original", "augmented")]
-        sentence += f"; the paper publishes {theirs[0]} % and {theirs[1]} % for its own micrographs"
-    return f"{sentence}."
-
-
-def yardsticks(error: float, mean_rule: float, median_rule: float) -> str:
-    """Whether a network errs more or less than the two rules that see no image, in a sentence.
-
-    Examples
-    --------
-    >>> yardsticks(0.45, mean_rule=0.50, median_rule=0.41)
-    'Here it errs less than one of them and more than the other.'
-    """
-    beaten = [error < rule for rule in (mean_rule, median_rule)]
-    if all(beaten):
-        return "Here it errs less than both."
-    if any(beaten):
-        return "Here it errs less than one of them and more than the other."
-    return "It does not: here it errs more than both."
-
-
 def published_statement(training_set: str, formulations: pd.DataFrame) -> str:
     """What is drawn of the paper's predictions, in a sentence; empty where nothing is.
 
@@ -539,28 +459,140 @@ def first_sentence(answer: str) -> str:
     return re.split(r"(?<=[.!?]) (?=[A-Z])", answer, maxsplit=1)[0]
 
 
-def failures(failed: pd.DataFrame) -> str:
-    """How many runs collapsed or diverged, and with which formulations held out, in a sentence.
+def show_trainings(results: pd.DataFrame, criterion: float, batch_size: int) -> Styler:
+    """How well the networks fit what they were trained on, and which do not.
 
     Parameters
     ----------
-    failed
-        From `fesemlib.validation.failed_runs`.
+    results
+        Of `leave_one_formulation_out`, of one or more training sets.
+    criterion
+        Mean relative error on the training micrographs from which on a training is finished.
+    batch_size
+        Images in one step.
 
     Examples
     --------
-    >>> failed = pd.DataFrame(
-    ...     {"held_out": ["A", "G"], "collapsed": [False, True], "diverged": [False, False]}
-    ... )
-    >>> failures(failed)
-    'Of 2 runs, 1 collapsed to a constant (held out: G) and 0 diverged.'
+    >>> rows = {"training_set": "original", "seed": 0, "role": "train", "epoch": 9}
+    >>> results = pd.DataFrame({**rows, "held_out": ["A", "B"], "relative_error": [0.01, 0.2]})
+    >>> results = results.assign(true_km=1e-3, predicted_km=1e-3)
+    >>> shown = show_trainings(results, criterion=0.05, batch_size=16).data
+    >>> shown.loc["original", ["steps", "median error (%)", "misses 5 %", "above 10 %"]].to_list()
+    ['9', '10.5', '1 of 2', 'B']
     """
-    counts = []
-    for state, words in (("collapsed", " to a constant"), ("diverged", "")):
-        names = dict.fromkeys(failed.loc[failed[state], "held_out"])
-        which = f" (held out: {', '.join(names)})" if names else ""
-        counts.append(f"{int(failed[state].sum())} {state}{words}{which}")
-    return f"Of {len(failed)} runs, {counts[0]} and {counts[1]}."
+    summary = training_summary(results)
+    rows = {}
+    for name, part in summary.groupby("training_set", sort=False):
+        lost = part["collapsed"] | part["diverged"]
+        missed = part[(part["training_error"] > _UNFINISHED) | lost]["held_out"]
+        rows[name] = {
+            "steps": _steps(part, batch_size),
+            "median error (%)": percent(float(part["training_error"].median())),
+            "greatest (%)": percent(float(part["training_error"].max())),
+            f"misses {100 * criterion:g} %": _of((part["training_error"] > criterion).sum(), part),
+            f"above {100 * _UNFINISHED:g} %": ", ".join(_counted(missed)) or "none",
+            "collapsed or diverged": _of(lost.sum(), part),
+        }
+    return show_table(
+        pd.DataFrame.from_dict(rows, orient="index"),
+        "Mean relative error of each network on the micrographs that it was trained on, after its "
+        f"last step and without dropout. Those above {100 * _UNFINISHED:g} % are named by what "
+        "they hold out",
+    )
+
+
+def show_measures(
+    compared: Mapping[str, pd.DataFrame], caption: str, criterion: float, batch_size: int
+) -> Styler:
+    """Ways to train, one below the other: what each has fitted, and what it errs on the held-out.
+
+    Parameters
+    ----------
+    compared
+        Name and rows of `errors.at_the_end` or `errors.at_criterion`, of one training set each.
+    caption
+        What is compared, without a full stop.
+    criterion, batch_size
+        As in `show_trainings`.
+
+    Examples
+    --------
+    >>> rows = {"training_set": "original", "seed": 0, "held_out": "A", "epoch": 9}
+    >>> rows |= {"role": ["train", "test"], "true_km": 1e-3, "predicted_km": [1.01e-3, 2e-3]}
+    >>> results = pd.DataFrame({**rows, "relative_error": [0.01, 1.0]})
+    >>> shown = show_measures({"as it is": results}, "One way", criterion=0.05, batch_size=16).data
+    >>> shown.loc["as it is"].to_list()
+    ['9', '1.00', '0 of 1', '100', '100', '0.693']
+    """
+    rows = {}
+    for name, results in compared.items():
+        summary = training_summary(results)
+        found = errors.measures(results[results["role"] == "test"])
+        rows[name] = {
+            "steps": _steps(summary, batch_size),
+            "training (%)": percent(float(summary["training_error"].median())),
+            f"misses {100 * criterion:g} %": _of(
+                (summary["training_error"] > criterion).sum(), summary
+            ),
+            **{measure: measure_range(measure, found.loc[measure]) for measure in found.index},
+        }
+    return show_table(
+        pd.DataFrame.from_dict(rows, orient="index"),
+        f"{caption}: steps and error on what was trained on (medians over the trainings), and "
+        "three measures of the error on what was held out (median and range over the runs; means "
+        "in %)",
+    )
+
+
+def measure_range(measure: str, values: Mapping[str, float]) -> str:
+    """One of the measures of `fesemlib.errors` as text: median and, of several runs, the range.
+
+    Parameters
+    ----------
+    measure
+        Its name; relative errors are given in %, logarithms as they are.
+    values
+        ``median, least, greatest``.
+
+    Examples
+    --------
+    >>> measure_range(errors.LOG_MEAN, {"median": 0.3, "least": 0.25, "greatest": 0.4})
+    '0.300 (0.250–0.400)'
+    """
+    shown = {name: measure_text(measure, values[name]) for name in ("median", "least", "greatest")}
+    if shown["least"] == shown["greatest"]:
+        return shown["median"]
+    return f"{shown['median']} ({shown['least']}–{shown['greatest']})"
+
+
+def measure_text(measure: str, value: float, sign: bool = False) -> str:
+    """A value of one of the measures of `fesemlib.errors`; a dash where it is not finite.
+
+    Examples
+    --------
+    >>> measure_text(errors.MEAN, 0.3), measure_text(errors.LOG_MEAN, 0.3)
+    ('30.0', '0.300')
+    """
+    if measure != errors.LOG_MEAN:
+        return percent(value, sign)
+    return _minus(f"{value:{'+' if sign else ''}.3f}") if np.isfinite(value) else "—"
+
+
+def _steps(summary: pd.DataFrame, batch_size: int) -> str:
+    steps = summary["epoch"] * np.ceil(summary["images"] / batch_size)
+    return f"{steps.median():,.0f}"
+
+
+def _of(number: float, table: pd.DataFrame) -> str:
+    return f"{number:.0f} of {len(table)}"
+
+
+def _counted(names: pd.Series[str]) -> list[str]:
+    """Each name once, with how often it is there."""
+    counts = names.value_counts(sort=False)
+    return [
+        str(name) if count == 1 else f"{name} ({count} times)" for name, count in counts.items()
+    ]
 
 
 def _lost_cells(limit_um: float) -> str:
@@ -604,9 +636,9 @@ def comparison(predictions: Mapping[str, pd.DataFrame], formulations: pd.DataFra
     Returns
     -------
     DataFrame
-        Indexed by formulation, with a last row ``mean`` (see `mean_error`); for each training set
-        the columns ``{set} published``, ``{set} median``, ``{set} least``, ``{set} greatest`` (over
-        the seeds) and ``{set} difference`` (median − published); unsigned fractions of k_m.
+        Indexed by formulation, with the rows of `errors.measures` below; for each training set the
+        columns ``{set} published``, ``{set} median``, ``{set} least``, ``{set} greatest`` (over the
+        runs) and ``{set} difference`` (median − published); unsigned fractions of k_m.
 
     Examples
     --------
@@ -617,18 +649,19 @@ def comparison(predictions: Mapping[str, pd.DataFrame], formulations: pd.DataFra
     published 0.305, here 0.500
     """
     columns: dict[str, pd.Series[float]] = {}
+    names = list(formulations.index)
     for training_set, own in predictions.items():
-        errors = held_out_errors(own).loc[list(formulations.index)]
-        errors.loc["mean"] = mean_error(own)
-        for statistic in errors.columns:
-            columns[f"{training_set} {statistic}"] = errors[statistic]
+        found = pd.concat([errors.held_out_errors(own).loc[names], errors.measures(own)])
+        for statistic in found.columns:
+            columns[f"{training_set} {statistic}"] = found[statistic]
         if published.concerns(formulations):
-            theirs = published.table2()[training_set].loc[list(formulations.index)]
-            theirs["mean"] = theirs.mean()
-            columns[f"{training_set} published"] = theirs
-            columns[f"{training_set} difference"] = errors["median"] - theirs
-    table = pd.DataFrame(columns)
-    return table.rename_axis("formulation")
+            theirs = published.table2()[training_set].loc[names].rename_axis("held_out")
+            measured = errors.measures(theirs.rename("relative_error").reset_index())["median"]
+            columns[f"{training_set} published"] = pd.concat([theirs, measured])
+            columns[f"{training_set} difference"] = (
+                found["median"] - columns[f"{training_set} published"]
+            )
+    return pd.DataFrame(columns).rename_axis("formulation")
 
 
 def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
@@ -650,61 +683,68 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
     >>> table.data["augmented"].loc["B"].to_dict()
     {'published': '0.0792', 'median': '50.0', 'difference': '+49.9'}
     """
-    shown = {}
-    for name in table.columns:
-        training_set, statistic = name.split(" ")
-        greatest = table[f"{training_set} greatest"]
-        if statistic == "greatest" or (statistic == "least" and table[name].equals(greatest)):
-            continue  # of a single seed there is no range
-        if statistic == "least":
-            shown[training_set, "range"] = [
-                f"{percent(low)}–{percent(high)}"
-                for low, high in zip(table[name], greatest, strict=True)
-            ]
-        else:
-            sign = statistic == "difference"
-            shown[training_set, statistic] = [percent(value, sign) for value in table[name]]
+    shown: dict[tuple[str, str], list[str]] = {}
+    for training_set in dict.fromkeys(name.split(" ")[0] for name in table.columns):
+        own = {
+            statistic: _measured(table[f"{training_set} {statistic}"], statistic == "difference")
+            for statistic in ("published", "median", "least", "greatest", "difference")
+            if f"{training_set} {statistic}" in table
+        }
+        least, greatest = own.pop("least"), own.pop("greatest")
+        for statistic, values in own.items():
+            shown[training_set, statistic] = values
+            if statistic == "median" and least != greatest:  # of a single run there is no range
+                shown[training_set, "range"] = [
+                    "–".join(dict.fromkeys(ends)) for ends in zip(least, greatest, strict=True)
+                ]
     frame = pd.DataFrame(shown, index=list(table.index))
-    ordered = [
-        (training_set, statistic)
-        for training_set in dict.fromkeys(name for name, _ in shown)
-        for statistic in ("published", "median", "range", "difference")
-        if (training_set, statistic) in shown
-    ]
     papers_own = any(name.endswith("published") for name in table.columns)
-    return show_table(
-        frame[ordered], f"{_number_in_paper(2, papers_own)}: {caption}{_columns(papers_own)}"
-    )
+    return show_table(frame, f"{_number_in_paper(2, papers_own)}: {caption}{_columns(papers_own)}")
+
+
+def _measured(values: pd.Series[float], sign: bool) -> list[str]:
+    return [measure_text(str(name), value, sign) for name, value in values.items()]
 
 
 def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
-    """Table 1 for the page; what a manifest does not tell is left empty.
+    """Table 1 for the page, with R_p; what a manifest does not tell is left empty.
 
     Parameters
     ----------
     formulations
         Of the data set.
     caption
-        What the table shows; its number in the paper is put before it.
+        What the table shows, without a full stop; its number in the paper is put before it, the
+        layer that R_p belongs to after it.
 
     Examples
     --------
-    >>> table = show_formulations(table1(), "formulations")
-    >>> table.caption, list(table.data.loc["I"])
-    ('Table 1 of the paper: formulations', ['10% mannitol', '0.28', '8.7'])
+    >>> table = show_formulations(table1(), "k_m")
+    >>> print(table.caption)
+    Table 1 of the paper: kₘ. Added: the product resistance Rₚ of a dried layer of 1 cm at 250 K.
+    >>> print(table.data.loc["I"].to_list())  # the last is R_p in cm² Torr h g⁻¹
+    ['10% mannitol', '0.28', '8.7', '86']
     """
     papers_own = published.concerns(formulations)
     digits = 2 if papers_own else 3  # the paper prints two
+    resistance = product_resistance(formulations["k_m"], _LAYER, _FRONT) / CLASSIC_RESISTANCE
     shown = pd.DataFrame(
         {
             "composition": formulations["composition"].fillna(""),
-            "k_m (10⁻³ m² s⁻¹)": [f"{1e3 * k_m:#.{digits}g}" for k_m in formulations["k_m"]],
+            "k_m (10⁻³ m² s⁻¹)": [_significant(1e3 * k_m, digits) for k_m in formulations["k_m"]],
             "std (%)": ["" if pd.isna(v) else f"{v:g}" for v in formulations["std_percent"]],
+            "R_p (cm² Torr h g⁻¹)": [_significant(r_p, digits) for r_p in resistance],
         },
         index=list(formulations.index),
     )
-    table = show_table(shown, f"{_number_in_paper(1, papers_own)}: {caption}")
+    layer = f"the product resistance R_p of a dried layer of {100 * _LAYER:g} cm at {_FRONT:g} K"
+    table = show_table(shown, f"{_number_in_paper(1, papers_own)}: {caption}. Added: {layer}.")
     return _to_the_left(table, "composition")
+
+
+def _significant(value: float, digits: int) -> str:
+    """So many digits, however small or large the value, and no power of ten."""
+    return f"{Decimal(f'{value:.{digits - 1}e}'):f}"
 
 
 def show_table(table: pd.DataFrame, caption: str) -> Styler:
@@ -794,6 +834,32 @@ def show_first_steps(steps: pd.DataFrame) -> Styler:
     return show_table(shown, "The first step of training beside the scale of a hidden unit")
 
 
+def show_remedies(trainings: pd.DataFrame, criterion: float) -> Styler:
+    """Present the trainings of `fesemlib.first_step.trainings_by_remedy`.
+
+    Examples
+    --------
+    >>> training = {"width": 128, "remedy": "centred", "steps": 300.0, "silent": 1}
+    >>> shown = show_remedies(pd.DataFrame([{**training, "training_error": 0.04}]), 0.05).data
+    >>> shown.loc["128 px, centred"].to_list()
+    ['300', '4.00', '0 of 1', '1.0 of 10']
+    """
+    rows = {
+        f"{width} px, {remedy}": {
+            "steps": f"{part['steps'].median():,.0f}",
+            "training error (%)": percent(float(part["training_error"].median())),
+            f"misses {100 * criterion:g} %": _of((part["training_error"] > criterion).sum(), part),
+            "silent units": f"{part['silent'].mean():.1f} of {HIDDEN_UNITS}",
+        }
+        for (width, remedy), part in trainings.groupby(["width", "remedy"], sort=False)
+    }
+    return show_table(
+        pd.DataFrame.from_dict(rows, orient="index"),
+        "Trainings that end at the criterion, by width of the input and by what is done to keep "
+        "the hidden units alive (medians over the seeds; of the silent units the mean)",
+    )
+
+
 def _to_the_left(table: Styler, column: str) -> Styler:
     """A column of text, which is the first, with its heading."""
     table = table.set_properties(subset=[column], **{"text-align": "left"})
@@ -804,10 +870,10 @@ def _to_the_left(table: Styler, column: str) -> Styler:
 
 def _columns(published_too: bool) -> str:
     """What the columns and the last row of `show_comparison` are, to end its caption."""
-    what = "median and range over the seeds"
+    what = "median and range over the runs"
     if published_too:
         what = f"published, reproduced ({what}), and the difference of median and published"
-    return f"; {what}, in % of k_m. The mean is taken within each seed."
+    return f"; {what}, in % of k_m but for |ln|. The means are taken within each run."
 
 
 def _number_in_paper(number: int, papers_own: bool) -> str:

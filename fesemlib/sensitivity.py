@@ -1,196 +1,124 @@
-"""What the choices do: leave-one-out again and again, with one parameter changed at a time.
+"""What the choices do: leave-one-out for combinations of them, each trained to the same criterion.
 
-Every setting is compared with a reference on the same formulations and from the same seeds. The
-differences are for understanding: to pick the best setting from them would be to tune on the
-formulations that are held out.
+The combinations are those of a factorial design, so that every level of every
+factor meets the levels of the others equally often. The effects are for understanding: to pick the
+best combination from them would be to tune on the formulations that are held out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from fesemlib import errors
 from fesemlib.baselines import median_of_others
 from fesemlib.controls import evaluation_parameters
 from fesemlib.dataset import Dataset
-from fesemlib.network import SMALLEST_SIDE
 from fesemlib.params import Parameters
-from fesemlib.processing import input_shape
-from fesemlib.statistics import compare_pairs, errors_of_formulations
-from fesemlib.validation import failed_runs, held_out_predictions, leave_one_formulation_out
+from fesemlib.statistics import mean_interval
+from fesemlib.validation import (
+    held_out_predictions,
+    leave_one_formulation_out,
+    training_summary,
+)
 
 __all__ = [
-    "AUGMENTED",
+    "LOGARITHM",
     "MEDIAN_RULE",
-    "REFERENCE",
-    "SEED",
-    "Setting",
-    "change_parameter",
-    "planned_settings",
-    "predict_with_settings",
-    "sensitivity_table",
+    "MOST_COUNTED",
+    "RELATIVE",
+    "STEPS",
+    "cell_table",
+    "change_in_words",
+    "in_words",
+    "main_effects",
+    "parameters_of_cell",
+    "planned_cells",
+    "train_cells",
 ]
 
-REFERENCE = "reference"
-AUGMENTED = "reference, augmented set"
-MEDIAN_RULE = "no image: median of the others"
+Level = bool | int | float | str
 
-SEED = "first_seed"
-"""The parameter whose variation changes nothing but chance."""
+MEDIAN_RULE = "median of the others"
 
-_GROUP = "augmentation_group"
-_SELECTION = "model_selection"
+RELATIVE = "relative error"
+LOGARITHM = "|ln|"
+STEPS = "ln steps"
+"""What an effect is an effect on."""
 
-# How a parameter and its values are called where their own names would not read well.
-_PARAMETERS = {
-    "light_background": "background",
-    "smooth_background": "background",
-    "background_radius_px": "background, radius in px",
-    "equalization": "equalisation",
-    "input_width": "input width in px",
-    "dropout_rate": "dropout, rate",
-    "dropout_position": "dropout, position",
-    "initializer": "initial weights",
-    "learning_rate": "learning rate",
-    "batch_size": "batch size",
-    "augmentation_group": "augmentation",
-    SEED: "seeds, from",
-    "model_selection": "epoch that counts",
-}
-_VALUES: dict[tuple[str, object], str] = {
-    ("light_background", True): "light",
-    ("light_background", False): "dark",
-    ("smooth_background", True): "smoothed",
-    ("smooth_background", False): "unsmoothed",
-    ("dropout_position", "dense"): "after the dense layer",
-    ("dropout_position", "flatten"): "after flattening",
-    ("head", "global_average"): "averaged maps",
-    ("initializer", "glorot_uniform"): "Glorot uniform",
-    ("initializer", "he_normal"): "He normal",
-    ("equalization", "imagej"): "ImageJ's square root",
-    ("equalization", "clahe"): "CLAHE",
-    ("model_selection", "last"): "last",
-    ("model_selection", "best_on_held_out"): "best on the held-out one",
-}
+MOST_COUNTED = math.log(10)
+"""``|ln(predicted / true)|`` counts as this at most: a negative prediction makes it infinite."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One way to train and to predict.
-
-    Attributes
-    ----------
-    name
-        What the page calls it.
-    parameters
-        All of them.
-    training_set
-        ``"original"`` or ``"augmented"`` (Section 5.1).
-    reference
-        Name of the setting that it is compared with; its own name, if it is compared with none.
-    parameter
-        The one in which it differs from that; empty, if there is none.
-    """
-
-    name: str
-    parameters: Parameters
-    training_set: str
-    reference: str
-    parameter: str = ""
-
-
-def change_parameter(parameters: Parameters, name: str, value: object) -> Parameters:
-    """The same parameters but for one.
+def planned_cells(parameters: Parameters) -> list[dict[str, Level]]:
+    """The combinations of levels that are trained.
 
     Parameters
     ----------
     parameters
-        All of them.
-    name, value
-        The one that changes, and to what.
+        `factors` are used.
+
+    Returns
+    -------
+    list of dict
+        The level of each factor, by its name; the first cell has the first levels of all.
+
+    Examples
+    --------
+    >>> factors = {"target": ["minmax", "raw"], "padding": ["same", "valid"]}
+    >>> planned_cells(Parameters(factors=factors))[1]
+    {'target': 'minmax', 'padding': 'valid'}
+    """
+    names, levels = parameters.factors.keys(), parameters.factors.values()
+    return [dict(zip(names, each, strict=True)) for each in product(*levels)]
+
+
+def parameters_of_cell(parameters: Parameters, levels: Mapping[str, object]) -> Parameters:
+    """The parameters of a cell's trainings, at the size of what repeats leave-one-out many times.
+
+    Parameters
+    ----------
+    parameters
+        Those that all cells share.
+    levels
+        Those of the factors.
 
     Raises
     ------
     pydantic.ValidationError
-        When there is no such parameter, or this value is not allowed.
+        When a factor or its level is not allowed.
 
     Examples
     --------
-    >>> change_parameter(Parameters(), "target", "log10").target
-    'log10'
+    >>> cell = parameters_of_cell(Parameters(evaluation_width=48), {"target": "raw"})
+    >>> cell.target, cell.input_width
+    ('raw', 48)
     """
-    return Parameters.model_validate({**parameters.model_dump(), name: value}, strict=True)
+    shared = evaluation_parameters(parameters).model_dump()
+    return Parameters.model_validate({**shared, **levels}, strict=True)
 
 
-def planned_settings(dataset: Dataset, parameters: Parameters) -> list[Setting]:
-    """The references, and one setting for every value of `variations` that changes something.
+def train_cells(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
+    """Leave one formulation out in every cell, each training ending at the criterion.
 
     Parameters
     ----------
     dataset
         The micrographs.
     parameters
-        Those of the reference, `variations`, `evaluation_width` and `evaluation_seeds`.
-
-    Returns
-    -------
-    list of Setting
-        The reference first, in which the last epoch counts. The augmented set is a variation of
-        the original one, and the reference for `augmentation_group`. A value equal to the
-        reference's is left out, and so is an input wider than the micrographs or too small for the
-        network.
-
-    Examples
-    --------
-    >>> from fesemlib.micrographs import Micrograph
-    >>> frame = Micrograph(np.zeros((96, 128), np.uint8))
-    >>> dataset = Dataset(pd.DataFrame(), pd.DataFrame(), (frame,), synthetic=False, digest="")
-    >>> parameters = Parameters(target="minmax", variations={"target": ["minmax", "log10"]})
-    >>> [setting.name for setting in planned_settings(dataset, parameters)]
-    ['reference', 'reference, augmented set', 'target: log10']
-    """
-    basic = evaluation_parameters(parameters).model_copy(update={_SELECTION: "last"})
-    settings = [
-        Setting(REFERENCE, basic, "original", REFERENCE),
-        Setting(AUGMENTED, basic, "augmented", REFERENCE, "training_set"),
-    ]
-    for parameter, values in parameters.variations.items():
-        augmented = parameter == _GROUP
-        for value in dict.fromkeys(values):
-            unusable = parameter == "input_width" and not _is_usable(int(value), dataset)
-            if value == getattr(basic, parameter) or unusable:
-                continue
-            settings.append(
-                Setting(
-                    _name(parameter, value),
-                    change_parameter(basic, parameter, value),
-                    "augmented" if augmented else "original",
-                    AUGMENTED if augmented else REFERENCE,
-                    parameter,
-                )
-            )
-    return settings
-
-
-def predict_with_settings(dataset: Dataset, settings: list[Setting]) -> pd.DataFrame:
-    """Leave one formulation out, again with every setting.
-
-    Parameters
-    ----------
-    dataset
-        The micrographs.
-    settings
-        From `planned_settings`.
+        With `factors`; `training_criterion` and `longer_training` say where a
+        training ends.
 
     Returns
     -------
     DataFrame
-        For each setting the rows and columns of `fesemlib.validation.held_out_predictions`, with
-        ``setting``, its name, and ``collapsed`` and ``diverged``, the state of the run.
+        For each cell the rows and columns of `fesemlib.validation.held_out_predictions` and
+        `fesemlib.validation.training_summary`, with ``cell``, its number from 1 on, the levels, and
+        ``steps``, those of Adam until the end.
 
     Notes
     -----
@@ -200,134 +128,153 @@ def predict_with_settings(dataset: Dataset, settings: list[Setting]) -> pd.DataF
     --------
     >>> from fesemlib.dataset import draw_stand_ins
     >>> from fesemlib.storage import temporary_build_folder
-    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
+    >>> factors = {"target": ["minmax", "log10"]}
+    >>> parameters = Parameters(
+    ...     factors=factors, evaluation_width=32, epochs=2, parallel_jobs=1
+    ... )
     >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
-    ...     settings = [Setting(REFERENCE, parameters, "original", REFERENCE)]
-    ...     predictions = predict_with_settings(dataset, settings)
-    >>> predictions[["setting", "held_out"]].to_numpy().tolist()
-    [['reference', '1'], ['reference', '2'], ['reference', '3']]
+    ...     trained = train_cells(draw_stand_ins(3, seed=0, shape=(48, 64)), parameters)
+    >>> trained.groupby("target", sort=False)["held_out"].agg(list).to_dict()
+    {'minmax': ['1', '2', '3'], 'log10': ['1', '2', '3']}
     """
     tables = []
-    for setting in settings:
-        results = leave_one_formulation_out(dataset, setting.parameters, setting.training_set)
-        predictions = held_out_predictions(results, setting.parameters.model_selection)
-        states = failed_runs(results)
-        run = ["training_set", "seed", "held_out"]
-        tables.append(predictions.merge(states, on=run, how="left").assign(setting=setting.name))
+    for cell, levels in enumerate(planned_cells(parameters), start=1):
+        used = parameters_of_cell(parameters, levels)
+        results = leave_one_formulation_out(dataset, used, to_criterion=True)
+        runs = held_out_predictions(results).merge(training_summary(results), how="left")
+        steps = runs["epoch"] * np.ceil(runs["images"] / used.batch_size)
+        tables.append(runs.assign(cell=cell, steps=steps, **levels))
     return pd.concat(tables, ignore_index=True)
 
 
-def sensitivity_table(
-    predictions: pd.DataFrame, settings: list[Setting], k_m: pd.Series[float]
-) -> pd.DataFrame:
-    """How much each setting changes the mean relative error, the smallest error first.
+def cell_table(trained: pd.DataFrame, parameters: Parameters) -> pd.DataFrame:
+    """How well each cell fits its training sets, in how many steps, and how it errs.
 
     Parameters
     ----------
-    predictions
-        From `predict_with_settings`.
-    settings
-        From `planned_settings`.
-    k_m
-        Of each formulation, its index, m² s⁻¹.
+    trained
+        From `train_cells`.
+    parameters
+        `factors` and `training_criterion` are used.
 
     Returns
     -------
     DataFrame
-        Indexed by ``setting``, with `MEDIAN_RULE` among them: ``error``, the mean relative error
-        over the formulations; ``change``, the mean of the paired differences from the reference,
-        with its interval ``low`` to ``high``; ``better``, on how many of the ``formulations`` it
-        errs less; ``p_value`` of Wilcoxon's signed-rank test and ``corrected``, the same controlled
-        for the share of false discoveries among all choices [1]_, both NaN where the held-out
-        micrographs have a say, and the second for what is no choice; ``failed`` and ``runs``, how
-        many runs collapsed or diverged and of how many; ``training_set``, ``reference`` and
-        ``parameter`` as of `Setting`; and ``fair``, whether the held-out micrographs have no say in
-        the prediction. Sorted by ``change``; what concerns the augmented set comes last.
-
-    References
-    ----------
-    .. [1] Benjamini & Hochberg, "Controlling the false discovery rate: a practical and powerful
-       approach to multiple testing", Journal of the Royal Statistical Society B 57 (1995) 289–300;
-       SciPy's `false_discovery_control`.
+        Indexed by ``cell``, and last `MEDIAN_RULE`, which trains nothing: the levels;
+        ``training_error``, the median over the trainings; ``missed``, how many of the
+        ``trainings`` are above the criterion, dead and diverged ones among them; ``steps``, the
+        median; and the three measures of `fesemlib.errors.measures`, medians over the runs.
 
     Examples
     --------
-    >>> settings = [
-    ...     Setting(REFERENCE, Parameters(), "original", REFERENCE),
-    ...     Setting("better", Parameters(), "original", REFERENCE, "epochs"),
-    ... ]
-    >>> errors = {REFERENCE: [0.5, 0.3], "better": [0.4, 0.2]}
-    >>> predictions = pd.concat(
-    ...     pd.DataFrame({"setting": name, "held_out": ["A", "B"], "relative_error": values})
-    ...     for name, values in errors.items()
-    ... ).assign(seed=0, collapsed=False, diverged=False)
-    >>> table = sensitivity_table(predictions, settings, pd.Series({"A": 1e-3, "B": 2e-3}))
-    >>> table["change"].round(3).to_dict()
-    {'better': -0.1, 'reference': 0.0, 'no image: median of the others': 0.35}
+    >>> trained = pd.DataFrame(
+    ...     {
+    ...         "cell": 1, "target": "raw", "seed": 0, "held_out": ["A", "B"], "steps": 100,
+    ...         "training_error": [0.01, 0.9], "true_km": [1e-3, 2e-3], "predicted_km": 1.5e-3,
+    ...         "relative_error": [0.5, 0.25],
+    ...     }
+    ... )
+    >>> factors = {"target": ["raw", "minmax"]}
+    >>> table = cell_table(trained, Parameters(factors=factors))
+    >>> table[["missed", "mean"]].to_numpy().tolist()
+    [[1.0, 0.375], [nan, 0.75]]
     """
-    names = dict.fromkeys(predictions["held_out"])
-    errors = {
-        str(name): errors_of_formulations(table).loc[list(names)]
-        for name, table in predictions.groupby("setting", sort=False)
-    }
-    errors[MEDIAN_RULE] = median_of_others(k_m)["relative_error"].loc[list(names)]
-    rule = Setting(MEDIAN_RULE, settings[0].parameters, "", REFERENCE)
-    table = pd.DataFrame([_row(setting, errors, predictions) for setting in (*settings, rule)])
-    table = table.set_index("setting")
-    table.loc[~table["fair"], "p_value"] = np.nan  # it can only err less: there is nothing to test
-    compared = table["p_value"].notna() & ~table["parameter"].isin(["", SEED])
-    table["corrected"] = np.nan
-    if compared.any():
-        table.loc[compared, "corrected"] = stats.false_discovery_control(
-            table.loc[compared, "p_value"], method="bh"
+    rows: dict[object, dict[str, object]] = {}
+    for cell, predictions in trained.groupby("cell"):
+        runs = predictions.drop_duplicates([*errors.run_columns(predictions), "held_out"])
+        reached = runs["training_error"] <= parameters.training_criterion
+        rows[cell] = {
+            **runs[list(parameters.factors)].iloc[0],
+            "training_error": runs["training_error"].median(),
+            "missed": int((~reached).sum()),
+            "trainings": len(runs),
+            "steps": runs["steps"].median(),
+            **errors.measures(predictions)["median"],
+        }
+    true = trained.groupby("held_out", sort=False)["true_km"].first()
+    rule = median_of_others(true).rename_axis("held_out").reset_index()
+    rows[MEDIAN_RULE] = dict(errors.measures(rule)["median"])
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("cell")
+
+
+def main_effects(trained: pd.DataFrame, factors: Mapping[str, list[Level]]) -> pd.DataFrame:
+    """What each factor does, averaged over the levels of the others.
+
+    Parameters
+    ----------
+    trained
+        From `train_cells`.
+    factors
+        Names and levels.
+
+    Returns
+    -------
+    DataFrame
+        For each ``factor``, each ``level`` of it but the ``first`` and each ``measure``
+        (`RELATIVE`; `LOGARITHM`, at most `MOST_COUNTED`; `STEPS`, the logarithm of their number):
+        ``effect``, level minus first, with its interval ``low`` to ``high`` over the formulations.
+
+    Notes
+    -----
+    Of each formulation the median over the runs is taken in each cell, then the mean over the cells
+    at a level. What makes one formulation harder than another drops out of the difference.
+
+    Examples
+    --------
+    >>> trained = pd.DataFrame(
+    ...     {
+    ...         "cell": [1, 2], "target": ["raw", "log10"], "held_out": "A", "seed": 0,
+    ...         "steps": [100, 200], "true_km": 1e-3, "predicted_km": [2e-3, 1e-3],
+    ...         "relative_error": [1.0, 0.0],
+    ...     }
+    ... )
+    >>> effects = main_effects(trained, {"target": ["raw", "log10"]})
+    >>> effects.set_index("measure")["effect"].round(3).to_dict()
+    {'relative error': -1.0, '|ln|': -0.693, 'ln steps': 0.693}
+    """
+    logarithms = errors.log_errors(trained).fillna(np.inf)  # NaN where a training diverged
+    measured = trained.assign(
+        **{
+            RELATIVE: trained["relative_error"],
+            LOGARITHM: logarithms.clip(upper=MOST_COUNTED),
+            STEPS: np.log(trained["steps"]),
+        }
+    )
+    levels_of_cells = trained.groupby("cell")[list(factors)].first()
+    rows = []
+    for measure in (RELATIVE, LOGARITHM, STEPS):
+        by_cell = pd.DataFrame(
+            {
+                cell: errors.errors_of_runs(part, measure).median(axis=1, skipna=False)
+                for cell, part in measured.groupby("cell")
+            }
         )
-    table["later"] = table["reference"] != REFERENCE
-    return table.sort_values(["later", "change"]).drop(columns="later")
+        for factor, (first, *others) in factors.items():
+            means = by_cell.T.groupby(levels_of_cells[factor]).mean().T
+            for level in others:
+                found = mean_interval(means[level] - means[first])
+                rows.append((factor, first, level, measure, found.mean, found.low, found.high))
+    columns = ["factor", "first", "level", "measure", "effect", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _is_usable(width: int, dataset: Dataset) -> bool:
-    """Whether the network can see these micrographs at this width."""
-    if width > dataset.shape[1]:
-        return False
-    return min(input_shape(dataset.shape, width)) >= SMALLEST_SIDE
+def in_words(value: object) -> str:
+    """The name or a level of a factor, as the page shows it.
+
+    Examples
+    --------
+    >>> in_words("learning_rate"), in_words(1e-4), in_words(False)
+    ('learning rate', '0.0001', 'False')
+    """
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
-def _row(
-    setting: Setting, errors: Mapping[str, pd.Series[float]], predictions: pd.DataFrame
-) -> dict[str, object]:
-    own = errors[setting.name]
-    row: dict[str, object] = {
-        "setting": setting.name,
-        "parameter": setting.parameter,
-        "training_set": setting.training_set,
-        "reference": setting.reference,
-        "fair": setting.parameters.model_selection == "last",
-        "formulations": len(own),
-        "error": float(own.mean()),
-        **_failures(predictions[predictions["setting"] == setting.name]),
-    }
-    if setting.name == setting.reference:
-        return {**row, "change": 0.0, "low": 0.0, "high": 0.0, "better": 0, "p_value": np.nan}
-    compared = compare_pairs(errors[setting.reference], own)
-    return {
-        **row,
-        "change": compared.difference.mean,
-        "low": compared.difference.low,
-        "high": compared.difference.high,
-        "better": compared.better,
-        "p_value": compared.p_value,
-    }
+def change_in_words(factor: str, first: object, level: object) -> str:
+    """What an effect is an effect of.
 
-
-def _failures(predictions: pd.DataFrame) -> dict[str, int]:
-    runs = predictions.drop_duplicates(["seed", "held_out"])
-    failed = runs["collapsed"].astype(bool) | runs["diverged"].astype(bool)
-    return {"failed": int(failed.sum()), "runs": len(runs)}
-
-
-def _name(parameter: str, value: object) -> str:
-    known = _VALUES.get((parameter, value))
-    if known is None:
-        known = f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
-    return f"{_PARAMETERS.get(parameter, parameter)}: {known}"
+    Examples
+    --------
+    >>> change_in_words("learning_rate", 1e-4, 1e-3)
+    'learning rate: 0.0001 → 0.001'
+    """
+    return f"{in_words(factor)}: {in_words(first)} → {in_words(level)}"

@@ -1,7 +1,8 @@
 """How sure a mean error is, and whether one way of training is better than another.
 
-The formulations are the sample: they are what a conclusion generalises over. Seeds repeat a
-measurement of the same formulation, and are averaged before anything is compared.
+The formulations are the sample: they are what a conclusion generalises over. Runs repeat a
+measurement of the same formulation; `fesemlib.errors` makes one error of them before anything is
+compared.
 """
 
 from __future__ import annotations
@@ -10,14 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import stats
 
 __all__ = [
     "Comparison",
     "Interval",
     "compare_pairs",
-    "errors_of_formulations",
     "mean_interval",
     "permutation_p_value",
 ]
@@ -53,9 +52,6 @@ class Comparison:
     least_p_value
         What it would be if all differences had the same sign: with few formulations, the test
         cannot find anything.
-    second_is_less
-        Whether the signed ranks say that the second errs less; a few large differences may give
-        the mean the other sign.
     """
 
     difference: Interval
@@ -63,25 +59,6 @@ class Comparison:
     number: int
     p_value: float
     least_p_value: float
-    second_is_less: bool
-
-
-def errors_of_formulations(predictions: pd.DataFrame) -> pd.Series[float]:
-    """Relative error of each formulation, averaged over its micrographs and over the seeds.
-
-    Parameters
-    ----------
-    predictions
-        From `fesemlib.validation.held_out_predictions`, of one training set.
-
-    Examples
-    --------
-    >>> predictions = pd.DataFrame({"held_out": ["B", "A", "A"], "relative_error": [0.1, 0.2, 0.4]})
-    >>> errors_of_formulations(predictions).round(6).to_dict()
-    {'B': 0.1, 'A': 0.3}
-    """
-    names = list(dict.fromkeys(predictions["held_out"]))
-    return predictions.groupby("held_out")["relative_error"].mean().loc[names]
 
 
 def mean_interval(errors: npt.ArrayLike, level: float = 0.95, seed: int = 0) -> Interval:
@@ -162,14 +139,12 @@ def compare_pairs(first: npt.ArrayLike, second: npt.ArrayLike) -> Comparison:
         number=len(differences),
         p_value=_wilcoxon(differences),
         least_p_value=_wilcoxon(np.abs(differences)),
-        second_is_less=_wilcoxon(differences, "less") < _wilcoxon(differences, "greater"),
     )
 
 
-def _wilcoxon(differences: Values, alternative: str = "two-sided") -> float:
-    if not differences.any():
-        return 1.0
-    return float(stats.wilcoxon(differences, alternative=alternative).pvalue)
+def _wilcoxon(differences: Values) -> float:
+    """Two-sided."""
+    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
 def permutation_p_value(observed: float, shuffled: npt.ArrayLike) -> float:

@@ -19,22 +19,35 @@ import numpy.typing as npt
 from fesemlib.augmentation import augment
 from fesemlib.checkpoints import Checkpoint
 from fesemlib.fast_network import executable_form
-from fesemlib.network import build_network, initial_weights, load_tensorflow
+from fesemlib.network import (
+    build_network,
+    initial_weights,
+    load_tensorflow,
+    number_of_inputs,
+)
 from fesemlib.params import Parameters
 
 __all__ = [
     "AbandonedError",
     "Engine",
+    "InputScale",
     "Outcome",
     "Settings",
     "TargetScale",
     "engine_for",
+    "logged_epochs",
     "train_fold",
     "use_one_thread",
 ]
 
 Values = npt.NDArray[np.float64]
 Images = npt.NDArray[np.float32]
+
+_LOGS = 50
+"""Epochs, about, after which the predictions of the training images are kept."""
+
+# Epochs that run as one graph: as many as take about so long, so that a kill costs little.
+_MOST_AT_ONCE, _SECONDS_AT_ONCE = 64, 0.5
 
 # Keras' defaults for Adam.
 _ADAM_MEAN, _ADAM_SQUARE, _ADAM_EPSILON = 0.9, 0.999, 1e-7
@@ -109,26 +122,38 @@ class TargetScale:
         True
         """
         values = target * self.spread + self.offset
-        return np.power(10.0, values) if self.logarithmic else values
+        with np.errstate(over="ignore"):  # of a training that diverged
+            return np.power(10.0, values) if self.logarithmic else values
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What of the parameters determines a training; see `fesemlib.params`."""
+    """What of the parameters determines a training; see `fesemlib.params`.
+
+    Attributes
+    ----------
+    stop_at
+        Mean relative error on the training images, after one of the logged epochs, at which the
+        training ends before its last epoch; 0 for never. The held-out images have no say in it.
+    """
 
     padding: str
     dropout_rate: float
     dropout_position: str
     initializer: str
+    input_scaling: str
+    limit_first_step: bool
     target: str
     epochs: int
     learning_rate: float
+    learning_rate_schedule: str
     batch_size: int
     head: str = "flatten"
+    stop_at: float = 0.0
 
     @classmethod
     def of(cls, parameters: Parameters) -> Settings:
-        """The settings among the parameters.
+        """The settings among the parameters, for a training that takes all its epochs.
 
         Examples
         --------
@@ -140,6 +165,65 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class InputScale:
+    """The scale on which the network is shown an image.
+
+    Attributes
+    ----------
+    offset, factor
+        The network is shown (image − offset) · factor.
+    """
+
+    offset: float = 0.0
+    factor: float = 1.0
+
+    @classmethod
+    def fit(cls, images: Images, settings: Settings) -> InputScale:
+        """The scale that a training set defines.
+
+        Parameters
+        ----------
+        images
+            In [0, 1], shape (n, h, w).
+        settings
+            `input_scaling`: ``"unit"`` leaves them there, ``"centred"`` subtracts their mean,
+            ``"standardised"`` also divides by their standard deviation. `limit_first_step` divides
+            by √r where r, the learning rate times the number of inputs of a hidden unit, is more
+            than one.
+
+        Notes
+        -----
+        Adam's first step moves every weight by the learning rate, and so a hidden unit by about r
+        times the unit's own scale, which the first weights keep the same for any number of inputs.
+        Both are proportional to the input. Divided by √r, the unit begins as far below the range of
+        the targets, which is one, as the first step would carry it beyond.
+
+        Examples
+        --------
+        >>> images = np.array([[[0.2, 0.6]]], np.float32)
+        >>> scale = InputScale.fit(images, Settings.of(Parameters(input_scaling="standardised")))
+        >>> scale.of(images).round(3).tolist()
+        [[[-1.0, 1.0]]]
+        """
+        factor = 1.0
+        if settings.limit_first_step:
+            inputs = number_of_inputs(images.shape[1:3], settings.padding, settings.head)
+            factor = 1.0 / math.sqrt(max(settings.learning_rate * inputs, 1.0))
+        if settings.input_scaling == "unit":
+            return cls(factor=factor)
+        mean, deviation = (float(value) for value in (images.mean(), images.std()))
+        if settings.input_scaling == "standardised":
+            factor /= deviation or 1.0
+        return cls(mean, factor)
+
+    def of(self, images: Images) -> Images:
+        """The images as the network is shown them."""
+        if self == InputScale():
+            return images
+        return (images - np.float32(self.offset)) * np.float32(self.factor)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a trained fold predicts.
 
@@ -148,14 +232,28 @@ class Outcome:
     test
         Predicted k_m of the held-out images after every epoch, m² s⁻¹, shape (epochs, images).
     train
-        Predicted k_m of the training images after the last epoch, m² s⁻¹, shape (images,).
+        Predicted k_m of the training images after the logged epochs, m² s⁻¹, shape (logs, images).
+    logged
+        These epochs, of which the last is the last of the training, shape (logs,).
     weights
         Of the network after the last epoch, in Keras' order.
     """
 
     test: Values
     train: Values
+    logged: npt.NDArray[np.int64]
     weights: tuple[Images, ...] = ()
+
+
+def logged_epochs(epochs: int) -> npt.NDArray[np.int64]:
+    """About fifty epochs on a logarithmic scale, the last among them.
+
+    Examples
+    --------
+    >>> logged_epochs(3).tolist(), len(logged_epochs(1200))
+    ([1, 2, 3], 43)
+    """
+    return np.unique(np.geomspace(1, epochs, _LOGS).round().astype(np.int64))
 
 
 def train_fold(
@@ -176,7 +274,7 @@ def train_fold(
     Parameters
     ----------
     images
-        Inputs of the network, in [0, 1], shape (n, h, w).
+        In [0, 1], shape (n, h, w).
     k_m
         Their mass transfer coefficients, m² s⁻¹, shape (n,).
     test
@@ -193,7 +291,7 @@ def train_fold(
         arguments that was killed is taken up again; the predictions are the same. It is left for
         the caller to remove.
     is_wanted
-        Asked after every epoch but the last.
+        Asked every few epochs, but not after the last.
 
     Raises
     ------
@@ -211,8 +309,8 @@ def train_fold(
     >>> seed = np.random.SeedSequence(0)
     >>> process = get_reusable_executor(max_workers=1, reuse=True)
     >>> outcome = process.submit(train_fold, *fold, settings, ("original",), seed).result()
-    >>> outcome.test.shape, outcome.train.shape  # of both epochs, and of the last one
-    ((2, 1), (2,))
+    >>> outcome.test.shape, outcome.train.shape, outcome.logged.tolist()
+    ((2, 1), (2, 2), [1, 2])
     """
     train_images = augment(images[~test], transformations)
     train_k_m = np.tile(k_m[~test], len(transformations))
@@ -231,26 +329,44 @@ def _train(
     """Train a network from scratch and predict the test images after every epoch."""
     use_one_thread()
     weights_seed, order_seed, dropout_seed = (int(word) for word in seed.generate_state(3))
-    scale = TargetScale.fit(train_k_m, settings.target)
+    scale, shown = (
+        TargetScale.fit(train_k_m, settings.target),
+        InputScale.fit(train_images, settings),
+    )
     engine = engine_for((train_images.shape[1], train_images.shape[2]), settings)
     engine.start(weights_seed)
-    train, test = engine.form.prepare(train_images), engine.form.prepare(test_images)
+    train, test = (engine.form.prepare(shown.of(part)) for part in (train_images, test_images))
     targets = scale.to_target(train_k_m)[:, np.newaxis].astype(np.float32)
-    predictions = checkpoint.restore(engine.variables) if checkpoint else []
-    saved = time.monotonic()
-    for epoch in range(len(predictions), settings.epochs):
-        order = np.random.default_rng([order_seed, epoch]).permutation(len(train_images))
-        engine.run_epoch(train, targets, order, epoch, dropout_seed)
-        predictions.append(engine.predict(test))
-        abandoned = epoch + 1 < settings.epochs and not is_wanted()
+    predictions, fits = checkpoint.restore(engine.variables) if checkpoint else ([], [])
+    logged, ended = logged_epochs(settings.epochs), False
+    saved, at_once = time.monotonic(), 1
+    while not ended:
+        begun, epoch = time.monotonic(), len(predictions)
+        end = min(epoch + at_once, int(logged[len(fits)]))
+        orders = [
+            np.random.default_rng([order_seed, number]).permutation(len(train_images))
+            for number in range(epoch, end)
+        ]
+        _, predicted = engine.run_epochs(
+            train, targets, np.array(orders), epoch, dropout_seed, test, settings.epochs
+        )
+        predictions.extend(predicted)
+        if end == logged[len(fits)]:
+            fits.append(engine.predict(train))
+            error = np.mean(np.abs(scale.to_k_m(fits[-1]) - train_k_m) / train_k_m)
+            ended = end == settings.epochs or bool(error <= settings.stop_at)
+        at_once = at_once * 2 if time.monotonic() - begun < _SECONDS_AT_ONCE else at_once // 2
+        at_once = min(max(at_once, 1), _MOST_AT_ONCE)
+        abandoned = not ended and not is_wanted()
         if checkpoint and (abandoned or time.monotonic() - saved >= checkpoint.seconds):
-            checkpoint.save(engine.variables, predictions)
+            checkpoint.save(engine.variables, predictions, fits)
             saved = time.monotonic()
         if abandoned:
             raise AbandonedError
     return Outcome(
         test=scale.to_k_m(np.array(predictions)),
-        train=scale.to_k_m(engine.predict(train)),
+        train=scale.to_k_m(np.array(fits)),
+        logged=logged[: len(fits)],
         weights=tuple(engine.form.network.get_weights()),
     )
 
@@ -276,7 +392,7 @@ class Engine:
     >>> prepared = engine.form.prepare(images)
     >>> engine.start(seed=1)
     >>> before = engine.predict(prepared)
-    >>> errors = engine.run_epoch(prepared, np.ones((2, 1), np.float32), np.arange(2), 0, 0)
+    >>> errors, _ = engine.run_epochs(prepared, np.ones((2, 1), np.float32), [[0, 1]], 0, 0)
     >>> engine.start(seed=1)  # the same seed, the same weights
     >>> bool((engine.predict(prepared) == before).all()), bool((errors > 0).all())
     (True, True)
@@ -301,7 +417,7 @@ class Engine:
             for _ in range(2)
         )
         self.variables = [*self._weights, *self._means, *self._squares]
-        self._run_epoch = tensorflow.function(self._steps, autograph=False)
+        self._run_epochs = tensorflow.function(self._epochs, autograph=False)
         self._predict = tensorflow.function(self.form, autograph=False)
 
     def start(self, seed: int) -> None:
@@ -312,15 +428,17 @@ class Engine:
         for moment in (*self._means, *self._squares):
             moment.assign(np.zeros(moment.shape, np.float32))
 
-    def run_epoch(
+    def run_epochs(
         self,
         images: Any,
         targets: Images,
-        order: npt.NDArray[np.integer],
-        epoch: int,
+        orders: npt.ArrayLike,
+        first: int,
         dropout_seed: int,
-    ) -> Values:
-        """Train on all images in the given order; the mean squared error of every batch.
+        test: Any = None,
+        last: int = 1,
+    ) -> tuple[Values, Values]:
+        """Train on all images, epoch after epoch as one graph, and predict others after each.
 
         Parameters
         ----------
@@ -328,50 +446,102 @@ class Engine:
             From `form.prepare`.
         targets
             What the network should give, shape (n, 1).
-        order
-            A permutation of the n images; the batches are its consecutive parts.
-        epoch
-            The number of epochs before this one.
+        orders
+            Permutations of the n images, one for each epoch, at most 64, shape (epochs, n); the
+            batches are the consecutive parts of each.
+        first
+            The number of epochs before these.
         dropout_seed
             Decides, with the number of the step, which units are dropped.
+        test
+            The other images, from `form.prepare`.
+        last
+            The number of all epochs of the training, at whose end a schedule arrives.
+
+        Returns
+        -------
+        errors
+            Mean squared error of every batch before its step, shape (epochs, batches).
+        predictions
+            The network's outputs for the other images, shape (epochs, images).
         """
-        steps = math.ceil(len(order) / self._settings.batch_size)
-        errors = self._run_epoch(
+        tensorflow = load_tensorflow()
+        given = np.asarray(orders, dtype=np.int32)
+        padded = np.zeros((_MOST_AT_ONCE, given.shape[1]), np.int32)  # one shape, one graph
+        padded[: len(given)] = given
+        steps = math.ceil(given.shape[1] / self._settings.batch_size)
+        errors, predictions = self._run_epochs(
             images,
-            load_tensorflow().constant(targets),
-            load_tensorflow().constant(order.astype(np.int32)),
-            np.int64(epoch * steps),
+            tensorflow.constant(targets),
+            images[:0] if test is None else test,
+            tensorflow.constant(padded),
+            np.int32(len(given)),
+            np.int64(first * steps),
+            np.int64(last * steps),
             np.int64(dropout_seed),
         )
-        losses: Values = errors.numpy().astype(np.float64)
-        return losses
+        return errors.numpy().astype(np.float64), predictions.numpy().astype(np.float64)
 
     def predict(self, images: Any) -> Values:
         """The network's outputs for images from `form.prepare`, shape (n,); n may be 0."""
-        size = self._settings.batch_size
-        outputs = [
-            self._predict(images[start : start + size]).numpy()
-            for start in range(0, len(images), size)
-        ]
-        predicted: Values = np.concatenate([np.zeros((0, 1)), *outputs])[:, 0]
+        predicted: Values = np.concatenate(
+            [np.zeros((0, 1)), *(self._predict(part).numpy() for part in self._batches(images))]
+        )[:, 0]
         return predicted
 
-    def _steps(self, images: Any, targets: Any, order: Any, step: Any, dropout_seed: Any) -> Any:
-        """One epoch as one graph, so that no step waits for Python.
+    def _batches(self, images: Any) -> list[Any]:
+        size = self._settings.batch_size
+        return [images[start : start + size] for start in range(0, images.shape[0], size)]
 
-        The loop is written as TensorFlow's, for its translator of Python's loops writes files that
-        killed workers leave behind.
+    def _epochs(
+        self,
+        images: Any,
+        targets: Any,
+        test: Any,
+        orders: Any,
+        number: Any,
+        step: Any,
+        last: Any,
+        dropout_seed: Any,
+    ) -> tuple[Any, Any]:
+        """Epochs as one graph, so that no step waits for Python.
+
+        The loops are written as TensorFlow's, for its translator of Python's loops writes files
+        that killed workers leave behind.
         """
+        tensorflow = load_tensorflow()
+        steps = math.ceil(orders.shape[1] / self._settings.batch_size)
+
+        def run_epoch(epoch: Any, errors: Any, predictions: Any) -> tuple[Any, Any, Any]:
+            before = step + tensorflow.cast(epoch, "int64") * steps
+            losses = self._steps(images, targets, orders[epoch], before, last, dropout_seed)
+            with tensorflow.control_dependencies([losses]):
+                outputs = [self.form(tensorflow.identity(part)) for part in self._batches(test)]
+            predicted = tensorflow.concat([tensorflow.zeros((0, 1)), *outputs], axis=0)[:, 0]
+            return epoch + 1, errors.write(epoch, losses), predictions.write(epoch, predicted)
+
+        arrays = [tensorflow.TensorArray("float32", size=number) for _ in range(2)]
+        _, errors, predictions = tensorflow.while_loop(
+            lambda epoch, *_: epoch < number, run_epoch, (tensorflow.constant(0), *arrays)
+        )
+        return errors.stack(), predictions.stack()
+
+    def _steps(
+        self, images: Any, targets: Any, order: Any, step: Any, last: Any, dropout_seed: Any
+    ) -> Any:
+        """One epoch; the mean squared error of every batch."""
         tensorflow = load_tensorflow()
         batch_size = self._settings.batch_size
         number = math.ceil(order.shape[0] / batch_size)
 
         def train_on_batch(index: Any, errors: Any) -> tuple[Any, Any]:
             batch = order[index * batch_size : (index + 1) * batch_size]
+            now = step + tensorflow.cast(index, "int64")
             error = self._step(
                 tensorflow.gather(images, batch),
                 tensorflow.gather(targets, batch),
-                step + tensorflow.cast(index, "int64"),
+                now,
+                self._rate(now, last),
                 dropout_seed,
             )
             return index + 1, errors.write(index, error)
@@ -380,16 +550,24 @@ class Engine:
         _, errors = tensorflow.while_loop(lambda index, _: index < number, train_on_batch, start)
         return errors.stack()
 
-    def _step(self, images: Any, targets: Any, step: Any, dropout_seed: Any) -> Any:
+    def _rate(self, step: Any, last: Any) -> Any:
+        """The learning rate of a step: constant, or a cosine's way from its value to zero."""
+        if self._settings.learning_rate_schedule == "constant":
+            return self._settings.learning_rate
+        tensorflow = load_tensorflow()
+        share = tensorflow.cast(step, "float32") / tensorflow.cast(last, "float32")
+        return self._settings.learning_rate * 0.5 * (1.0 + tensorflow.cos(math.pi * share))
+
+    def _step(self, images: Any, targets: Any, step: Any, rate: Any, dropout_seed: Any) -> Any:
         tensorflow = load_tensorflow()
         with tensorflow.GradientTape() as tape:
             predicted = self.form(images, tensorflow.stack([dropout_seed, step]))
             error = tensorflow.reduce_mean((predicted - targets) ** 2)
         gradients = tape.gradient(error, self._weights)
-        self._adam(gradients, tensorflow.cast(step + 1, "float32"))
+        self._adam(gradients, tensorflow.cast(step + 1, "float32"), rate)
         return error
 
-    def _adam(self, gradients: list[Any], step: Any) -> None:
+    def _adam(self, gradients: list[Any], step: Any, rate: Any) -> None:
         """Adam's step as TensorFlow's own operation, which reads and writes every number once.
 
         Keras' Adam computes the same from a dozen operations, each a pass over memory.
@@ -404,7 +582,7 @@ class Engine:
                 v=square.handle,
                 beta1_power=tensorflow.pow(_ADAM_MEAN, step),
                 beta2_power=tensorflow.pow(_ADAM_SQUARE, step),
-                lr=self._settings.learning_rate,
+                lr=rate,
                 beta1=_ADAM_MEAN,
                 beta2=_ADAM_SQUARE,
                 epsilon=_ADAM_EPSILON,
@@ -421,7 +599,10 @@ def engine_for(shape: tuple[int, int], settings: Settings) -> Engine:
     >>> engine_for((24, 32), short) is engine_for((24, 32), long)
     True
     """
-    return _engine(shape, replace(settings, epochs=0, target=""))  # it knows of neither
+    known = replace(
+        settings, epochs=0, stop_at=0.0, target="", input_scaling="", limit_first_step=False
+    )
+    return _engine(shape, known)
 
 
 @lru_cache(maxsize=1)

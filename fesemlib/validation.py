@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,15 @@ import pandas as pd
 from fesemlib.augmentation import GROUPS
 from fesemlib.checkpoints import SECONDS_OF_USE
 from fesemlib.dataset import Dataset
+from fesemlib.errors import at_the_end, run_columns
 from fesemlib.folds import FoldJob, software
 from fesemlib.inputs import keep_network_inputs
 from fesemlib.network import build_network, load_tensorflow
 from fesemlib.params import Parameters
-from fesemlib.processing import input_shape
 from fesemlib.progress import progress
 from fesemlib.scheduling import trained
 from fesemlib.storage import build_folder, digest, remove_unfinished, writable
-from fesemlib.training import Outcome, Settings, TargetScale
+from fesemlib.training import InputScale, Outcome, Settings, TargetScale
 
 if TYPE_CHECKING:
     import keras
@@ -38,18 +38,15 @@ __all__ = [
     "TRAINING_SETS",
     "Split",
     "TrainedNetwork",
-    "failed_runs",
     "full_splits",
-    "held_out_errors",
     "held_out_predictions",
     "kept_networks",
     "leave_one_formulation_out",
+    "leave_one_out_of_draws",
     "leave_one_out_splits",
-    "mean_error",
-    "mean_error_at_the_end",
-    "mean_error_by_epoch",
     "train_splits",
     "training_steps",
+    "training_summary",
 ]
 
 Values = npt.NDArray[np.float64]
@@ -60,6 +57,7 @@ COLUMNS = (
     "formulation",
     "image",
     "role",
+    "draw",
     "seed",
     "training_set",
     "epoch",
@@ -68,9 +66,9 @@ COLUMNS = (
     "relative_error",
 )
 
-TRAINING_SETS = ("original", "augmented")
+"""Of the tidy table; ``draw`` is missing where the micrographs are no stand-ins."""
 
-_OVER_SEEDS = {"median": "median", "least": "min", "greatest": "max"}
+TRAINING_SETS = ("original", "augmented")
 
 # A network whose predictions on its own training set range over less than this share of the
 # targets' range says the same whatever it is shown.
@@ -97,6 +95,9 @@ class Split:
         Formulations that are neither trained on nor predicted.
     keep_network
         Whether the trained network is kept for `kept_networks`, four bytes a weight.
+    to_criterion
+        Whether the training ends once its own micrographs are fitted to the `training_criterion`,
+        and may take `longer_training` times as many epochs for it.
     """
 
     held_out: tuple[str, ...]
@@ -104,10 +105,14 @@ class Split:
     seed: int = 0
     unused: tuple[str, ...] = ()
     keep_network: bool = False
+    to_criterion: bool = False
 
 
 def leave_one_formulation_out(
-    dataset: Dataset, parameters: Parameters, training_set: str = "original"
+    dataset: Dataset,
+    parameters: Parameters,
+    training_set: str = "original",
+    to_criterion: bool = False,
 ) -> pd.DataFrame:
     """Hold every formulation out in turn, train on the others and predict it.
 
@@ -118,16 +123,19 @@ def leave_one_formulation_out(
     parameters
         Those of processing, network and training.
     training_set
-        ``"original"`` or ``"augmented"`` (Section 5.1).
+        ``"original"`` or ``"augmented"`` (Section 5.1). Both are trained in the same number of
+        steps, that of `epochs` passes over the original set.
+    to_criterion
+        As in `Split`.
 
     Returns
     -------
     DataFrame
         One row for each prediction, with the columns ``held_out``, ``formulation``, ``image``,
-        ``role`` ("train" or "test"), ``seed``, ``training_set``, ``epoch`` (1 is the first),
-        ``true_km`` and ``predicted_km`` (m² s⁻¹) and ``relative_error``, which is
+        ``role`` ("train" or "test"), ``draw`` (of stand-ins), ``seed``, ``training_set``, ``epoch``
+        (1 is the first), ``true_km`` and ``predicted_km`` (m² s⁻¹) and ``relative_error``, which is
         ``|predicted − true| / true``, infinite where a training diverged. Test rows at every epoch,
-        training rows at the last one only.
+        training rows at some fifty epochs on a logarithmic scale, the last among them.
 
     Raises
     ------
@@ -152,16 +160,46 @@ def leave_one_formulation_out(
     ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
     ...     results = leave_one_formulation_out(dataset, parameters)
     >>> first = results[results["held_out"] == "1"]
-    >>> first["role"].value_counts().to_dict()  # at both epochs, and at the last one
-    {'test': 2, 'train': 2}
+    >>> first["role"].value_counts().to_dict()  # at both epochs one held out, two trained on
+    {'train': 4, 'test': 2}
     """
-    return train_splits(
-        dataset, parameters, leave_one_out_splits(dataset, parameters, training_set)
-    )
+    splits = leave_one_out_splits(dataset, parameters, training_set, to_criterion)
+    return train_splits(dataset, parameters, splits)
+
+
+def leave_one_out_of_draws(
+    draws: Sequence[Dataset], parameters: Parameters, training_set: str = "original"
+) -> pd.DataFrame:
+    """`leave_one_formulation_out` on each of several data sets, one table below the other.
+
+    Parameters
+    ----------
+    draws
+        From `fesemlib.dataset.load_draws`.
+    parameters, training_set
+        As there.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import load_draws
+    >>> from fesemlib.storage import temporary_build_folder
+    >>> parameters = Parameters(
+    ...     synthetic_draws=2, synthetic_width=384, input_width=32, epochs=1, parallel_jobs=1
+    ... )
+    >>> with temporary_build_folder():
+    ...     results = leave_one_out_of_draws(load_draws(parameters), parameters)
+    >>> results["draw"].unique().tolist()
+    [0, 1]
+    """
+    tables = [leave_one_formulation_out(draw, parameters, training_set) for draw in draws]
+    return pd.concat(tables, ignore_index=True)
 
 
 def leave_one_out_splits(
-    dataset: Dataset, parameters: Parameters, training_set: str = "original"
+    dataset: Dataset,
+    parameters: Parameters,
+    training_set: str = "original",
+    to_criterion: bool = False,
 ) -> list[Split]:
     """The trainings of `leave_one_formulation_out`; the networks of the first seed are kept.
 
@@ -174,7 +212,13 @@ def leave_one_out_splits(
     [('A',), ('B',)]
     """
     return [
-        Split((name,), training_set, seed, keep_network=seed == parameters.first_seed)
+        Split(
+            (name,),
+            training_set,
+            seed,
+            keep_network=seed == parameters.first_seed,
+            to_criterion=to_criterion,
+        )
         for seed in parameters.seeds
         for name in dict.fromkeys(dataset.images["formulation"])
     ]
@@ -318,27 +362,29 @@ def kept_networks(
     for split in splits:
         _check(split, dataset)
     outcomes = _train_all(splits, dataset, parameters)
+    images = np.load(keep_network_inputs(dataset, parameters))
     return [
-        _network_of(split, dataset, parameters, outcome)
+        _network_of(split, dataset, images, parameters, outcome)
         for split, outcome in zip(splits, outcomes, strict=True)
     ]
 
 
 def _network_of(
-    split: Split, dataset: Dataset, parameters: Parameters, outcome: Outcome
+    split: Split, dataset: Dataset, images: Images, parameters: Parameters, outcome: Outcome
 ) -> TrainedNetwork:
-    height, width = input_shape(dataset.shape, parameters.input_width)
+    training = _takes_part(split, dataset) & ~_held_out(split, dataset)
+    shown = InputScale.fit(images[training], Settings.of(parameters))
     model = build_network(
-        (height, width),
+        (images.shape[1], images.shape[2]),
         parameters.padding,
         parameters.dropout_rate,
         parameters.dropout_position,
         initializer=parameters.initializer,
         head=parameters.head,
+        input_scale=(shown.offset, shown.factor),
     )
     model.set_weights(list(outcome.weights))
-    trained_on = dataset.k_m[_takes_part(split, dataset) & ~_held_out(split, dataset)]
-    return TrainedNetwork(model, TargetScale.fit(trained_on, parameters.target))
+    return TrainedNetwork(model, TargetScale.fit(dataset.k_m[training], parameters.target))
 
 
 def held_out_predictions(results: pd.DataFrame, model_selection: str = "last") -> pd.DataFrame:
@@ -372,126 +418,15 @@ def held_out_predictions(results: pd.DataFrame, model_selection: str = "last") -
     """
     test: pd.DataFrame = results[results["role"] == "test"]
     if model_selection == "last":
-        last: pd.DataFrame = test[test["epoch"] == test["epoch"].max()]
-        return last.reset_index(drop=True)
-    run = ["training_set", "seed", "held_out"]
+        return at_the_end(test)
+    run = ["training_set", *run_columns(results), "held_out"]
     error = test.groupby([*run, "epoch"])["relative_error"].mean().reset_index()
     best = error.loc[error.groupby(run)["relative_error"].idxmin(), [*run, "epoch"]]
     return test.merge(best, on=[*run, "epoch"])
 
 
-def held_out_errors(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Relative error of each held-out formulation over the seeds: median, least and greatest.
-
-    Parameters
-    ----------
-    predictions
-        From `held_out_predictions`, of one training set.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by formulation, columns ``median, least, greatest``; the error of a formulation
-        with several micrographs is the mean over them.
-
-    Examples
-    --------
-    >>> predictions = pd.DataFrame(
-    ...     {"held_out": "A", "seed": [0, 1, 2], "relative_error": [0.5, 0.1, 0.3]}
-    ... )
-    >>> held_out_errors(predictions).loc["A"].to_dict()
-    {'median': 0.3, 'least': 0.1, 'greatest': 0.5}
-    """
-    errors = _errors_of_runs(predictions).agg(list(_OVER_SEEDS.values()), axis=1)
-    return errors.set_axis(list(_OVER_SEEDS), axis=1).rename_axis("formulation")
-
-
-def mean_error(predictions: pd.DataFrame) -> pd.Series[float]:
-    """Mean relative error over the formulations: median, least and greatest over the seeds.
-
-    Parameters
-    ----------
-    predictions
-        From `held_out_predictions`, of one training set.
-
-    Returns
-    -------
-    Series
-        ``median, least, greatest``. The mean is taken within each seed, so that the range is that
-        of complete leave-one-out runs.
-
-    Examples
-    --------
-    >>> predictions = pd.DataFrame(
-    ...     {
-    ...         "held_out": ["A", "B", "A", "B"], "seed": [0, 0, 1, 1],
-    ...         "relative_error": [0.5, 0.25, 0.25, 0.5],
-    ...     }
-    ... )
-    >>> mean_error(predictions).to_dict()  # good on one, bad on the other, in either seed
-    {'median': 0.375, 'least': 0.375, 'greatest': 0.375}
-    """
-    by_seed = _errors_of_runs(predictions).mean()
-    return by_seed.agg(list(_OVER_SEEDS.values())).set_axis(list(_OVER_SEEDS))
-
-
-def mean_error_by_epoch(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean relative error over the held-out formulations, along the epochs.
-
-    Parameters
-    ----------
-    results
-        From `leave_one_formulation_out`, of one or more training sets.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by epoch, a column for each training set: the median over the seeds.
-
-    Examples
-    --------
-    >>> results = pd.DataFrame(
-    ...     {
-    ...         "training_set": "original", "seed": 0, "held_out": ["A", "B", "A", "B"],
-    ...         "role": "test", "epoch": [1, 1, 2, 2], "relative_error": [0.5, 1.0, 0.25, 0.5],
-    ...     }
-    ... )
-    >>> mean_error_by_epoch(results)["original"].to_dict()
-    {1: 0.75, 2: 0.375}
-    """
-    test = results[results["role"] == "test"]
-    run = ["training_set", "epoch", "seed"]
-    formulations = test.groupby([*run, "held_out"])["relative_error"].mean()
-    seeds = formulations.groupby(run).mean().reset_index()
-    return seeds.pivot_table("relative_error", "epoch", "training_set", aggfunc="median")
-
-
-def mean_error_at_the_end(results: pd.DataFrame) -> pd.DataFrame:
-    """The last fifth of `mean_error_by_epoch`: how far the mean error is from settled.
-
-    Parameters
-    ----------
-    results
-        As there.
-
-    Examples
-    --------
-    >>> epochs = range(1, 11)
-    >>> results = pd.DataFrame(
-    ...     {
-    ...         "training_set": "original", "seed": 0, "held_out": "A", "role": "test",
-    ...         "epoch": epochs, "relative_error": 0.5,
-    ...     }
-    ... )
-    >>> mean_error_at_the_end(results)["original"].to_dict()
-    {9: 0.5, 10: 0.5}
-    """
-    by_epoch = mean_error_by_epoch(results)
-    return by_epoch.tail(max(len(by_epoch) // 5, 1))
-
-
-def failed_runs(results: pd.DataFrame) -> pd.DataFrame:
-    """Runs that collapsed to a constant, or diverged.
+def training_summary(results: pd.DataFrame) -> pd.DataFrame:
+    """How well each training has fitted its own micrographs, and whether it failed.
 
     In a collapsed run all hidden units are silent, and what the image shows no longer matters.
 
@@ -503,53 +438,53 @@ def failed_runs(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a run: ``training_set, seed, held_out, collapsed, diverged``. A run counts as
-        collapsed when its predictions on its own training set range over less than 1 % of
-        the range of the true values, and as diverged when one of them is no finite
-        number.
+        One row a run: ``training_set, draw, seed, held_out``; ``images``, how many it was trained
+        on, copies counted; ``epoch``, its last;
+        ``training_error``, the mean relative error on its training micrographs then, without
+        dropout; ``collapsed``, whether the predictions on them range over less than 1 % of the
+        range of the true values; and ``diverged``, whether one of them is no finite number.
 
     Examples
     --------
     >>> results = pd.DataFrame(
     ...     {
     ...         "training_set": "original", "seed": [0, 0, 1, 1], "held_out": "A", "role": "train",
-    ...         "true_km": [1e-3, 2e-3] * 2, "predicted_km": [1e-3, 2e-3, 1.5e-3, 1.5e-3],
+    ...         "epoch": 9, "true_km": [1e-3, 2e-3] * 2, "predicted_km": [1e-3, 2e-3, 1e-3, 1e-3],
+    ...         "relative_error": [0.0, 0.0, 0.0, 0.5],
     ...     }
     ... )
-    >>> failed_runs(results)["collapsed"].tolist()
-    [False, True]
+    >>> training_summary(results)[["training_error", "collapsed"]].to_numpy().tolist()
+    [[0.0, False], [0.25, True]]
     """
-    train = results[results["role"] == "train"]
-    run = ["training_set", "seed", "held_out"]
-    spread = train.groupby(run, sort=False)[["predicted_km", "true_km"]].agg(_range)
-    states = {
+    run = ["training_set", *run_columns(results), "held_out"]
+    grouped = at_the_end(results[results["role"] == "train"]).groupby(run, sort=False)
+    spread = grouped[["predicted_km", "true_km"]].agg(_range)
+    summary = {
+        "images": grouped.size(),
+        "epoch": grouped["epoch"].max(),
+        "training_error": grouped["relative_error"].mean(),
         "collapsed": spread["predicted_km"] < COLLAPSED_RANGE * spread["true_km"],
         "diverged": ~np.isfinite(spread["predicted_km"]),
     }
-    return pd.DataFrame(states).reset_index()
+    return pd.DataFrame(summary).reset_index()
 
 
-def training_steps(dataset: Dataset, parameters: Parameters, training_set: str) -> int:
+def training_steps(dataset: Dataset, parameters: Parameters) -> int:
     """Adam's steps in one training, that of the fold with the most images.
 
     Parameters
     ----------
     dataset, parameters
         As in `leave_one_formulation_out`.
-    training_set
-        ``"original"`` or ``"augmented"``.
 
     Examples
     --------
     >>> images = pd.DataFrame({"formulation": list("ABCDEFGHI")})
     >>> dataset = Dataset(pd.DataFrame(), images, (), synthetic=False, digest="")
-    >>> parameters = Parameters(epochs=100, batch_size=8)
-    >>> [training_steps(dataset, parameters, name) for name in TRAINING_SETS]
-    [100, 400]
+    >>> training_steps(dataset, Parameters(epochs=100, batch_size=4))
+    200
     """
     images = len(dataset.images) - int(dataset.images["formulation"].value_counts().min())
-    if training_set == "augmented":
-        images *= len(GROUPS[parameters.augmentation_group])
     return parameters.epochs * math.ceil(images / parameters.batch_size)
 
 
@@ -558,19 +493,13 @@ def _range(values: pd.Series[float]) -> float:
         return float(np.subtract(values.max(skipna=False), values.min(skipna=False)))
 
 
-def _errors_of_runs(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Relative error, averaged over micrographs: a row for a formulation, a column for a seed."""
-    errors = predictions.pivot_table("relative_error", index="held_out", columns="seed")
-    return errors.loc[list(dict.fromkeys(predictions["held_out"]))]
-
-
 def _train_all(splits: Sequence[Split], dataset: Dataset, parameters: Parameters) -> list[Outcome]:
     """The outcome of every split: from the cache where it is there, else trained now."""
     folder = writable(build_folder() / "cache" / "folds").resolve()  # for workers elsewhere
     remove_unfinished(folder)
     remove_unfinished(folder, SECONDS_OF_USE, "*.checkpoint")
     inputs = keep_network_inputs(dataset, parameters)
-    common = (inputs.stem, Settings.of(parameters), software())
+    common = (inputs.stem, software())
     jobs = [_job(split, folder, common, dataset, parameters) for split in splits]
     outcomes = [job.kept() for job in jobs]
     missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
@@ -592,7 +521,7 @@ def _loss(job: FoldJob, outcome: Outcome) -> float:
     true = np.tile(job.k_m[job.used & ~job.test], len(job.transformations))
     scale = TargetScale.fit(true, job.settings.target)
     with np.errstate(invalid="ignore", over="ignore"):  # of a training that diverged
-        return float(np.mean((scale.to_target(outcome.train) - scale.to_target(true)) ** 2))
+        return float(np.mean((scale.to_target(outcome.train[-1]) - scale.to_target(true)) ** 2))
 
 
 def _check(split: Split, dataset: Dataset) -> None:
@@ -621,18 +550,30 @@ def _job(
         for k_m, trained_on in zip(dataset.k_m, used & ~test, strict=True)
     ]
     transformations = _transformations(split, parameters)
-    name = digest(seed, transformations, np.flatnonzero(test), training_data, *common)
+    settings = _settings(split, parameters, int((used & ~test).sum()), len(transformations))
+    name = digest(seed, transformations, np.flatnonzero(test), training_data, settings, *common)
     return FoldJob(
         label=f"{_joined(split)} held out, seed {split.seed}, {split.training_set} training set",
         path=folder / f"{name}.npz",
         k_m=dataset.k_m,
         test=test,
         used=used,
-        settings=Settings.of(parameters),
+        settings=settings,
         transformations=transformations,
         seed=seed,
         keep_network=split.keep_network,
     )
+
+
+def _settings(split: Split, parameters: Parameters, images: int, copies: int) -> Settings:
+    """The settings of one training: with copies of the images, fewer epochs and as many steps."""
+    settings = Settings.of(parameters)
+    if split.to_criterion:
+        epochs = parameters.longer_training * settings.epochs
+        settings = replace(settings, epochs=epochs, stop_at=parameters.training_criterion)
+    size = settings.batch_size
+    steps = settings.epochs * math.ceil(images / size)
+    return replace(settings, epochs=max(1, round(steps / math.ceil(copies * images / size))))
 
 
 def _transformations(split: Split, parameters: Parameters) -> tuple[str, ...]:
@@ -659,7 +600,6 @@ def _predictions_of(
     held_out = _held_out(split, dataset)
     test = dataset.images[held_out]
     train = dataset.images[_takes_part(split, dataset) & ~held_out]
-    epochs = len(outcome.test)
     if split.training_set == "augmented":
         copies = [
             train.assign(image=[f"{image}, {name}" for image in train["image"]])
@@ -668,21 +608,23 @@ def _predictions_of(
         train = pd.concat(copies, ignore_index=True)
     table = pd.concat(
         [
-            pd.concat([test] * epochs).assign(
-                role="test",
-                epoch=np.repeat(np.arange(1, epochs + 1), len(test)),
-                predicted_km=outcome.test.ravel(),
-            ),
-            train.assign(role="train", epoch=epochs, predicted_km=outcome.train),
+            pd.concat([images] * len(epochs)).assign(
+                role=role, epoch=np.repeat(epochs, len(images)), predicted_km=predicted.ravel()
+            )
+            for role, images, epochs, predicted in (
+                ("test", test, np.arange(1, len(outcome.test) + 1), outcome.test),
+                ("train", train, outcome.logged, outcome.train),
+            )
         ],
         ignore_index=True,
     ).rename(columns={"k_m": "true_km"})
     table = table.assign(
         held_out=_joined(split),
+        draw=dataset.draw,
         seed=split.seed,
         training_set=split.training_set,
         relative_error=((table["predicted_km"] - table["true_km"]).abs() / table["true_km"]).fillna(
             np.inf  # a training that diverged
         ),
     )
-    return table[list(COLUMNS)]
+    return table[[name for name in COLUMNS if name != "draw" or dataset.synthetic]]

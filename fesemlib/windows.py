@@ -21,7 +21,6 @@ from fesemlib.validation import (
     TrainedNetwork,
     held_out_predictions,
     train_splits,
-    training_steps,
 )
 
 __all__ = [
@@ -204,8 +203,8 @@ def window_dataset(dataset: Dataset, scale: Scale) -> Dataset:
 def window_predictions(dataset: Dataset, parameters: Parameters, scale: Scale) -> pd.DataFrame:
     """Leave-one-formulation-out with networks that are trained on windows.
 
-    All windows of a formulation are held out together. The networks take as many steps as those
-    that see whole frames, so that more images a frame are no longer training.
+    All windows of a formulation are held out together. Each training ends at the criterion, so that
+    networks on windows and on whole frames have fitted what they were shown equally well.
 
     Parameters
     ----------
@@ -231,17 +230,11 @@ def window_predictions(dataset: Dataset, parameters: Parameters, scale: Scale) -
     (['formulation', 'image', 'true_km', 'predicted_km'], 12)
     """
     windows = window_dataset(dataset, scale)
-    epochs = round(
-        parameters.epochs
-        * training_steps(dataset, parameters, "original")
-        / training_steps(windows, parameters, "original")
-    )
-    as_long = parameters.model_copy(update={"epochs": max(epochs, 1)})
     splits = [
-        Split((name,), seed=parameters.first_seed)
+        Split((name,), seed=parameters.first_seed, to_criterion=True)
         for name in dict.fromkeys(dataset.images["formulation"])
     ]
-    predictions = held_out_predictions(train_splits(windows, as_long, splits))
+    predictions = held_out_predictions(train_splits(windows, parameters, splits))
     return predictions[["formulation", "image", "true_km", "predicted_km"]]
 
 

@@ -34,7 +34,7 @@ rescale: bool = False
 input_width: int = 128
 padding: str = "same"
 dropout_rate: float = 0.5
-dropout_position: str = "dense"
+dropout_position: str = "flatten"
 initializer: str = "glorot_uniform"
 head: str = "flatten"
 results: str = ""
@@ -58,8 +58,9 @@ report.data_banner(data, parameters)
 # %% [markdown]
 # The network is small by today's standards: 4, 8 and 16 filters. It is close to networks
 # that had been used for images of porous media before (references 20 and 30 of {cite:t}`marcato2025`).
-# Its first weights are random. In training, *dropout* switches units off at random in each step, by
-# default half of the ten, so that no single one is relied on {cite}`srivastava2014`.
+# Its first weights are random. In training, *dropout* switches numbers off at random in each step, by
+# default half of those that enter the ten units, so that no single one is relied on {cite}`srivastava2014`. The paper does not
+# say where its dropout acts; [the next chapter](04_loocv_baseline.ipynb) compares the two places.
 
 # %%
 shape = input_shape(data.shape, parameters.input_width)
@@ -103,7 +104,8 @@ report.glue("weights_at_full_size", full_size.count_params() / 1e6)
 # holds {glue:text}`share_of_dense:.1f` %, since each of its ten units has a weight of its own for every
 # number in the flattened list, that is for every *place* in the image; at the micrographs' full size there
 # would be {glue:text}`weights_at_full_size:.2f` million weights in all. A handful of micrographs to learn
-# from is little beside that: many settings of the weights fit them, and training finds one.
+# from is little beside that: many settings of the weights fit them, and which one a training ends in
+# depends on where it started.
 
 # %% tags=["remove-input"]
 report.resolution(data, parameters)
@@ -120,7 +122,8 @@ report.resolution(data, parameters)
 # - $k_m$ is of the order of 10⁻³, too small a number for a network to start from. By default the network
 #   learns $k_m$ scaled to the range from 0 to 1 of its training set; the predictions are scaled back.
 # - The number of passes over the training set (*epochs*) is fixed beforehand and the same for all
-#   formulations. By default it is **not** chosen by looking at the micrograph that is to be predicted.
+#   formulations, large enough that the networks fit what they are shown. It is **not** chosen by looking at the
+#   micrograph that is to be predicted.
 # - The first weights, the dropout and the order of the images are random. A training can therefore be
 #   repeated from several *seeds*, and all are reported.
 #

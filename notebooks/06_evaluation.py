@@ -25,6 +25,7 @@
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
+synthetic_draws: int = 1
 synthetic_width: int = 1024
 crop: str = "auto"
 check_pixel_size: bool = True
@@ -36,23 +37,28 @@ equalization: str = "classic"
 input_width: int = 128
 padding: str = "same"
 dropout_rate: float = 0.5
-dropout_position: str = "dense"
+dropout_position: str = "flatten"
 initializer: str = "glorot_uniform"
 head: str = "flatten"
+input_scaling: str = "unit"
+limit_first_step: bool = False
 target: str = "minmax"
-epochs: int = 20
+epochs: int = 1200
 learning_rate: float = 1.0e-4
+learning_rate_schedule: str = "constant"
+training_criterion: float = 0.05
+longer_training: int = 4
 batch_size: int = 16
 augmentation_group: str = "flips_and_rotation"
 first_seed: int = 0
 number_of_seeds: int = 1
 model_selection: str = "last"
-evaluation_width: int = 64
+evaluation_width: int = 96
 evaluation_seeds: int = 1
 permutations: int = 3
+permutation_learning_rate: float = 1.0e-3
 averaging_learning_rate: float = 3.0e-3
 averaging_epochs: int = 60
-longer_training: int = 3
 parallel_jobs: int = 0
 scheduler: str = ""
 results: str = ""
@@ -63,6 +69,7 @@ import pandas as pd
 from fesemlib import (
     baselines,
     controls,
+    errors,
     protocol,
     published,
     published_evidence,
@@ -71,7 +78,7 @@ from fesemlib import (
 )
 from fesemlib import evaluation_figures as figures
 from fesemlib import evaluation_report as answers
-from fesemlib.dataset import load_dataset
+from fesemlib.dataset import load_draws
 from fesemlib.features import texture_features
 from fesemlib.network import number_of_weights
 from fesemlib.params import Parameters
@@ -80,13 +87,13 @@ from fesemlib.validation import (
     TRAINING_SETS,
     held_out_predictions,
     leave_one_formulation_out,
-    mean_error_at_the_end,
-    training_steps,
+    leave_one_out_of_draws,
 )
 
 use_style()
 parameters = Parameters.from_namespace(globals())
-data = load_dataset(parameters)
+draws = load_draws(parameters)
+data = draws[0]
 report.data_banner(data, parameters)
 
 # %% [markdown]
@@ -141,58 +148,91 @@ answers.show_chances(
 # %% [markdown]
 # ## Do simpler predictors do as well?
 #
-# Every control predicts each formulation from the others, as the network does. Some see no image: the
-# **median** and the **mean** of the others, the formulation of the **nearest composition**, and **linear models
-# of the composition** with every combination of the components. A linear model is left out for a formulation on
-# which the others do not determine it. Some see the image, but do not learn what to look at: **texture features** of
-# the processed micrograph, in the spirit of {cite:t}`grassini2016` (co-occurrence of grey levels, local binary
-# patterns, bands of the Fourier spectrum in µm, energies of wavelets), to which ridge regression, partial least
-# squares and a Gaussian process are fitted, if there are enough formulations. And some are networks: the paper's with either training set, the mean of its seeds as one prediction, the
-# paper's with a *small input* of {glue:text}`evaluation_width` px and the same trained *longer*, and a network with
-# **averaged feature maps** in place of the flattened list, which leaves it {glue:text}`averaging_weights:,d` weights at any size. Scaling and tuning see
-# the training fold only. In the table, *texture* means all features together, and the name of a family that family alone.
+# Every control predicts each formulation from the others, as the network does. All are given the same micrographs; of
+# stand-ins, these are the first draw. Scaling and tuning see the training fold only.
+#
+# **Without an image:** the median and the mean of the others, the formulation of the nearest composition, and linear
+# models of the composition with every combination of the components. A linear model is left out for a formulation on
+# which the others do not determine it.
+#
+# **From one number of the image:** a straight line in the *standard deviation* of the network's input; and
+# $k_m = c\,\ell$, in proportion to the *correlation length* $\ell$ of the raw frame, the distance over which its grey
+# levels resemble each other. The one constant $c$ is the geometric mean of $k_m/\ell$ over the others: least squares in the
+# logarithm.
+#
+# **From texture features** of the processed micrograph, in the spirit of {cite:t}`grassini2016` (co-occurrence of grey
+# levels, local binary patterns, bands of the Fourier spectrum in µm, energies of wavelets): ridge regression, partial
+# least squares and a Gaussian process, if there are enough formulations. In the table, *texture* means all features
+# together, and the name of a family that family alone.
+#
+# **Networks:** the paper's with either training set, and the mean of its seeds as one prediction; the same with a
+# *small input* of {glue:text}`evaluation_width` px, and with its dropout at the other place that the paper's text allows;
+# and a network with *averaged feature maps* in place of the flattened list, which leaves it
+# {glue:text}`averaging_weights:,d` weights at any size. With the small input a training ends once its error on its own
+# micrographs is {glue:text}`criterion` % or less, and after {glue:text}`most_epochs:,d` epochs at the latest.
 
 # %% tags=["hide-input"]
-features = texture_features(data, parameters)
-coarse_features = texture_features(data, parameters, parameters.input_width)
-results_by_set = {
-    name: leave_one_formulation_out(data, parameters, name)
-    for name in TRAINING_SETS
-}
-predictions = {
-    name: held_out_predictions(results, parameters.model_selection)
-    for name, results in results_by_set.items()
-}
-
-# %% tags=["hide-input"]
-small_parameters = controls.evaluation_parameters(parameters)
-longer = controls.longer_parameters(parameters)
+small_input = controls.evaluation_parameters(parameters)
+other_dropout = controls.other_dropout_parameters(parameters)
 averaging = controls.averaging_parameters(parameters)
-small_results, longer_results, averaging_results = (
-    leave_one_formulation_out(data, each)
-    for each in (small_parameters, longer, averaging)
-)
-
-# %% tags=["hide-input"]
-networks = {
-    "network, original set": predictions["original"],
-    "network, mean of seeds": controls.mean_of_seeds(predictions["original"]),
-    "network, augmented set": predictions["augmented"],
-    "network, small input": held_out_predictions(small_results),
-    "network, small input, longer": held_out_predictions(longer_results),
-    "network, averaged maps": held_out_predictions(averaging_results),
+places = {"flatten": "before the ten units", "dense": "after the ten units"}
+trained = {
+    "network, original set": leave_one_formulation_out(data, parameters),
+    "network, augmented set": leave_one_formulation_out(
+        data, parameters, "augmented"
+    ),
+    "network, small input": leave_one_formulation_out(
+        data, small_input, to_criterion=True
+    ),
+    f"network, small input, dropout {places[other_dropout.dropout_position]}": (
+        leave_one_formulation_out(data, other_dropout, to_criterion=True)
+    ),
+    "network, averaged maps": leave_one_formulation_out(data, averaging),
 }
 
-# %% tags=["hide-input"]
-every_control = controls.every_control(
-    data, features, coarse_features, networks, parameters.parallel_jobs
+# %%
+report.show_measures(
+    {name: errors.at_the_end(table) for name, table in trained.items()},
+    "The networks of this section",
+    parameters.training_criterion,
+    parameters.batch_size,
 )
 
-# %% tags=["hide-input"]
+# %% [markdown]
+# Read the error on what was trained on first. A network that misses the criterion has not fitted its own micrographs;
+# what it makes of others then tells how far its training went, and not what such a network can do.
+
+# %%
+networks = {
+    name: held_out_predictions(results, parameters.model_selection)
+    for name, results in trained.items()
+}
+networks["network, mean of seeds"] = controls.mean_of_seeds(
+    networks["network, original set"]
+)
+features = texture_features(data, parameters)
+coarse = texture_features(data, parameters, parameters.input_width)
+
+# %%
+every_control = pd.concat(
+    [
+        controls.blind_controls(data),
+        controls.composition_controls(data),
+        controls.one_number_controls(data, parameters),
+        controls.texture_controls(
+            data, features, coarse, parameters.parallel_jobs
+        ),
+        controls.network_controls(networks),
+        controls.published_controls(data),
+    ],
+    ignore_index=True,
+)
+
+# %%
 summary = answers.control_summary(every_control)
 answers.show_controls(summary, len(data.formulations))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-controls", "caption": "Relative errors of the held-out formulations by every predictor: diamonds, the mean over the formulations; dots, the formulations. A diamond is open where not all formulations are predicted. Errors below 0.01 % are drawn there. Published errors, if any, are the paper's, of its own micrographs."}, "image": {"alt": "Dot plot of relative errors, one row for each predictor, sorted by the mean error"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-controls", "caption": "Relative errors of the held-out formulations by every predictor: diamonds, the mean over the formulations; dots, the formulations; of several seeds, the medians. A diamond is open where not all formulations are predicted. Errors below 0.01 % are drawn there. Published errors, if any, are the paper's, of its own micrographs."}, "image": {"alt": "Dot plot of relative errors, one row for each predictor, sorted by the mean error"}}
 controls_figure = figures.controls_figure(
     every_control, list(networks), controls.PUBLISHED
 )
@@ -200,126 +240,183 @@ report.save_figure(controls_figure, "controls", parameters)
 
 # %% tags=["remove-cell"]
 report.save_table(every_control, "controls", parameters)
-
-# %% tags=["remove-cell"]
-train = averaging_results[averaging_results["role"] == "train"]
-report.glue(
-    "controls_answer",
-    answers.controls_answer(
-        summary, "network, original set", len(data.formulations)
-    ),
-)
-report.glue("averaging_training", 100 * train["relative_error"].mean())
-
-# %% tags=["remove-cell"]
-report.glue(
-    "training_answer",
-    answers.training_answer(
-        small_results, longer_results, small_parameters.input_width
-    ),
-)
-
-# %% tags=["remove-cell"]
+complete = summary[summary["formulations"] == len(data.formulations)]
+means = complete[errors.MEAN].drop(list(controls.PUBLISHED), errors="ignore")
+own = means["network, original set"]
+rivals = means.drop("network, original set")
+report.glue("predictors", len(means))
+report.glue("network_rank", 1 + int((rivals < own).sum()))
+report.glue("network_error", report.percent(own))
+report.glue("best_control", str(rivals.idxmin()))
+report.glue("best_control_error", report.percent(rivals.min()))
+report.glue("criterion", report.percent(parameters.training_criterion))
+report.glue("most_epochs", parameters.longer_training * parameters.epochs)
 report.glue("pixel", data.shape[1] / parameters.input_width)
+report.glue("evaluation_width", small_input.input_width)
+report.glue("evaluation_seeds", small_input.number_of_seeds)
 report.glue("averaging_rate", parameters.averaging_learning_rate)
 report.glue("averaging_epochs", parameters.averaging_epochs)
-report.glue("averaging_width", averaging.input_width)
 report.glue(
     "averaging_weights", number_of_weights(data.shape, head=averaging.head)
 )
 
 # %% [markdown]
-# **In short:** {glue:text}`controls_answer` (Means over the seeds; the chapters before show medians.)
+# **How to read it.** A single formulation may make most of a mean; the mean without the worst one, and
+# $|\ln(\text{predicted}/\text{true})|$, for which twice and half as much are equally wrong, tell whether it does. A
+# dash says that there is no such number: published errors have no sign, and a prediction of zero or less has no
+# logarithm. A network that reads the image should err less than the rules without an image, by all three measures. One
+# that errs no less than a single number of the image has not shown that its weights are needed.
 #
-# The best of so many was picked on these very formulations, and would not be the best by as much on new ones. The
-# texture features are measured on the full micrographs, of which a pixel of the network's input takes
-# {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f`; one control sees no more than the network. In stand-ins, the
-# size of the pores follows $k_m$, which is what such features measure.
+# The correlation length is a yardstick of what is there to be read, and not a method: in stand-ins, the size
+# of the pores follows $k_m$ by construction, which is also what texture features measure. These are measured on the full
+# micrographs, of which a pixel of the network's input takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f`; one
+# control sees no more than the network.
 #
-# {glue:text}`training_answer` The network with
-# averaged maps has a learning rate and a number of epochs of its own ({glue:text}`averaging_rate`,
-# {glue:text}`averaging_epochs` epochs, {glue:text}`averaging_width` px, the *small input* of the table). The rate that the book
-# gives it was chosen, on stand-ins, for the least error on the *training* micrographs; here this error is {glue:text}`averaging_training:.1f` %.
+# The best of so many was picked on these very formulations, and would not be the best by as much on new ones.
+# Other micrographs of the same formulations may order the predictors otherwise: compare differences with the spread
+# below.
+#
+# The network with averaged maps has a learning rate and a number of epochs of its own
+# ({glue:text}`averaging_rate`, {glue:text}`averaging_epochs` epochs, with the small input). The rate was chosen, on
+# stand-ins, for the least error on the *training* micrographs.
+#
+# **In short:** of the {glue:text}`predictors` predictors of this run that predict every formulation, the paper's network,
+# trained on the original set, has rank {glue:text}`network_rank`: its mean error is {glue:text}`network_error` %. The best of
+# the others, “{glue:text}`best_control`”, errs by {glue:text}`best_control_error` %.
 
 # %% [markdown]
 # ### Would chance do?
 #
-# The same network is trained on **shuffled** $k_m$, dealt out anew among the formulations. If the error
-# with the true order is no smaller than these, it does not show that the image was read.
+# The same network is trained on **shuffled** $k_m$, dealt out anew among the formulations, with the small
+# input, one seed, and to the same criterion. These are many trainings, and so they take a learning rate of
+# {glue:text}`permutation_rate`, with which they are done in fewer steps. That it stands for the longer training with the rate of the other
+# chapters, {glue:text}`learning_rate`, is to be seen in the true order:
 
-# %% tags=["hide-input"]
-observed, shuffled = controls.permutation_test(
-    data, small_parameters, parameters.permutations
+# %%
+quick = small_input.model_copy(
+    update={"learning_rate": parameters.permutation_learning_rate}
 )
-p_value = statistics.permutation_p_value(observed, shuffled)
+report.show_measures(
+    {
+        "rate of the other chapters": errors.at_the_end(
+            trained["network, small input"]
+        ),
+        "rate of the shuffles": errors.at_the_end(
+            leave_one_formulation_out(data, quick, to_criterion=True)
+        ),
+    },
+    "The network with the small input, trained at two rates",
+    parameters.training_criterion,
+    parameters.batch_size,
+)
+
+# %%
+orders = controls.permutation_test(data, quick, parameters.permutations)
+answers.show_permutations(orders)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-permutations", "caption": "Mean relative error of the held-out formulations with shuffled $k_m$ (histogram) and with the true ones (line)."}, "image": {"alt": "Histogram of mean relative errors with shuffled labels and a line for the true labels"}}
-permutations_figure = figures.permutation_figure(observed, list(shuffled))
+permutations_figure = figures.permutation_figure(list(orders[errors.MEAN]))
 report.save_figure(permutations_figure, "permutations", parameters)
 
 # %% tags=["remove-cell"]
+true_error, *shuffled = orders[errors.MEAN]
+p_value = statistics.permutation_p_value(true_error, shuffled)
+report.glue("permutations", parameters.permutations)
 report.glue(
-    "permutation_answer",
-    answers.permutation_answer(
-        observed,
-        list(shuffled),
-        p_value,
-        controls.number_of_orders(data.formulations["k_m"]),
-    ),
+    "permutation_rate",
+    report.power_of_ten(parameters.permutation_learning_rate),
 )
-report.glue("evaluation_width", small_parameters.input_width)
-report.glue("evaluation_seeds", small_parameters.number_of_seeds)
+report.glue("learning_rate", report.power_of_ten(parameters.learning_rate))
+report.glue("permutation_error", report.percent(true_error))
+report.glue("permutation_p", f"{p_value:.2g}")
+report.glue("least_p", f"{1 / len(orders):.2g}")
 
 # %% [markdown]
-# **In short:** {glue:text}`permutation_answer` (One seed, width of the input {glue:text}`evaluation_width` px.)
+# **How to read it.** *p* is the share of all orders, the true one among them, with an error as small as that of the true
+# order. Below 0.05, chance hardly explains the error with the true order. Above, this error does not show that the
+# image was read; nor does it show that it was not. With {glue:text}`permutations` shuffles p cannot be less than
+# {glue:text}`least_p`. And where there are so few formulations that a shuffle is often the true order again,
+# p stays large whatever is read.
+#
+# The shuffles are the same for all three measures: these are three looks at one experiment, not three experiments. The
+# mean was chosen beforehand; to pick the least of the three afterwards would make chance look small.
+#
+# **In short:** in the true order the mean error is {glue:text}`permutation_error` %, p = {glue:text}`permutation_p`.
 
 # %% [markdown]
 # ## How far does chance move the errors?
 #
-# First weights, order and dropout are random. Each seed repeats the whole of leave-one-out.
+# First weights, order and dropout are random. Each seed repeats the whole of leave-one-out. With stand-ins, the
+# micrographs are drawn anew, too, for the same formulations, and leave-one-out is repeated on each draw. Seed and draw
+# together are a *run*. Your own micrographs are a single draw.
 
-# %% tags=["hide-input"]
-all_results = pd.concat(results_by_set.values(), ignore_index=True)
-answers.show_spread(predictions, all_results)
+# %%
+predictions = {
+    name: held_out_predictions(
+        leave_one_out_of_draws(draws, parameters, name),
+        parameters.model_selection,
+    )
+    for name in TRAINING_SETS
+}
+answers.show_spread(predictions)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-spread", "caption": "Relative error of each held-out formulation: a dot for every seed, a bar at their median."}, "image": {"alt": "Dot plot of the relative errors of all seeds, one row for each formulation, original and augmented training set side by side"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-spread", "caption": "Relative error of each held-out formulation: a dot for every run, a bar at their median."}, "image": {"alt": "Dot plot of the relative errors of all runs, one row for each formulation, original and augmented training set side by side"}}
 spread_figure = figures.spread_figure(predictions)
 report.save_figure(spread_figure, "spread", parameters)
 
-# %% tags=["remove-cell"]
-steps = [training_steps(data, parameters, name) for name in TRAINING_SETS]
-report.glue(
-    "comparison_answer", answers.comparison_of_sets(predictions, steps)
+# %% [markdown]
+# **How to read it.** *Between seeds* is the standard deviation of the mean error over the seeds of one draw, *between
+# draws* that over the draws at one seed, in which what chance does to a training is contained. A difference between two predictors
+# that is smaller than these may turn round in the next run. If the seeds lie further apart, more seeds would steady the
+# result; if the draws do, only more micrographs would. A dash stands where there is one seed, or one draw.
+#
+# ### Does augmentation help?
+#
+# Both training sets are trained in the same number of steps, so that a difference is not one of effort. For each
+# formulation the median error over the runs with the one set is compared with that over the runs with the other.
+
+# %%
+compared = statistics.compare_pairs(
+    *map(errors.errors_of_formulations, predictions.values())
 )
-at_the_end = mean_error_at_the_end(all_results)
-report.glue("end_answer", answers.end_answer(at_the_end))
+answers.show_difference(compared)
+
+# %% tags=["remove-cell"]
+report.glue(
+    "augmentation_difference",
+    report.percent(compared.difference.mean, sign=True),
+)
+report.glue("augmentation_better", compared.better)
+report.glue("augmentation_p", f"{compared.p_value:.2g}")
+report.glue("formulations", compared.number)
 
 # %% [markdown]
-# **In short:** {glue:text}`comparison_answer` The last fifth of the epochs tells whether this is settled
-# ([Data augmentation](05_loocv_augmented.ipynb)). {glue:text}`end_answer`
+# **How to read it.** A negative difference says that the augmented set errs less. The formulations are the sample: the
+# interval says how the mean difference would move if other formulations of the same kind had been made. The test
+# (Wilcoxon's, on the pairs) goes by ranks, so that no single formulation decides it, and may disagree with the mean
+# for that reason. Below 0.05, chance hardly explains the difference; above, it may. The *least possible p* is that
+# of formulations that all agree: if it is above 0.05, they are too few for this test to find anything.
 #
-# The formulations are the sample: the interval says how the mean would move if other formulations of the same
-# kind had been made, and the errors of the seeds are averaged before. Errors of leave-one-out are not
-# independent, since any two folds share most of their training set: interval and p-value take them as if they were.
-# With so few formulations, moreover, such an interval is too short, and
-# the test (Wilcoxon's, on the pairs) finds only what nearly all formulations share.
+# Errors of leave-one-out are not independent, since any two folds share most of their training set: interval and
+# p-value take them as if they were. With so few formulations, moreover, such an interval is too short.
+#
+# **In short:** the mean difference is {glue:text}`augmentation_difference` points; the augmented set errs less on
+# {glue:text}`augmentation_better` of {glue:text}`formulations` formulations, p = {glue:text}`augmentation_p`.
 
 # %% [markdown]
 # ## Who chooses the epoch?
 #
 # Training can stop after a number of epochs that was fixed beforehand; or where the held-out micrograph is predicted best,
 # which nobody could do for a new product; or where *inner* formulations, held out within the training fold, are predicted
-# best, which is a fair way to choose. All three with the same settings:
+# best, which is a fair way to choose. All three with the small input, on the same trainings of {glue:text}`epochs:,d`
+# epochs.
 
-# %% tags=["hide-input"]
-outer, inner = protocol.train_for_selection(data, small_parameters)
+# %%
+outer, inner = protocol.train_for_selection(data, small_input)
 selected = protocol.selected_predictions(outer, inner)
-selection = answers.selection_table(
-    selected, published.table2_for(data.formulations)
-)
-answers.show_selection(selection)
+answers.show_selection(selected, published.table2_for(data.formulations))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-epochs", "caption": "Error of the held-out formulations along the training, averaged over the seeds; dashed, the median of the others, which sees no image. Where the error of a single training dips towards zero, its prediction passes the true value."}, "image": {"alt": "Lines of the held-out error against the epoch on a logarithmic scale, one for each formulation, and their mean"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-epochs", "caption": "Error along the training: of each held-out formulation, their mean, and that on the micrographs trained on; medians over the seeds. Dashed, the median of the others, which sees no image. Where the error of a single training dips towards zero, its prediction passes the true value."}, "image": {"alt": "Lines of the error against the epoch, both on logarithmic scales: one for each held-out formulation, their mean, and the mean over the micrographs trained on"}}
 median_rule = baselines.median_of_others(data.formulations["k_m"])
 blind_error = median_rule["relative_error"].mean()
 epochs_figure = figures.epochs_figure(outer, blind_error)
@@ -327,18 +424,27 @@ report.save_figure(epochs_figure, "epochs", parameters)
 
 # %% tags=["remove-cell"]
 report.save_table(selected, "selection", parameters)
-report.glue("selection_answer", answers.selection_answer(selection, selected))
+report.glue("epochs", small_input.epochs)
+for name, chosen in selected.groupby("selection"):
+    mean = errors.measures(chosen).loc[errors.MEAN, "median"]
+    report.glue(f"selection_{name}", report.percent(mean))
 
 # %% [markdown]
-# **In short:** {glue:text}`selection_answer`
+# **How to read it.** If the first two columns are alike, little is lost by fixing the epochs beforehand. What the
+# third column is better than the second is no skill: it comes from looking at the answer. The row *errors below 1 %*
+# counts single trainings, which a median over the seeds would hide. Where published errors stand beside it, compare how often
+# they are that small, and whether the third column also has their large ones.
 #
 # A prediction that passes the true value on its way is right at *some* epoch, whatever the network has
-# understood; where none ever reaches the true value, no choice of the epoch helps. (Width of the input:
-# {glue:text}`evaluation_width` px; seeds: {glue:text}`evaluation_seeds`.)
+# understood; where none ever reaches the true value, no choice of the epoch helps.
+#
+# **In short:** with the epoch fixed beforehand the mean error is {glue:text}`selection_last` %, with the one chosen on inner
+# formulations {glue:text}`selection_best_inner` %, and with the one that suits the held-out micrograph best
+# {glue:text}`selection_best_on_held_out` %. (Seeds: {glue:text}`evaluation_seeds`.)
 #
 # ## What was shown
 #
-# - {glue:text}`controls_answer`
-# - Judge an error by what predicts without the image, and by what predicts with simpler means.
-# - One seed is an anecdote; the formulations, not the seeds, are the sample.
+# - Judge an error by what predicts without the image, and by what predicts with simpler means, a single number among them.
+# - Ask first how well a network fits what it was trained on; only then what it errs on the rest.
+# - One run is an anecdote; the formulations, not the runs, are the sample, and one of them may make most of a mean.
 # - Fix the number of epochs before looking at the held-out micrograph, or choose it on inner formulations.

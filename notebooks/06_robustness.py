@@ -35,16 +35,21 @@ equalization: str = "classic"
 input_width: int = 128
 padding: str = "same"
 dropout_rate: float = 0.5
-dropout_position: str = "dense"
+dropout_position: str = "flatten"
 initializer: str = "glorot_uniform"
 head: str = "flatten"
+input_scaling: str = "unit"
+limit_first_step: bool = False
 target: str = "minmax"
-epochs: int = 20
+epochs: int = 1200
 learning_rate: float = 1.0e-4
+learning_rate_schedule: str = "constant"
 batch_size: int = 16
+training_criterion: float = 0.05
+longer_training: int = 4
 first_seed: int = 0
 number_of_seeds: int = 1
-evaluation_width: int = 64
+evaluation_width: int = 96
 evaluation_seeds: int = 1
 averaging_learning_rate: float = 3.0e-3
 averaging_epochs: int = 60
@@ -192,7 +197,9 @@ sources = {
 
 # %% [markdown]
 # A frame can also be cut up. Then each network sees a smaller field, and that more finely: it has to be
-# trained on such **windows**, all of a formulation being held out together, in as many steps as on whole frames.
+# trained on such **windows**, all of a formulation being held out together. Each of these trainings, on whole frames too, ends
+# when the mean error on what it is trained on is {glue:text}`criterion:g` %, or after
+# {glue:text}`longer_training` times as many epochs as those of the chapters before.
 
 # %% tags=["hide-input"]
 small_parameters = controls.evaluation_parameters(parameters)
@@ -226,6 +233,8 @@ report.glue(
 )
 report.glue("scales_answer", answers.scales_answer(compared_scales))
 report.glue("evaluation_width", small_parameters.input_width)
+report.glue("criterion", 100 * parameters.training_criterion)
+report.glue("longer_training", parameters.longer_training)
 
 # %% [markdown]
 # **In short:** {glue:text}`frames_answer` {glue:text}`scales_answer` (Networks on windows: input of

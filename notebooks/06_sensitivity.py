@@ -11,15 +11,15 @@
 # %% [markdown]
 # # What the choices do
 #
-# The paper leaves much unsaid: on what scale the target is learned, where the dropout acts, how the weights
-# begin, how long the training lasts. Each reader who rebuilds the network has to choose, and might come to other
-# numbers. This chapter changes one choice at a time, and then asks what no choice can replace: more
+# The paper leaves much unsaid: where the dropout acts, on what scale the target is learned and the image shown,
+# how large the steps of the training are. Each reader who rebuilds the network has to choose, and might come to
+# other numbers. This chapter trains the network with combinations of these choices, and then with more and more
 # formulations.
 #
 # **What you will learn**
 #
-# - which of the choices that the paper leaves open matter, and which do not;
-# - how the error falls with the number of formulations, within and beyond their range.
+# - how to see what a choice does to the error of a new formulation, and to the effort of the training;
+# - how to see what more formulations would bring, within and beyond the range of $k_m$ that is known.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -35,29 +35,27 @@ equalization: str = "classic"
 input_width: int = 128
 padding: str = "same"
 dropout_rate: float = 0.5
-dropout_position: str = "dense"
+dropout_position: str = "flatten"
 initializer: str = "glorot_uniform"
 head: str = "flatten"
+input_scaling: str = "unit"
+limit_first_step: bool = False
 target: str = "minmax"
-epochs: int = 20
+epochs: int = 1200
 learning_rate: float = 1.0e-4
+learning_rate_schedule: str = "constant"
+training_criterion: float = 0.05
 batch_size: int = 16
-augmentation_group: str = "flips_and_rotation"
 first_seed: int = 0
-evaluation_width: int = 64
+evaluation_width: int = 96
 evaluation_seeds: int = 1
+longer_training: int = 4
 averaging_learning_rate: float = 3.0e-3
 averaging_epochs: int = 60
-variations: dict = {
-    "light_background": [False],
-    "equalization": ["none"],
-    "target": ["raw"],
-    "dropout_position": ["flatten"],
-    "initializer": ["he_normal"],
-    "epochs": [10],
-    "model_selection": ["best_on_held_out"],
-    "first_seed": [1000],
-    "augmentation_group": ["rotation"],
+factors: dict = {
+    "target": ["minmax", "log10"],
+    "input_scaling": ["unit", "standardised"],
+    "learning_rate": [1.0e-4, 1.0e-3],
 }
 learning_curve_sizes: list = [5, 9]
 learning_curve_seeds: int = 1
@@ -66,9 +64,10 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import learning_curve, report, sensitivity
+
+from fesemlib import errors, learning_curve, report, sensitivity
 from fesemlib import sensitivity_figures as figures
-from fesemlib import sensitivity_report as answers
+from fesemlib import sensitivity_report as tables
 from fesemlib.dataset import load_dataset, part_of_frame
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
@@ -79,62 +78,98 @@ data = load_dataset(parameters)
 report.data_banner(data, parameters)
 
 # %% [markdown]
-# ## Which choices matter?
+# ## What does each choice do?
 #
-# Leave-one-out is repeated with **one parameter changed at a time**, always from the same seeds. The
-# *reference* has the parameters of this book, at an input width of {glue:text}`reference_width` px,
-# {glue:text}`reference_epochs` epochs and {glue:text}`seeds`. Every setting is compared with it formulation by
-# formulation, so that what makes one formulation harder than another drops out. What to
-# vary stands in the parameter `variations` (see [All parameters](../book/parameters.md)); finished folds are kept and
-# nothing is trained twice.
+# A *factor* is a choice, and its *levels* are what is tried. They are tried **in combination**: each cell is one
+# combination, in which leave-one-out is done anew. A training ends once it has fitted its own micrographs, that is
+# when the mean relative error on them, without dropout, is {glue:text}`criterion` % or less, and at the latest
+# after {glue:text}`most_epochs` epochs; the micrograph that is held out has no say in that. So choices can be
+# compared where they have learned equally well, and not only where they have been trained for equally long.
+# The factors and their levels stand in the parameter `factors` (see [All parameters](../book/parameters.md)); all
+# {glue:text}`cells` combinations are trained. The input is {glue:text}`input_width` px wide, the number of seeds
+# {glue:text}`seeds`. The place of the dropout, which decides how long a training takes, is compared
+# [in a chapter of its own](04_loocv_baseline.ipynb).
 
 # %%
-settings = sensitivity.planned_settings(data, parameters)
-predictions = sensitivity.predict_with_settings(data, settings)
-effects = sensitivity.sensitivity_table(
-    predictions, settings, data.formulations["k_m"]
-)
+trained = sensitivity.train_cells(data, parameters)
+cells = sensitivity.cell_table(trained, parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-sensitivity", "caption": "Change of the mean relative error of the held-out formulations when one choice is changed, sorted, with 95 % intervals over the formulations. The shaded band is the interval of an exchange of the seeds, with nothing else changed. To the right, the mean error itself and how many trainings collapsed to a constant or diverged."}, "image": {"alt": "Dot plot of the changes of the mean error with intervals, one row for each setting, a line at zero for the reference"}}
-sensitivity_figure = figures.sensitivity_figure(effects)
-report.save_figure(sensitivity_figure, "sensitivity", parameters)
-
-# %% tags=["hide-input", "hide-output"]
-report.save_table(predictions, "sensitivity_predictions", parameters)
-report.save_table(effects, "sensitivity", parameters)
-answers.show_sensitivity(effects)
-
-# %% tags=["remove-cell"]
-reference = settings[0].parameters
-report.glue("reference_width", reference.input_width)
-report.glue("reference_epochs", reference.epochs)
-report.glue("seeds", answers.seeds_in_words(reference.number_of_seeds))
-report.glue("least_p", answers.least_p_value(len(data.formulations)))
-report.glue("alone_remark", answers.alone_remark(effects))
-report.glue("formulations", len(data.formulations))
-
-# %% tags=["remove-cell"]
-sensitivity_answer = answers.sensitivity_answer(effects)
-report.glue("sensitivity_answer", sensitivity_answer)
-report.glue("sensitivity_shown", report.first_sentence(sensitivity_answer))
-report.glue("yardstick", answers.yardstick_remark(effects))
-report.glue("selection", answers.selection_remark(effects))
-report.glue("failures", answers.failures_answer(effects))
+# %%
+tables.show_cells(cells)
 
 # %% [markdown]
-# {glue:text}`yardstick` {glue:text}`failures` {glue:text}`selection`
+# The last row is the median of the other formulations, which takes neither an image nor a training.
 #
-# This is no recipe. Rows that are called *seeds* change nothing but chance: what
-# lies within their interval is no clear effect, and the more seeds each setting has, the narrower it is. With
-# {glue:text}`formulations` formulations the test on the pairs cannot give a p-value below
-# {glue:text}`least_p:.2g`, whatever the network does, and some of many comparisons
-# come out small by chance. {glue:text}`alone_remark` The errors of leave-one-out, moreover, are not independent, as any two folds share most of
-# their training set, and the test takes them as if they were. And whoever took the
-# setting with the least error from this figure would have **tuned on the held-out formulations**: its error would
-# no longer say what to expect of a new one. The figure tells which choices may explain a difference between two
-# reproductions. For choosing there are inner formulations, as in the [previous chapter](06_evaluation.ipynb).
+# Read the middle of the table first. A cell in which many trainings *missed* the criterion tells what this effort
+# reaches, and not what the combination is worth. A network whose hidden units have all fallen silent is among the
+# missed, and its prediction says nothing of what the image shows. Only then compare the errors to the right, with each
+# other and with the last row. The three measures belong together: a single formulation may make most of the mean, and
+# ∞ says that a prediction was zero or less.
 #
-# **In short:** {glue:text}`sensitivity_answer`
+# ### The same, factor by factor
+#
+# The *main effect* of a level is what it changes compared with the first level of its factor, averaged over all
+# levels of the other factors. Every formulation is in every cell, so that what makes one formulation harder than
+# another drops out.
+
+# %%
+effects = sensitivity.main_effects(trained, parameters.factors)
+
+# %% mystnb={"figure": {"name": "figure-sensitivity", "caption": "Main effects of the choices, with 95 % intervals over the formulations. Left, the change of the mean |ln(predicted / true)| of held-out formulations, to the left of the dashed line where the level errs less than the first one of its factor. Right, how many times as many steps the trainings took."}, "image": {"alt": "Two dot plots with intervals, one row for each level of each factor: change of the error around a line at zero, and ratio of the steps around a line at one"}}
+effects_figure = figures.effects_figure(effects)
+report.save_figure(effects_figure, "sensitivity", parameters)
+
+# %%
+tables.show_effects(effects)
+
+# %% tags=["remove-cell"]
+report.save_table(trained, "sensitivity_predictions", parameters)
+report.save_table(cells, "sensitivity_cells", parameters)
+report.save_table(effects, "sensitivity", parameters)
+used = sensitivity.parameters_of_cell(parameters, {})
+counted = errors.log_errors(trained) <= sensitivity.MOST_COUNTED
+report.glue("criterion", report.percent(parameters.training_criterion))
+report.glue("most_epochs", parameters.longer_training * parameters.epochs)
+report.glue("cells", len(cells) - 1)
+report.glue("input_width", used.input_width)
+report.glue("seeds", used.number_of_seeds)
+report.glue("formulations", len(data.formulations))
+report.glue("effects", len(effects))
+report.glue("bounded", int((~counted).sum()))
+report.glue("predictions", len(trained))
+report.glue("missed", int(cells["missed"].sum()))
+report.glue("trainings", int(cells["trainings"].sum()))
+report.glue("rule", report.percent(cells["mean"].iloc[-1]))
+report.glue("least", report.percent(cells["mean"].iloc[:-1].min()))
+report.glue("greatest", report.percent(cells["mean"].iloc[:-1].max()))
+
+# %% [markdown]
+# **How to read it.** The formulations are the sample: the intervals say how far an effect may be from this if other
+# formulations of the same kind had been measured. An interval that stays on one side of the dashed line is a difference that
+# the scatter of these formulations hardly explains. One that crosses it does not show that the choice is without effect;
+# its ends tell how large an effect could have gone unnoticed. With {glue:text}`formulations` formulations,
+# intervals of this kind are too short, the folds share most of what they are trained on, and of
+# {glue:text}`effects` intervals some may keep clear of the line by chance. How much chance alone does is seen with
+# `first_seed` as one of the factors: its levels are worth the same.
+#
+# In the left panel, an error counts as a factor of ten at most, whatever it is: a negative
+# prediction would be infinitely wrong, and this one prediction would decide everything. Of
+# {glue:text}`predictions` predictions, {glue:text}`bounded` are counted like that. The table has the mean relative
+# error beside it, which has no such bound, and which hangs on few formulations. To the right, a training
+# that missed the criterion counts with the steps that it took; it would have taken more, so that a level with many
+# misses is in truth slower than the panel shows, and what the other factors do to its steps is not seen.
+#
+# **What it leaves open.** A main effect is an average: a level may help beside one level of another factor and harm
+# beside the next. The cells show whether it does.
+#
+# This is no recipe. Whoever took the combination with the least error from this page would have **tuned on the held-out
+# formulations**: its error would no longer say what to expect of a new one. The page tells which choices may explain a
+# difference between two reproductions. For choosing there are inner formulations, as in the
+# [previous chapter](06_evaluation.ipynb).
+#
+# **In short:** over the combinations, the mean relative error lies between {glue:text}`least` % and
+# {glue:text}`greatest` %, that of the median of the others is {glue:text}`rule` %, and {glue:text}`missed` of
+# {glue:text}`trainings` trainings missed the criterion.
 
 # %% [markdown]
 # ## How many formulations would it take?
@@ -142,15 +177,19 @@ report.glue("failures", answers.failures_answer(effects))
 # The paper concludes that more data are needed. How many formulations, and what would they bring?
 
 # %% tags=["remove-input"]
-answers.always_synthetic(data)
+tables.always_synthetic(data)
 
 # %% [markdown]
 # {glue:text}`test_number` stand-ins are fixed as the test set, each a formulation of its own. The training sets
 # are drawn from the middle of the range of $k_m$ in Table 1, {glue:text}`low:.2g` to {glue:text}`high:.2g` · 10⁻³ m² s⁻¹:
 # {glue:text}`inside_number` of the test set lie **inside** that range, the others **outside**, on either
-# side. Each training set is part of the next larger one, and the whole is done {glue:text}`draws`. A larger set is not trained for longer: the number of steps is the same for all
-# sizes. Beside the paper's network stand the one with averaged feature maps, ridge regression on texture features (as in
-# [an earlier chapter](06_evaluation.ipynb), measured on pixels {glue:text}`finer:.1f` times finer than the networks are given), and the median of the training set, which sees no image.
+# side. Each training set is part of the next larger one. Number of draws, each with training sets and a seed of its
+# own: {glue:text}`draws`.
+#
+# At every size the paper's network is trained to the criterion above. Beside it stand the network with averaged
+# feature maps, which takes {glue:text}`averaging_epochs` epochs whatever it has learned by then, ridge regression on texture
+# features (both as in [an earlier chapter](06_evaluation.ipynb); the features are measured on pixels
+# {glue:text}`finer:.1f` times finer than the networks are given), and the median of the training set, which sees no image.
 
 # %%
 sizes = parameters.learning_curve_sizes
@@ -159,36 +198,45 @@ stand_ins = learning_curve.draw_training_and_test(
     range(parameters.learning_curve_seeds),
     part_of_frame(parameters, 3 / 8),
 )
-curve = learning_curve.learning_curve(stand_ins, sizes, parameters)
+predictions = learning_curve.learning_curve(stand_ins, sizes, parameters)
+curve = learning_curve.curve_of(predictions)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-learning-curve", "caption": "Mean relative error of a fixed test set of stand-ins against the number of stand-ins trained on: dots, the draws; lines, their mean. Left, stand-ins whose $k_m$ lies in the range of the training sets; right, beyond it."}, "image": {"alt": "Two panels with lines of the error against the number of formulations on logarithmic axes, for two networks, ridge regression and the median"}}
+# %% mystnb={"figure": {"name": "figure-learning-curve", "caption": "Mean relative error of a fixed test set of stand-ins against the number of stand-ins trained on: dots, the draws; lines, their median. Left, stand-ins whose $k_m$ lies in the range of the training sets; right, beyond it."}, "image": {"alt": "Two panels with lines of the error against the number of formulations on logarithmic axes, for two networks, ridge regression and the median"}}
 curve_figure = figures.learning_curve_figure(curve)
 report.save_figure(curve_figure, "learning_curve", parameters)
 
-# %% tags=["hide-input"]
-report.save_table(curve, "learning_curve", parameters)
-answers.show_learning_curve(curve)
+# %%
+tables.show_learning_curve(curve)
 
 # %% tags=["remove-cell"]
+report.save_table(predictions, "learning_curve", parameters)
 regions = list(stand_ins.test.values())
+width = learning_curve.input_width(stand_ins, parameters)
 report.glue("test_number", len(regions))
 report.glue("inside_number", regions.count("inside"))
 report.glue("low", 1e3 * stand_ins.k_m_range[0])
 report.glue("high", 1e3 * stand_ins.k_m_range[1])
-report.glue("draws", answers.times(parameters.learning_curve_seeds))
-
-# %% tags=["remove-cell"]
-curve_answer = answers.learning_curve_answer(curve)
-report.glue("curve_answer", curve_answer)
-report.glue("curve_shown", report.first_sentence(curve_answer))
-report.glue("curve_remark", answers.learning_curve_remark(curve))
-width = learning_curve.input_width(stand_ins, parameters)
+report.glue("draws", parameters.learning_curve_seeds)
+report.glue("averaging_epochs", parameters.averaging_epochs)
 report.glue("finer", stand_ins.dataset.shape[1] / width)
-report.glue("stand_in_width_mm", answers.field_width_mm(stand_ins.dataset))
+report.glue("stand_in_width_mm", tables.field_width_mm(stand_ins.dataset))
+report.glue("fewest", min(sizes))
+report.glue("most", max(sizes))
+middle = curve.groupby(["predictor", "region", "size"])["mean"].median()
+for region in ("inside", "outside"):
+    network = middle[learning_curve.NETWORK, region]
+    rule = middle[learning_curve.MEDIAN, region]
+    report.glue(f"{region}_first", report.percent(network[min(sizes)]))
+    report.glue(f"{region}_last", report.percent(network[max(sizes)]))
+    report.glue(f"{region}_rule", report.percent(rule[max(sizes)]))
 
 # %% [markdown]
-# {glue:text}`curve_remark` A curve that stays flat while the error on the training set is still large speaks of too
-# little training, or of a network that cannot use what it is shown, and not of too few formulations.
+# **How to read it.** A predictor gains from its images only where its line lies below the dashed one. A line that falls
+# says that more formulations helped there; how steeply, what the next ones may bring. A line that stays flat says that they
+# did not, if the table shows a small training error beside it; with a large one, it speaks of too little training, or
+# of a network that cannot use what it is shown. A line to the right that stays above the one to the left, even with the most
+# stand-ins, says that numbers do not make up for a range that is not covered. Where the draws lie as far
+# apart as the sizes, the difference between sizes may be chance.
 #
 # For real micrographs the numbers will be others. The stand-ins know $k_m$ through the size of their pores alone,
 # without the scatter of a measured $k_m$ and without one product differing from another in anything else, and are
@@ -197,12 +245,15 @@ report.glue("stand_in_width_mm", answers.field_width_mm(stand_ins.dataset))
 # test from the start, look inside and outside of the range apart, and let a predictor with few parameters
 # compete before the next cake is dried for the sake of the network.
 #
-# **In short:** {glue:text}`curve_answer`
+# **In short:** with {glue:text}`fewest` stand-ins to train on, the mean error of the paper's network is
+# {glue:text}`inside_first` % inside the range and {glue:text}`outside_first` % outside; with {glue:text}`most` it is
+# {glue:text}`inside_last` % and {glue:text}`outside_last` %, and that of the median of the training set
+# {glue:text}`inside_rule` % and {glue:text}`outside_rule` %.
 #
 # ## What was shown
 #
-# - {glue:text}`sensitivity_shown`
-# - {glue:text}`curve_shown`
-# - A number from one setting and one seed is one draw among many; show the others beside it.
+# - Choices are compared where each has fitted its training set; what missed that shows effort, and not the choice.
+# - A main effect is read with its interval over the formulations, and with what the plan of the study mixes it with.
 # - Understand differences with this figure, but do not choose with it.
+# - What more formulations bring is read inside and outside of the known range apart, beside a rule that sees no image.
 # - If the $k_m$ of new products may lie beyond those at hand, the error beyond the range is the one that counts.

@@ -1,6 +1,6 @@
 """Controls: known errors on Table 1, isolation of what is left out, and tests that find a leak."""
 
-from itertools import permutations
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,10 @@ from fesemlib.controls import (
     composition_controls,
     composition_of,
     evaluation_parameters,
-    every_control,
     is_identified,
     network_controls,
-    number_of_orders,
+    one_number_controls,
+    other_dropout_parameters,
     permutation_test,
     predict_left_out,
     published_controls,
@@ -35,7 +35,7 @@ from fesemlib.formulations import table1
 from fesemlib.micrographs import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.statistics import permutation_p_value
-from fesemlib.validation import COLUMNS, leave_one_formulation_out, leave_one_out_splits
+from fesemlib.validation import COLUMNS, held_out_predictions, leave_one_formulation_out
 
 RNG = np.random.default_rng(0)
 
@@ -331,12 +331,84 @@ def test_many_components_do_not_make_thousands_of_models():
     assert len(tried) <= 1 + 12 + 1
 
 
+# ------------------------------------------------------------------------------- one number
+
+
+def of_blocks(sides: list[int], pixel_sizes: list[float | None] | None = None) -> Dataset:
+    """Noise in blocks of so many px, as long as they are wide; k_m in proportion to the µm."""
+    sizes = pixel_sizes or [1.0] * len(sides)
+    micrographs = []
+    for side, pixel_size in zip(sides, sizes, strict=True):
+        noise = np.random.default_rng(7).integers(0, 256, (192 // side, 256 // side))
+        blocks = noise.repeat(side, axis=0).repeat(side, axis=1).astype(np.uint8)
+        micrographs.append(Micrograph(blocks, pixel_size_um=pixel_size))
+    data = own_set(len(sides))
+    k_m = 1e-4 * np.array(sides) * [size or 1.0 for size in sizes]
+    return replace(data.with_k_m(k_m), micrographs=tuple(micrographs))
+
+
+LINE, LENGTH = "line in the input's standard deviation", "proportional to the correlation length"
+
+
+def one_number(data: Dataset, control: str) -> pd.DataFrame:
+    parameters = Parameters(equalization="none", background_radius_px=1.0, input_width=64)
+    table = one_number_controls(data, parameters)
+    return table[table["control"] == control].reset_index(drop=True)
+
+
+@pytest.mark.usefixtures("shared_build")
+@pytest.mark.parametrize("sizes", [None, [0.5] * 4, [2.0, 1.0, 0.5, 1.0]])
+def test_correlation_length_finds_k_m_that_follows_the_size_of_the_structure(sizes):
+    """In µm where all pixel sizes are known, be they equal or not."""
+    errors = one_number(of_blocks([4, 4, 8, 8], sizes), LENGTH)["relative_error"]
+    assert errors.max() < 0.1
+
+
+@pytest.mark.usefixtures("shared_build")
+def test_correlation_length_is_in_pixels_where_a_pixel_size_is_unknown():
+    known = one_number(of_blocks([4, 4, 8, 8]), LENGTH)
+    unknown = of_blocks([4, 4, 8, 8], [None, 1.0, 1.0, 1.0])
+    assert one_number(unknown, LENGTH)["predicted_km"].equals(known["predicted_km"])
+
+
+@pytest.mark.usefixtures("shared_build")
+def test_a_flat_frame_has_no_correlation_length_and_no_say():
+    data = of_blocks([4, 8, 8])
+    flat = Micrograph(np.full((192, 256), 100, np.uint8), pixel_size_um=1.0)
+    with_flat = replace(data, micrographs=(*data.micrographs[:2], flat))
+    found = one_number(with_flat, LENGTH)["predicted_km"]
+    assert np.isnan(found[2])
+    assert found[0] == pytest.approx(data.k_m[0], rel=0.1)  # by the second one alone
+    alone = replace(data, micrographs=(flat, flat, data.micrographs[2]))
+    assert one_number(alone, LENGTH)["predicted_km"].isna().all()
+
+
+@pytest.mark.usefixtures("shared_build")
+@pytest.mark.parametrize("control", [LINE, LENGTH])
+def test_one_number_of_what_was_left_out_is_not_fitted(control):
+    data = of_blocks([4, 4, 8, 8])
+    changed = data.with_k_m(data.formulations["k_m"].to_numpy() * [20.0, 1.0, 1.0, 1.0])
+    before, after = (one_number(each, control)["predicted_km"] for each in (data, changed))
+    assert before[0] == pytest.approx(after[0])
+    assert (after[1:] != before[1:]).all()
+
+
+@pytest.mark.usefixtures("shared_build")
+def test_line_finds_k_m_that_follows_the_contrast():
+    """Of the same image in several strengths about one mean."""
+    contrasts = np.array([0.2, 0.5, 0.7, 1.0])
+    pattern = texture(0, (48, 64)).astype(float) - 128
+    images = [np.rint(128 + contrast * pattern).astype(np.uint8) for contrast in contrasts]
+    data = replace(
+        own_set(4).with_k_m(1e-3 * (1 + contrasts)),
+        micrographs=tuple(Micrograph(image) for image in images),
+    )
+    settings = {"equalization": "none", "smooth_background": False, "background_radius_px": 500.0}
+    table = one_number_controls(data, Parameters(**settings, input_width=64))
+    assert table.loc[table["control"] == LINE, "relative_error"].max() < 0.1
+
+
 # ------------------------------------------------------------------------------------- texture
-
-
-WITHOUT = pd.DataFrame(
-    columns=["held_out", "image", "true_km", "predicted_km", "relative_error"], dtype=float
-)
 
 
 @pytest.mark.slow
@@ -350,7 +422,7 @@ def test_a_feature_that_leaks_is_found_and_noise_is_not():
     assert found["texture, ridge"] < 0.8 * blind
     assert found["two, ridge"] > 0.6 * blind  # the leak is in the other family
     noise = features_of(np.random.default_rng(5).normal(size=(7, 6)))
-    coarse = mean_errors(every_control(data, noise, features_of(leaking), {"net": WITHOUT}))
+    coarse = mean_errors(texture_controls(data, noise, features_of(leaking)))
     assert coarse["texture of the network's input, ridge"] == found["texture, ridge"]
     assert coarse["texture, ridge"] > 0.6 * blind
 
@@ -376,7 +448,7 @@ def test_texture_of_few_formulations(number, images):
 
 def predictions(errors: dict[tuple[str, int], float]) -> pd.DataFrame:
     rows = [
-        (name, name, f"{name}.png", "test", seed, "original", 1, 1.0, 1 + error, error)
+        (name, name, f"{name}.png", "test", 0, seed, "original", 1, 1.0, 1 + error, error)
         for (name, seed), error in errors.items()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -385,6 +457,7 @@ def predictions(errors: dict[tuple[str, int], float]) -> pd.DataFrame:
 def test_every_seed_of_a_network_is_a_row():
     table = network_controls({"ours": predictions({("A", 0): 0.1, ("A", 1): 0.3, ("B", 0): 1.0})})
     assert list(table["control"]) == ["ours"] * 3
+    assert list(table["seed"]) == [0, 1, 0]
     assert list(table["relative_error"]) == [0.1, 0.3, 1.0]
 
 
@@ -412,6 +485,9 @@ def test_settings_of_what_is_repeated_many_times():
     small = evaluation_parameters(given)
     assert (small.input_width, small.number_of_seeds, small.epochs) == (64, 3, 7)
     assert evaluation_parameters(Parameters(input_width=32)).input_width == 32
+    other = other_dropout_parameters(given)
+    assert {given.dropout_position, other.dropout_position} == {"flatten", "dense"}
+    assert other == small.model_copy(update={"dropout_position": other.dropout_position})
     averaging = averaging_parameters(given)
     assert (averaging.head, averaging.epochs, averaging.learning_rate) == (
         "global_average",
@@ -450,9 +526,11 @@ def test_shuffled_labels_find_images_that_leak(monkeypatch):
     monkeypatch.setattr(controls, "train_splits", by_brightness)
     data = own_set(8)
     leaking = with_brightness(data, 1e5 * data.k_m)
-    observed, shuffled = permutation_test(leaking, Parameters(), 99)
-    assert observed == pytest.approx(0, abs=1e-9)
-    assert permutation_p_value(observed, shuffled) == pytest.approx(1 / 100)
+    orders = permutation_test(leaking, Parameters(), 99)
+    assert orders.iloc[0].to_numpy() == pytest.approx(0, abs=1e-9)
+    for measure in orders:
+        p_value = permutation_p_value(orders[measure][0], orders[measure][1:])
+        assert p_value == pytest.approx(1 / 100)
 
 
 def test_p_values_of_images_that_tell_nothing_are_uniform(monkeypatch):
@@ -462,8 +540,8 @@ def test_p_values_of_images_that_tell_nothing_are_uniform(monkeypatch):
     p_values = []
     for number in range(60):
         told = with_brightness(data, rng.normal(100, 10, 6))
-        outcome = permutation_test(told, Parameters(first_seed=number), 9)
-        p_values.append(permutation_p_value(*outcome))
+        errors = permutation_test(told, Parameters(first_seed=number), 9)["mean"]
+        p_values.append(permutation_p_value(errors[0], errors[1:]))
     counts = np.bincount(np.rint(10 * np.array(p_values)).astype(int), minlength=11)[1:]
     assert stats.chisquare(counts).pvalue > 0.01
 
@@ -476,6 +554,7 @@ def test_shuffles_keep_the_images_of_a_formulation_together(monkeypatch):
         assert [split.held_out for split in splits] == [
             (name,) for name in dataset.formulations.index
         ]
+        assert all(split.to_criterion for split in splits)
         return by_brightness(dataset, parameters, splits)
 
     monkeypatch.setattr(controls, "train_splits", record)
@@ -494,25 +573,9 @@ def test_shuffles_keep_the_images_of_a_formulation_together(monkeypatch):
 def test_true_order_is_leave_one_out_of_the_first_seed():
     """Of the real network, which is trained for it once."""
     data = own_set(3)
-    parameters = Parameters(
-        input_width=32, epochs=1, number_of_seeds=2, first_seed=4, parallel_jobs=1
-    )
-    observed, shuffled = permutation_test(data, parameters, 1)
-    one_seed = parameters.model_copy(update={"number_of_seeds": 1})
-    assert len(leave_one_out_splits(data, one_seed)) == 3
-    results = leave_one_formulation_out(data, one_seed)
-    last = results[(results["role"] == "test") & (results["epoch"] == 1)]
-    assert observed == last["relative_error"].mean()
-    assert shuffled.shape == (1,)
-
-
-# ------------------------------------------------------------------------- orders and coarseness
-
-
-@pytest.mark.parametrize("k_m", [[1.0, 2.0, 3.0], [1.0, 1.0, 2.0, 3.0], [1.0] * 5, [1, 1, 2, 2, 3]])
-def test_number_of_orders_is_that_of_the_distinct_permutations(k_m):
-    assert number_of_orders(k_m) == pytest.approx(len(set(permutations(k_m))))
-
-
-def test_very_many_orders_are_infinitely_many():
-    assert number_of_orders(np.arange(1000.0)) == float("inf")
+    settings = {"input_width": 32, "epochs": 1, "first_seed": 4, "parallel_jobs": 1}
+    orders = permutation_test(data, Parameters(**settings, number_of_seeds=2), 1)
+    results = leave_one_formulation_out(data, Parameters(**settings), to_criterion=True)
+    last = held_out_predictions(results)
+    assert orders["mean"].to_list()[0] == last["relative_error"].mean()
+    assert len(orders) == 2

@@ -52,7 +52,7 @@ def controls(errors: dict[str, list[float]]) -> pd.DataFrame:
 def runs(errors: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
     """Errors along the epochs by held-out formulation and seed."""
     rows = [
-        (name, name, "x.png", "test", seed, "original", epoch, 1.0, 1 + error, error)
+        (name, name, "x.png", "test", 0, seed, "original", epoch, 1.0, 1 + error, error)
         for (name, seed), along in errors.items()
         for epoch, error in enumerate(along, start=1)
     ]
@@ -134,7 +134,7 @@ def test_spread_of_diverged_runs_can_be_drawn():
 @pytest.mark.parametrize("shuffled", [[0.5], [0.5] * 4, [0.2, 0.4, 0.9], [0.3, np.inf]])
 @pytest.mark.parametrize("observed", [0.1, np.inf])
 def test_histogram_holds_every_finite_shuffle(observed, shuffled):
-    figure = drawn(permutation_figure(observed, shuffled))
+    figure = drawn(permutation_figure([observed, *shuffled]))
     axes = figure.axes[0]
     finite = np.isfinite(shuffled).sum()
     assert sum(patch.get_height() for patch in axes.patches) == finite
@@ -144,7 +144,7 @@ def test_histogram_holds_every_finite_shuffle(observed, shuffled):
 
 
 def test_only_diverged_shuffles_can_be_drawn():
-    drawn(permutation_figure(0.1, [np.inf, np.inf]))
+    drawn(permutation_figure([0.1, np.inf, np.inf]))
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -157,13 +157,16 @@ def test_epochs_show_formulations_and_their_mean(epochs):
             ("b 2", 1): [0.8, 0.9, 1.0][:epochs],
         }
     )
-    figure = drawn(epochs_figure(table, 0.408))
+    fitted = table.assign(role="train", relative_error=0.02)
+    figure = drawn(epochs_figure(pd.concat([table, fitted]), 0.408))
     axes = figure.axes[0]
     heights = [list(line.get_ydata()) for line in axes.lines if len(line.get_xdata()) == epochs]
     assert heights[0] == pytest.approx([20, 30, 40][:epochs])
     assert heights[1] == pytest.approx([70, 80, 90][:epochs])
-    mean = next(line for line in axes.lines if line.get_label() == "mean")
+    mean = next(line for line in axes.lines if line.get_label() == "their mean")
     assert list(mean.get_ydata()) == pytest.approx([45, 55, 65][:epochs])
+    own = next(line for line in axes.lines if line.get_label() == "micrographs trained on")
+    assert list(own.get_ydata()) == pytest.approx([2] * epochs)
     blind = next(line for line in axes.lines if line.get_label() == "median of the others")
     assert blind.get_ydata()[0] == pytest.approx(40.8)
     assert [text.get_text() for text in axes.texts] == ["A", "b 2"]

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 
 from fesemlib import figures, published
+from fesemlib.formulations import table1
 from fesemlib.network import build_network
 from fesemlib.processing import process
 from fesemlib.validation import COLUMNS
@@ -27,7 +28,7 @@ def predictions(names: str = "ABCDEFGHI") -> pd.DataFrame:
         for seed, factor in enumerate([0.9, 1.2])
         for name in names
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "draw"])
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,28 @@ def test_workflow_shows_the_images_it_is_given():
     for ours, given in zip(shown, expected, strict=True):
         assert np.array_equal(ours, given)
     assert "1.4·10" in " ".join(texts(figure))
+
+
+def test_composition_figure_draws_the_series_of_table_1_apart():
+    table = table1()
+    axes = figures.composition_figure(table).axes[0]
+    names = {(note.xy[0], round(note.xy[1], 6)): note.get_text() for note in axes.texts}
+    drawn = {}
+    for series in axes.containers:
+        places = series.lines[0].get_xydata()
+        drawn[series.get_label()] = "".join(names[x, round(y, 6)] for x, y in places)
+    assert drawn == {"dextran and mannitol": "ACBD", "PVP and mannitol": "FHEG", "other": "I"}
+
+
+def test_words_about_composition_hold_for_table_1():
+    """Chapter 01 says that k_m falls in one series and stays within its scatter in the other."""
+    falling, level = table1().loc[list("ACBD")], table1().loc[list("FHEG")]
+    assert falling["k_m"].is_monotonic_decreasing
+    assert not level["k_m"].is_monotonic_decreasing
+    assert 100 * (level["k_m"].max() / level["k_m"].min() - 1) < level["std_percent"].min()
+    for series in (falling, level):
+        assert series["mannitol"].is_monotonic_increasing
+        assert set(series[["dextran", "mannitol", "PVP"]].sum(axis=1)) == {5}
 
 
 def test_stand_in_figure_shows_every_point_and_the_mean_ratio():

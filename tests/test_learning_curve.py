@@ -1,7 +1,6 @@
 """The error against the number of formulations: nested training sets, a test set of its own."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from fesemlib import learning_curve as curves
@@ -14,6 +13,7 @@ from fesemlib.sensitivity_figures import learning_curve_figure
 
 SHAPE = (96, 128)
 SIZES = [5, 8]
+CRITERION = 0.2
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +31,10 @@ def stand_ins():
 
 @pytest.fixture(scope="module")
 def results(stand_ins):
-    parameters = Parameters(epochs=2, averaging_epochs=2, evaluation_width=64, parallel_jobs=1)
+    parameters = Parameters(
+        epochs=100, longer_training=3, training_criterion=CRITERION, learning_rate=1e-3,
+        batch_size=6, averaging_epochs=2, evaluation_width=64, parallel_jobs=1,
+    )  # fmt: skip
     return curves.learning_curve(stand_ins, SIZES, parameters)
 
 
@@ -109,24 +112,24 @@ def test_error_of_the_median_by_hand(stand_ins, results):
         guess = np.median(k_m[list(stand_ins.training[3][:size])])
         wanted = np.mean(np.abs(guess - k_m[inside]) / k_m[inside])
         curve = curves.curve_of(results).set_index(["predictor", "region", "size", "draw"])
-        assert curve.loc[(MEDIAN, "inside", size, 3), "error"] == pytest.approx(wanted)
+        assert curve.loc[(MEDIAN, "inside", size, 3), "mean"] == pytest.approx(wanted)
 
 
 def test_networks_train_on_the_first_stand_ins_of_their_draw_alone(stand_ins, monkeypatch):
     """What the splits leave for training, whatever the network makes of it."""
     seen = []
 
-    def spy(dataset, parameters, splits):
+    def spy(dataset, _parameters, splits):
         for split in splits:
             left = set(dataset.formulations.index) - {*split.held_out, *split.unused}
-            seen.append((split.seed, parameters.epochs, left, set(split.held_out)))
+            seen.append((split.seed, split.to_criterion, left, set(split.held_out)))
         raise InterruptedError
 
     monkeypatch.setattr(curves, "train_splits", spy)
     for size in SIZES:
         with pytest.raises(InterruptedError):
-            curves._by_network(stand_ins, size, 8, Parameters(epochs=6, batch_size=4))
-    assert [(seed, epochs) for seed, epochs, *_ in seen] == [(0, 6), (3, 6), (0, 6), (3, 6)]
+            curves._by_network(stand_ins, size, Parameters(), to_criterion=size == 5)
+    assert [each[:2] for each in seen] == [(0, True), (3, True), (0, False), (3, False)]
     for seed, _, left, held_out in seen[:2]:
         assert left == set(stand_ins.training[seed][:5])
         assert held_out == set(stand_ins.test)
@@ -134,12 +137,16 @@ def test_networks_train_on_the_first_stand_ins_of_their_draw_alone(stand_ins, mo
         assert fewer < more == set(stand_ins.training[seed])
 
 
-@pytest.mark.parametrize(
-    ("number", "largest", "epochs"), [(9, 72, 500), (18, 72, 250), (36, 72, 167), (72, 72, 100)]
-)
-def test_all_sizes_are_trained_for_as_many_steps(number, largest, epochs):
-    """72 images make five batches of 16: 500 steps, and no fewer for the smaller sets."""
-    assert curves.epochs_for(number, largest, 100, 16) == epochs
+@pytest.mark.slow
+def test_paper_s_network_ends_at_the_criterion_and_the_other_after_its_own_epochs(results):
+    """Eight images make two batches of six: twice as many steps as epochs."""
+    curve = curves.curve_of(results)
+    trained = curve[curve["region"] == "training"].set_index("predictor")
+    assert (trained.loc[NETWORK, "mean"] <= CRITERION).all()
+    assert (trained.loc[NETWORK, "steps"] < 2 * 3 * 100).all()
+    averaged = trained.loc[AVERAGED].groupby("size")["steps"].agg(list)
+    assert averaged.to_dict() == {5: [2, 2], 8: [4, 4]}
+    assert curve[curve["predictor"] == RIDGE]["steps"].isna().all()
 
 
 def test_more_than_were_drawn_are_refused(stand_ins):
@@ -153,64 +160,19 @@ def test_sizes_that_make_no_curve_are_refused(sizes):
         Parameters.from_namespace({"learning_curve_sizes": sizes})
 
 
-# ------------------------------------------------------------------------------------------ words
-
-
-def invented(errors: dict[str, list[float]], sizes: list[int], outside: float) -> pd.DataFrame:
-    """Results of two draws with these errors inside, and others outside."""
-    return pd.DataFrame(
-        [
-            {
-                "predictor": predictor,
-                "size": size,
-                "draw": draw,
-                "region": region,
-                "held_out": region,
-                "relative_error": error + draw * 0.01 + (region == "outside") * outside,
-            }
-            for predictor, values in errors.items()
-            for size, error in zip(sizes, values, strict=True)
-            for draw in (0, 1)
-            for region in ("inside", "outside", "training")
-        ]
-    )
-
-
-def test_answer_names_the_number_from_which_on_the_median_is_beaten():
-    errors = {
-        NETWORK: [0.5, 0.3, 0.2],
-        AVERAGED: [0.2, 0.5, 0.2],  # better, worse, better: from the last on
-        RIDGE: [0.1, 0.1, 0.1],
-        MEDIAN: [0.4, 0.4, 0.4],
-    }
-    results = invented(errors, [9, 18, 36], outside=0.5)
-    numbers = [sensitivity_report.enough(results, name, "inside") for name in errors]
-    assert numbers == [18, 36, 9, None]
-    answer = sensitivity_report.learning_curve_answer(results)
-    assert "With 9 to 36 stand-ins" in answer
-    assert "from 50.5 % to 20.5 % inside" in answer
-    assert answer.endswith("in every draw from 18 stand-ins on.")
-    remark = sensitivity_report.learning_curve_remark(results)
-    assert "ridge regression err more outside" in remark
-    assert remark.endswith("not covered.")
-
-
-def test_answer_for_a_single_size_and_a_network_that_learns_nothing():
-    errors = {NETWORK: [0.5], AVERAGED: [0.5], RIDGE: [0.1], MEDIAN: [0.4]}
-    results = invented(errors, [9], outside=-0.05)
-    answer = sensitivity_report.learning_curve_answer(results)
-    assert "With 9 stand-ins" in answer
-    assert answer.endswith("for no number of stand-ins tried.")
-    assert "none of the three errs more outside" in sensitivity_report.learning_curve_remark(
-        results
-    )
+# ------------------------------------------------------------------------------------------- page
 
 
 @pytest.mark.slow
 def test_table_and_figure_show_all_predictors(results):
-    html = sensitivity_report.show_learning_curve(results).to_html()
-    for predictor in (NETWORK, AVERAGED, RIDGE, MEDIAN):
-        assert f"{predictor}, inside" in html
-    figure = learning_curve_figure(results)
+    curve = curves.curve_of(results)
+    shown = sensitivity_report.show_learning_curve(curve).data
+    assert list(shown.index) == [
+        f"{predictor}, {size}" for predictor in (MEDIAN, RIDGE, NETWORK, AVERAGED) for size in SIZES
+    ]
+    assert (shown.loc[f"{MEDIAN}, 5", "training"] == "").all()
+    assert shown.loc[f"{AVERAGED}, 8", ("training", "steps")] == "4"
+    assert not shown.isna().any(axis=None)
+    figure = learning_curve_figure(curve)
     assert [axes.get_title(loc="left")[:6] for axes in figure.axes] == ["inside", "outsid"]
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["5", "8"]

@@ -40,7 +40,7 @@ def own_micrographs(tmp_path_factory) -> Path:
     (folder / "mine.yml").write_text(
         "dataset: manifest.csv\nparallel_jobs: 2\ninput_width: 48\nepochs: 2\n"
         "evaluation_width: 48\nsynthetic_width: 384\npermutations: 1\naveraging_epochs: 5\n"
-        "longer_training: 2\nvariations: {target: [raw]}\n"
+        "longer_training: 2\nfactors: {target: [minmax, raw]}\n"
         "learning_curve_sizes: [5]\ncoverage_stand_ins: 4\nimaging_strengths: 1\n",
         encoding="utf-8",
     )

@@ -52,7 +52,7 @@ def test_paper_profile_has_what_the_paper_states():
 # What the effort depends on, and with it what the numbers of a book are worth.
 SIZES = {
     *("synthetic_width", "input_width", "epochs", "number_of_seeds", "evaluation_width"),
-    *("permutations", "longer_training", "averaging_epochs", "variations"),
+    *("permutations", "longer_training", "averaging_epochs", "factors"),
     *("learning_curve_sizes", "imaging_strengths"),
 }
 
@@ -266,7 +266,9 @@ def test_values_are_allowed_where_the_table_says_so(written, row):
             "true or false": [True, False],
             "text": ["", "text"],
             "empty or an address": ["", "tcp://host:8786"],
-            "parameters and lists of their values": [{}, {"epochs": [1, 2]}],
+            "parameters and lists of their values": [
+                {"padding": ["same", "valid"], "target": ["raw", "log10"], "batch_size": [1, 2]}
+            ],
         }.get(row["allowed"], ["text"] if row["allowed"].startswith("text") else words)
         assert all(accepts(choice) for choice in choices)
         assert not accepts(0.5)

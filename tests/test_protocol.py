@@ -39,8 +39,8 @@ def pretended(dataset: Dataset, parameters: Parameters, splits) -> pd.DataFrame:
     """In place of training: errors that tell which split and which formulation they are of."""
     rows = [
         (
-            " + ".join(split.held_out), name, image, "test", split.seed, split.training_set, epoch,
-            k_m, k_m * (1 + error), error,
+            " + ".join(split.held_out), name, image, "test", dataset.draw, split.seed,
+            split.training_set, epoch, k_m, k_m * (1 + error), error,
         )
         for split in splits
         for name, image, k_m in dataset.images.itertuples(index=False)
@@ -54,7 +54,20 @@ def pretended(dataset: Dataset, parameters: Parameters, splits) -> pd.DataFrame:
 def runs(errors: dict[tuple[str, str, int], list[float]]) -> pd.DataFrame:
     """Errors along the epochs by held-out formulation (``outer``), predicted one, and seed."""
     rows = [
-        (outer, name, name, f"{name}.png", "test", seed, "original", epoch, 1.0, 1 + error, error)
+        (
+            outer,
+            name,
+            name,
+            f"{name}.png",
+            "test",
+            0,
+            seed,
+            "original",
+            epoch,
+            1.0,
+            1 + error,
+            error,
+        )
         for (outer, name, seed), along in errors.items()
         for epoch, error in enumerate(along, start=1)
     ]

@@ -83,23 +83,25 @@ def test_a_state_comes_back_bit_by_bit(tmp_path):
     saved = [Variable(rng.normal(size=shape).astype("f4")) for shape in ((3, 3, 1, 4), (4,))]
     predictions = list(rng.normal(size=(5, 2)))
     checkpoint = Checkpoint(tmp_path / "fold.checkpoint")
-    checkpoint.save(saved, predictions)
+    fits = list(rng.normal(size=(3, 4)))
+    checkpoint.save(saved, predictions, fits)
     fresh = [Variable(np.zeros_like(variable.value)) for variable in saved]
     restored = checkpoint.restore(fresh)
-    assert all(map(np.array_equal, restored, predictions))
-    assert len(restored) == 5
+    for parts, originals in zip(restored, (predictions, fits), strict=True):
+        assert all(map(np.array_equal, parts, originals))
+        assert len(parts) == len(originals)
     for variable, original in zip(fresh, saved, strict=True):
         assert variable.value.dtype == np.float32
         assert np.array_equal(variable.value, original.value)
     checkpoint.remove()
-    assert checkpoint.restore(fresh) == []
+    assert checkpoint.restore(fresh) == ([], [])
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit", "of another fold"])
 def test_a_damaged_or_foreign_state_is_not_used(tmp_path, remarks, damage):
     checkpoint = Checkpoint(tmp_path / "fold.checkpoint")
-    checkpoint.save([Variable(np.ones(50))], [np.ones(1)])
+    checkpoint.save([Variable(np.ones(50))], [np.ones(1)], [])
     content = bytearray(checkpoint.path.read_bytes())
     if damage == "cut short":
         checkpoint.path.write_bytes(content[: len(content) // 2])
@@ -109,11 +111,11 @@ def test_a_damaged_or_foreign_state_is_not_used(tmp_path, remarks, damage):
     else:
         checkpoint = Checkpoint(checkpoint.path.rename(tmp_path / "other.checkpoint"))
     untouched = Variable(np.zeros(50))
-    assert checkpoint.restore([untouched]) == []
+    assert checkpoint.restore([untouched]) == ([], [])
     assert not untouched.value.any()
     (told,) = remarks()
     assert str(checkpoint.path) in told
-    assert checkpoint.restore([untouched]) == []
+    assert checkpoint.restore([untouched]) == ([], [])
     assert len(remarks()) == 1  # said once
 
 
@@ -354,7 +356,7 @@ def test_a_state_that_cannot_be_kept_does_not_end_the_training(tmp_path, remarks
     fesemlib.checkpoints._remark_once.cache_clear()
     checkpoint = Checkpoint(tmp_path / "file" / "fold.checkpoint")  # a folder that cannot be made
     for _ in range(2):
-        checkpoint.save([Variable(np.ones(3))], [np.ones(1)])
+        checkpoint.save([Variable(np.ones(3))], [np.ones(1)], [])
     (told,) = remarks()
     assert told.startswith(f"{tmp_path / 'file'}: no state of a training can be kept")
 

@@ -13,7 +13,7 @@ from loky import get_reusable_executor
 from fesemlib.fast_network import FastForm, StandardForm, executable_form
 from fesemlib.network import build_network, load_tensorflow
 from fesemlib.params import Parameters
-from fesemlib.training import Engine, Settings, train_fold
+from fesemlib.training import Engine, InputScale, Settings, logged_epochs, train_fold
 
 SETTINGS = replace(Settings.of(Parameters()), epochs=4, batch_size=3, learning_rate=1e-3)
 
@@ -109,7 +109,7 @@ def test_losses_follow_plain_keras(padding):
     found, expected = [], []
     for epoch in range(10):
         order = np.random.default_rng(epoch).permutation(6)
-        found.extend(engine.run_epoch(prepared, targets, order, epoch, dropout_seed=0))
+        found.extend(engine.run_epochs(prepared, targets, [order], epoch, dropout_seed=0)[0][0])
         for batch in (order[:3], order[3:]):
             expected.append(model.train_on_batch(images[batch, ..., np.newaxis], targets[batch]))
     assert len(found) == 20
@@ -141,17 +141,17 @@ def test_a_used_engine_trains_as_a_new_one(worker, between):
 
 def orders_of(seeds):
     """The orders in which folds of some seeds show their four images, epoch by epoch."""
-    orders, run_epoch = [], Engine.run_epoch
+    orders, run_epochs = [], Engine.run_epochs
 
-    def spy(engine, images, targets, order, *others):
-        orders.append(order.tolist())
-        return run_epoch(engine, images, targets, order, *others)
+    def spy(engine, images, targets, given, *others):
+        orders.extend(given.tolist())
+        return run_epochs(engine, images, targets, given, *others)
 
-    Engine.run_epoch = spy
+    Engine.run_epochs = spy
     try:
         trainings(*((replace(SETTINGS, epochs=8), seed) for seed in seeds))
     finally:
-        Engine.run_epoch = run_epoch
+        Engine.run_epochs = run_epochs
     return [orders[start : start + 8] for start in range(0, len(orders), 8)]
 
 
@@ -173,12 +173,109 @@ def test_every_step_drops_other_units():
     images = engine.form.prepare(np.tile(images_of((32, 48), 1), (8, 1, 1)))
     targets = np.zeros((8, 1), np.float32)
     first, again, second, other = (
-        engine.run_epoch(images, targets, np.arange(8), epoch, dropout_seed=seed)
+        engine.run_epochs(images, targets, [np.arange(8)], epoch, dropout_seed=seed)[0][0]
         for epoch, seed in ((0, 9), (0, 9), (1, 9), (0, 10))
     )
     assert len({*first, *second}) > 12  # of 16 steps, each with five of ten units or so
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+@pytest.mark.slow
+def test_epochs_together_give_the_bits_of_epochs_apart(worker):
+    """And the predictions after each of them are those of the network at that time."""
+    together, apart = worker.submit(epochs_together_and_apart).result()
+    for one, other in zip(together, apart, strict=True):
+        assert np.array_equal(one, other)
+    assert len({*together[1][:, 0]}) == 5
+
+
+def epochs_together_and_apart():
+    images, targets = images_of((32, 48)), np.linspace(0, 1, 5, dtype=np.float32)[:, np.newaxis]
+    orders = np.array([np.random.default_rng(epoch).permutation(5) for epoch in range(5)])
+    found = []
+    for parts in ([orders], [[order] for order in orders]):
+        engine = Engine((32, 48), replace(SETTINGS, learning_rate_schedule="cosine"))
+        engine.start(seed=1)
+        prepared = engine.form.prepare(images)
+        epoch, errors, predictions = 0, [], []
+        for part in parts:
+            trained = engine.run_epochs(prepared, targets, part, epoch, 9, prepared[:2], 5)
+            epoch += len(part)
+            errors.append(trained[0])
+            predictions.append(trained[1])
+        parts_joined = np.concatenate(errors), np.concatenate(predictions)
+        found.append((*parts_joined, engine.predict(prepared)))
+    assert np.allclose(found[0][1][-1], found[0][2][:2], rtol=1e-5)
+    return found
+
+
+@pytest.mark.slow
+def test_cosine_schedule_is_that_of_keras():
+    keras = load_tensorflow().keras
+    images, targets = images_of((32, 48), 3), np.array([[0.0], [0.5], [1.0]], np.float32)
+    settings = replace(SETTINGS, dropout_rate=0.0, learning_rate_schedule="cosine")
+    model = build_network((32, 48), dropout_rate=0.0, seed=7)
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, decay_steps=10)
+    model.compile(keras.optimizers.Adam(rate), loss="mse")
+    expected = [float(model.train_on_batch(images[..., None], targets)) for _ in range(10)]
+    engine = Engine((32, 48), settings)
+    engine.start(seed=7)
+    orders = [np.arange(3)] * 10
+    errors, _ = engine.run_epochs(engine.form.prepare(images), targets, orders, 0, 0, last=10)
+    assert errors[:, 0] == pytest.approx(expected, rel=1e-4)
+
+
+# ---------------------------------------------------------------------------------------- inputs
+
+
+@pytest.mark.parametrize("scaling", ["unit", "centred", "standardised"])
+def test_inputs_are_scaled_by_the_training_fold(scaling):
+    train, other = images_of((24, 32)), 3 * images_of((24, 32), 2)
+    scale = InputScale.fit(train, replace(SETTINGS, input_scaling=scaling))
+    mean, deviation = train.mean(), train.std()
+    expected = {
+        "unit": other, "centred": other - mean, "standardised": (other - mean) / deviation
+    }  # fmt: skip
+    assert scale.of(other) == pytest.approx(expected[scaling], abs=1e-5)
+
+
+def test_a_limited_first_step_shrinks_wide_inputs_only():
+    """At 64 px a unit has 768 inputs, at 512 px 49,152: times 1e-3, below one and about 49."""
+    settings = replace(SETTINGS, limit_first_step=True)
+    factors = [
+        InputScale.fit(np.zeros((1, side * 3 // 4, side), np.float32), settings).factor
+        for side in (64, 512)
+    ]
+    assert factors == pytest.approx([1.0, 49.152**-0.5])
+
+
+# ------------------------------------------------------------------------------------ criterion
+
+
+def test_logged_epochs_are_increasing_and_end_with_the_last():
+    for epochs in (1, 7, 1200, 100_000):
+        logged = logged_epochs(epochs)
+        assert logged[0] == 1
+        assert logged[-1] == epochs
+        assert (np.diff(logged) > 0).all()
+        assert len(logged) <= 50
+
+
+@pytest.mark.slow
+def test_a_training_to_the_criterion_is_the_beginning_of_the_whole_one(worker):
+    """It ends where the mean relative error on the training images first falls below it."""
+    long = replace(SETTINGS, epochs=60, dropout_rate=0.0)
+    whole = worker.submit(trainings, (long, 1)).result()[0]
+    k_m = np.linspace(1e-3, 2e-3, 5)[1:]
+    errors = (np.abs(whole.train - k_m) / k_m).mean(axis=1)
+    criterion = float(np.sort(errors)[3])  # of those that are reached on the way
+    ended = worker.submit(trainings, (replace(long, stop_at=criterion), 1)).result()[0]
+    last = int(np.flatnonzero(errors <= criterion)[0])
+    assert 0 < last < len(errors) - 1
+    assert ended.logged.tolist() == whole.logged[: last + 1].tolist()
+    assert np.array_equal(ended.train, whole.train[: last + 1])
+    assert np.array_equal(ended.test, whole.test[: whole.logged[last]])
 
 
 @pytest.mark.slow
@@ -200,7 +297,7 @@ def variables_after(settings, epochs, start=None):
             variable.assign(value)
     for epoch in epochs:
         order = np.random.default_rng([8, epoch]).permutation(5)
-        engine.run_epoch(engine.form.prepare(images), targets, order, epoch, dropout_seed=9)
+        engine.run_epochs(engine.form.prepare(images), targets, [order], epoch, dropout_seed=9)
     return [variable.numpy() for variable in engine.variables]
 
 
@@ -288,7 +385,7 @@ def test_saved_network_needs_nothing_of_ours(tmp_path):
     engine.start(seed=1)
     prepared = engine.form.prepare(images)
     before = engine.predict(prepared)
-    engine.run_epoch(prepared, targets, np.arange(5), 0, dropout_seed=2)
+    engine.run_epochs(prepared, targets, [np.arange(5)], 0, dropout_seed=2)
     after = engine.predict(prepared)
     assert not np.allclose(before, after, rtol=1e-3)
     engine.form.network.save(tmp_path / "network.keras")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fesemlib import validation
 from fesemlib.augmentation import TRANSFORMATIONS, augment
 from fesemlib.dataset import Dataset
+from fesemlib.errors import at_the_end, errors_of_formulations
 from fesemlib.inputs import network_inputs
 from fesemlib.micrographs import Micrograph
 from fesemlib.network import build_network, load_tensorflow
@@ -20,21 +21,19 @@ from fesemlib.training import TargetScale
 from fesemlib.validation import (
     COLUMNS,
     Split,
-    failed_runs,
-    held_out_errors,
     held_out_predictions,
     kept_networks,
     leave_one_formulation_out,
     leave_one_out_splits,
-    mean_error,
-    mean_error_by_epoch,
     train_splits,
     training_steps,
+    training_summary,
 )
 
 pytestmark = pytest.mark.usefixtures("shared_build")
 
 SMALL = Parameters(input_width=32, epochs=4, learning_rate=0.01, number_of_seeds=2, parallel_jobs=1)
+OWN_COLUMNS = [name for name in COLUMNS if name != "draw"]  # of micrographs that are no stand-ins
 K_M = {"A": 1.9e-3, "B": 1.1e-3, "C": 1.4e-3}
 
 
@@ -90,9 +89,9 @@ def test_table_has_every_prediction_once():
     table = pd.concat(
         [leave_one_formulation_out(data, SMALL, name) for name in ("original", "augmented")]
     )
-    assert tuple(table.columns) == COLUMNS
-    assert not table[list(COLUMNS)].isna().any().any()
-    assert not table.duplicated(list(COLUMNS[:-3])).any()
+    assert list(table.columns) == OWN_COLUMNS
+    assert not table.isna().any().any()
+    assert not table.duplicated(OWN_COLUMNS[:-3]).any()
     assert set(table["held_out"]) == {"A", "B", "C"}
     assert set(table["seed"]) == {0, 1}
     test, train = (table[table["role"] == role] for role in ("test", "train"))
@@ -101,7 +100,7 @@ def test_table_has_every_prediction_once():
     assert set(train["epoch"]) == {SMALL.epochs}
     # Per training set and seed: A has two images, B and C one; so many are left for training.
     assert len(test) == 2 * 2 * SMALL.epochs * (2 + 1 + 1)
-    counts = train.groupby("training_set").size()
+    counts = train.groupby("training_set").size() / SMALL.epochs  # so few are all logged
     assert counts["original"] == 2 * (2 + 3 + 3)
     assert counts["augmented"] == len(TRANSFORMATIONS) * counts["original"]
     assert np.allclose(
@@ -134,7 +133,7 @@ def test_loss_of_each_fold_is_told_while_training(monkeypatch):
     monkeypatch.setattr(validation, "progress", watched)
     one_seed = SMALL.model_copy(update={"number_of_seeds": 1})
     table = leave_one_formulation_out(small_dataset(), one_seed)
-    train = table[table["role"] == "train"]
+    train = at_the_end(table[table["role"] == "train"])
     expected = [
         float((((fold["predicted_km"] - fold["true_km"]) / np.ptp(fold["true_km"])) ** 2).mean())
         for _, fold in train.groupby("held_out")
@@ -216,7 +215,7 @@ def test_training_equals_plain_keras(training_set):
     fold = ours[ours["held_out"] == "A"]
     last = fold[(fold["role"] == "test") & (fold["epoch"] == 10)]
     assert last["predicted_km"].item() == pytest.approx(expected[0], rel=1e-4)
-    trained = fold[fold["role"] == "train"]["predicted_km"].to_numpy()[:2]
+    trained = at_the_end(fold[fold["role"] == "train"])["predicted_km"].to_numpy()[:2]
     assert trained == pytest.approx(expected[1:], rel=1e-4)
 
 
@@ -228,7 +227,7 @@ def test_unknown_training_set_is_refused():
 def table_of(predictions: dict[int, list[float]], role: str = "test") -> pd.DataFrame:
     """A table with one run for each seed: its predictions along the epochs, true value 1."""
     rows = [
-        ("B", "B", "b.png", role, seed, "original", epoch, 1.0, value, abs(value - 1))
+        ("B", "B", "b.png", role, 0, seed, "original", epoch, 1.0, value, abs(value - 1))
         for seed, values in predictions.items()
         for epoch, value in enumerate(values, start=1)
     ]
@@ -242,30 +241,11 @@ def test_last_and_best_epoch():
     assert list(best["predicted_km"]) == [1.01, 0.9]
 
 
-def test_errors_over_seeds():
-    table = table_of({0: [1.3], 1: [0.8], 2: [1.05]})
-    errors = held_out_errors(held_out_predictions(table)).loc["B"]
-    assert list(errors) == pytest.approx([0.2, 0.05, 0.3])
-
-
-def test_mean_error_is_a_mean_over_formulations_within_each_seed():
-    """Formulations with errors 0.1, 0.2 and 0.9, and with 0.3, 0.3 and 0.3."""
-    errors = {0: [0.1, 0.2, 0.9], 1: [0.3, 0.3, 0.3]}
-    table = pd.concat(
-        table_of({seed: [1 + error]}).assign(held_out=name)
-        for seed, values in errors.items()
-        for name, error in zip("ABC", values, strict=True)
-    )
-    assert mean_error(table).to_dict() == pytest.approx(
-        {"median": 0.35, "least": 0.3, "greatest": 0.4}
-    )
-
-
 def test_constant_predictions_are_reported():
     dead = table_of({0: [1.0]}, "train").loc[[0] * 8].assign(predicted_km=0.7)
     alive = dead.assign(seed=1, predicted_km=np.linspace(0.5, 1.5, 8))
     table = pd.concat([dead, alive]).assign(true_km=[*np.linspace(0.5, 1.5, 8)] * 2)
-    failed = failed_runs(table).set_index("seed")
+    failed = training_summary(table).set_index("seed")
     assert list(failed["collapsed"]) == [True, False]
     assert not failed["diverged"].any()
 
@@ -277,7 +257,7 @@ def test_a_diverged_run_is_reported_and_never_averaged_away():
         .assign(predicted_km=np.linspace(0.5, 1.5, 8), true_km=np.linspace(0.5, 1.5, 8))
     )
     dead = alive.assign(seed=1, predicted_km=[np.nan] + [1.0] * 7)
-    failed = failed_runs(pd.concat([alive, dead])).set_index("seed")
+    failed = training_summary(pd.concat([alive, dead])).set_index("seed")
     assert list(failed["diverged"]) == [False, True]
     assert not failed["collapsed"].any()
 
@@ -293,23 +273,30 @@ def test_a_diverged_training_has_an_infinite_error():
     assert np.isinf(results.loc[lost, "relative_error"]).all()
     assert not results["relative_error"].isna().any()
     wildest = results.assign(epoch=1)[lost & (results["role"] == "test")]
-    assert np.isinf(held_out_errors(wildest)["median"]).all()
-
-
-def test_mean_error_along_the_epochs():
-    """Formulations first, then seeds: two formulations of which one has two images."""
-    both = table_of({0: [1.5, 1.1], 1: [0.9, 0.7], 2: [1.2, 1.3]})
-    other = both.assign(held_out="C", formulation="C", relative_error=0.0)
-    table = pd.concat([both, other, other.assign(image="c2.png")])
-    errors = mean_error_by_epoch(table)["original"]
-    assert list(errors) == pytest.approx([0.1, 0.15])  # medians of .25 .05 .1 and .05 .15 .15
+    assert np.isinf(errors_of_formulations(wildest)).all()
 
 
 def test_steps_of_a_training():
-    """Formulation A has two of four images: at most three are left, or twelve copies."""
-    parameters = SMALL.model_copy(update={"epochs": 10, "batch_size": 8})
-    assert training_steps(small_dataset(), parameters, "original") == 10
-    assert training_steps(small_dataset(), parameters, "augmented") == 20
+    """Formulation A has two of four images: at most three are left."""
+    parameters = SMALL.model_copy(update={"epochs": 10, "batch_size": 2})
+    assert training_steps(small_dataset(), parameters) == 20
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_build")
+def test_augmented_set_is_trained_in_as_many_steps():
+    """Three images are one batch of eight, their twelve copies two: half the epochs."""
+    parameters = SMALL.model_copy(update={"epochs": 6, "number_of_seeds": 1, "batch_size": 8})
+    epochs = {
+        name: training_summary(leave_one_formulation_out(small_dataset(), parameters, name))
+        .set_index("held_out")["epoch"]
+        .to_dict()
+        for name in ("original", "augmented")
+    }
+    assert epochs == {
+        "original": {"A": 6, "B": 6, "C": 6},
+        "augmented": {"A": 6, "B": 3, "C": 3},  # without A, two images are left, and eight copies
+    }
 
 
 # ------------------------------------------------------------------------------------- splits
@@ -335,14 +322,14 @@ def test_pairs_and_unused_formulations_are_not_trained_on(own_build):
     splits = [Split(("A", "C")), Split(("C", "A")), Split(("B",), unused=("D",)), Split(("B",))]
     before = train_splits(data, QUICK, splits)
     pair = before[before["held_out"] == "A + C"]
-    assert list(pair.columns) == list(COLUMNS)
+    assert list(pair.columns) == OWN_COLUMNS
     test = pair[pair["role"] == "test"]
     assert test["formulation"].value_counts().to_dict() == {"A": 4, "C": 2}  # A has two images
     assert set(pair.loc[pair["role"] == "train", "formulation"]) == {"B", "D"}
     turned = before[before["held_out"] == "C + A"]
     assert np.array_equal(turned["predicted_km"], pair["predicted_km"])
     both = before[before["held_out"] == "B"]
-    apart, whole = both[:5], both[5:]  # a row for each of two epochs, and for each image of others
+    apart, whole = both[:8], both[8:]  # at each of two epochs, one held out and three of others
     assert set(apart["formulation"]) == {"A", "B", "C"}
     assert set(whole["formulation"]) == set(FOUR)
     assert len(list((own_build / "cache" / "folds").glob("*.npz"))) == 3

@@ -75,29 +75,29 @@ def test_the_windows_of_a_formulation_stay_together(manifest):
 
 
 @pytest.mark.usefixtures("own_build")
-def test_networks_on_windows_train_as_long_and_predict_every_window(manifest, monkeypatch):
-    """Three images of other formulations a step, or twelve windows of them: a step each."""
+def test_networks_on_windows_train_to_the_criterion_and_predict_every_window(manifest, monkeypatch):
     asked = {}
 
-    def trained(dataset, parameters, splits):
-        asked[len(dataset.images)] = (parameters.epochs, splits)
+    def trained(dataset, _, splits):
+        asked[len(dataset.images)] = splits
         tables = [
             dataset.images[dataset.images["formulation"] == split.held_out[0]]
             .rename(columns={"k_m": "true_km"})
-            .assign(role="test", epoch=1, predicted_km=1e-3)
+            .assign(role="test", epoch=1, predicted_km=1e-3, training_set="original")
+            .assign(held_out=split.held_out[0], seed=split.seed)
             for split in splits
         ]
         return pd.concat(tables)
 
     monkeypatch.setattr(windows, "train_splits", trained)
     data = user_data(manifest)
-    parameters = Parameters(input_width=48, epochs=12, batch_size=4, number_of_seeds=3)
+    parameters = Parameters(input_width=48, number_of_seeds=3)
     for scale in (Scale((64, 96), 1, 2.0), Scale((32, 48), 2, 1.0)):
         predicted = windows.window_predictions(data, parameters, scale)
         assert len(predicted) == 4 * scale.across**2
-    assert asked[4][0] == 12  # epochs of one step
-    assert asked[16][0] == 4  # epochs of three steps
-    assert [split.held_out for split in asked[16][1]] == [("lot 1",), ("lot 2",), ("lot 3",)]
+    for images in (4, 16):
+        assert [split.held_out for split in asked[images]] == [("lot 1",), ("lot 2",), ("lot 3",)]
+        assert all(split.to_criterion for split in asked[images])
 
 
 def brightness_reader():
