@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Effort", "Probe", "Trainings", "estimate", "planned_trainings", "probe", "shortages"]
 
 _LEAST_EPOCHS = 4
-_SECONDS_OF_EPOCHS = 3.0
-_UNREACHED = 10_000  # epochs: a probe is given up long before
+_SECONDS_OF_EPOCHS = 2.0
 _BYTES = 4  # of a weight, and of a pixel of the network's input
 
 
@@ -305,35 +303,29 @@ def _train_a_little(
     shape: tuple[int, int], images: int, parameters: Parameters
 ) -> tuple[float, float, float, int]:
     """Seconds to start, to compile and of an epoch, and bytes held; to be run in a new process."""
-    from fesemlib.training import AbandonedError, Settings, train_fold
+    from fesemlib.training import Settings, train_fold
 
     random = np.random.default_rng(0)
     noise = random.random((images + 1, *shape), dtype=np.float32)
     test = np.arange(images + 1) == images
     k_m = np.linspace(1e-4, 1e-3, images + 1)
 
-    def moments(learning_rate: float, transformations: tuple[str, ...]) -> list[float]:
-        """The beginning of a training and the ends of its first epochs, s."""
-        found = [time.monotonic()]
-
-        def is_wanted() -> bool:
-            found.append(time.monotonic())
-            return len(found) < _LEAST_EPOCHS or found[-1] - found[1] < _SECONDS_OF_EPOCHS
-
-        changed = {"epochs": _UNREACHED, "learning_rate": learning_rate}
+    def seconds(epochs: int, learning_rate: float, transformations: tuple[str, ...]) -> float:
+        changed = {"epochs": epochs, "learning_rate": learning_rate}
         settings = Settings.of(parameters.model_copy(update=changed))
-        seed = np.random.SeedSequence(0)
-        with suppress(AbandonedError):
-            train_fold(noise, k_m, test, settings, transformations, seed, is_wanted=is_wanted)
-        return found
+        begun = time.monotonic()
+        train_fold(noise, k_m, test, settings, transformations, np.random.SeedSequence(0))
+        return time.monotonic() - begun
 
-    first = moments(parameters.learning_rate, ("original",))
-    again = moments(parameters.learning_rate / 2, ("original",))  # another rate is compiled anew
-    moments(parameters.learning_rate / 2, GROUPS[parameters.augmentation_group])
-    epoch = float(np.median(np.diff(first[1:])))
-    compiling = max(again[1] - again[0] - epoch, 0.0)
-    start = max(first[1] - first[0] - compiling - epoch, 0.0)
-    return start, compiling, epoch, _greatest_memory()
+    rate, original = parameters.learning_rate, ("original",)
+    first = seconds(1, rate, original)
+    again = seconds(1, rate / 2, original)  # another rate is compiled anew
+    epochs = _LEAST_EPOCHS
+    while (whole := seconds(epochs, rate / 2, original)) < _SECONDS_OF_EPOCHS:
+        epochs *= 4
+    seconds(1, rate / 2, GROUPS[parameters.augmentation_group])
+    epoch = whole / epochs
+    return max(first - again, 0.0), max(again - epoch, 0.0), epoch, _greatest_memory()
 
 
 def _greatest_memory() -> int:

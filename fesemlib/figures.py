@@ -484,10 +484,10 @@ def training_figure(
     panels[0].axhline(100 * criterion, color=INK, linewidth=1, linestyle="--", label="criterion")
     panels[0].set_title("micrographs trained on")
     panels[1].set_title("formulations held out")
-    for axes in panels:
+    for axes, ticks in zip(panels, ((1, 2, 5), (1, 2, 3, 4, 5, 7)), strict=True):
         axes.set(xscale="log", yscale="log")
         axes.set_xlabel("training steps", fontsize=10)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=ticks))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.grid(color="#e6e6e6")

@@ -317,8 +317,9 @@ def selection_banner(parameters: Parameters) -> Banner:
     if parameters.model_selection == "last":
         return Banner(
             "Model selection",
-            f"All networks were trained for {parameters.epochs} epochs and predict with their last "
-            "weights; the held-out micrographs had no say in that.",
+            f"All networks were trained for as many steps as {parameters.epochs:,} passes over the "
+            "original set take, and predict with their last weights; the held-out micrographs had "
+            "no say in that.",
             "note",
         )
     return Banner(

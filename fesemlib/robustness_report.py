@@ -12,7 +12,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fesemlib.dataset import Dataset
-from fesemlib.report import Banner, show_table
+from fesemlib.errors import LOG_MEAN, WITHOUT_WORST
+from fesemlib.report import Banner, measure_text, show_table
 from fesemlib.robustness import DEGRADATIONS
 from fesemlib.windows import FLIPS, Scale
 
@@ -284,7 +285,8 @@ def show_sources(sources: pd.DataFrame) -> Styler:
     return show_table(
         pd.DataFrame(_columns_of_sources(sources), index=list(sources.index)),
         "Several predictions of each formulation held out: how they scatter about their mean, how "
-        "far the mean is off, and the mean relative error of one and of their mean (% of k_m)",
+        "far the mean is off, and the mean relative error of one and of their mean (% of k_m); of "
+        "their mean also without the formulation that is predicted worst, and |ln|",
     )
 
 
@@ -653,6 +655,12 @@ def _columns_of_sources(sources: pd.DataFrame) -> Mapping[str, list[str]]:
         "offset": _percents(sources["offset"]),
         "error of one": _percents(sources["one"]),
         "error of all": _percents(sources["all"]),
+        **{
+            f"{name.removeprefix('mean ')} of all": [
+                measure_text(name, value) for value in sources[name]
+            ]
+            for name in (WITHOUT_WORST, LOG_MEAN)
+        },
     }
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from fesemlib.augmentation import TRANSFORMATIONS
 from fesemlib.dataset import Dataset, fresh_stand_ins
+from fesemlib.errors import LOG_MEAN, WITHOUT_WORST, measures
 from fesemlib.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.processing import input_shape
@@ -361,18 +362,23 @@ def compare_sources(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     DataFrame
         Indexed by ``source``: ``images`` (the fewest of a formulation), ``scatter`` (root mean
         square over the formulations), ``offset`` (mean of the absolute values), ``one`` and ``all``
-        (mean relative error of one prediction, and of the mean of all); fractions of k_m.
+        (mean relative error of one prediction, and of the mean of all); fractions of k_m. Of the
+        mean of all also the two other measures of `fesemlib.errors.measures`.
 
     Examples
     --------
     >>> table = pd.DataFrame({"formulation": ["A", "A"], "true_km": 1e-3})
     >>> table["predicted_km"] = [8e-4, 1.2e-3]
-    >>> print(compare_sources({"frames": table}).round(3).loc["frames"].to_dict())
-    {'images': 2.0, 'scatter': 0.283, 'offset': 0.0, 'one': 0.2, 'all': 0.0}
+    >>> compared = compare_sources({"frames": table}).round(3)
+    >>> compared.loc["frames", ["scatter", "offset", "one", "all", LOG_MEAN]].to_list()
+    [0.283, 0.0, 0.2, 0.0, 0.0]
     """
     rows = {}
     for source, table in predictions.items():
         parts, errors = scatter_and_offset(table), combined_errors(table)
+        together = table.groupby("formulation", sort=False).mean(numeric_only=True).reset_index()
+        together["relative_error"] = (together["predicted_km"] / together["true_km"] - 1).abs()
+        others = measures(together.rename(columns={"formulation": "held_out"}))["median"]
         rows[source] = {
             "images": int(parts["copies"].min()),
             "scatter": float(np.sqrt(np.mean(np.square(parts["scatter"].dropna()))))
@@ -381,6 +387,7 @@ def compare_sources(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             "offset": float(parts["offset"].abs().mean()),
             "one": float(errors.iloc[0]),
             "all": float(errors.iloc[-1]),
+            **{name: float(others[name]) for name in (WITHOUT_WORST, LOG_MEAN)},
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("source")
 

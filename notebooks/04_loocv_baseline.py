@@ -304,11 +304,12 @@ report.glue("learning_rate", report.power_of_ten(parameters.learning_rate))
 # rate, whatever the micrographs show; the paper
 # gives an *initial* learning rate of 10⁻⁴ and does not mention such runs.
 #
-# What avoids it? Centred inputs take away what all images push alike. A smaller input makes the first step smaller in the
+# What avoids it? Centring the input takes away what all images have in common; but what reaches the dense layer has
+# passed a ReLU and is still not negative. A smaller input makes the first step smaller in the
 # unit of the target, $k_m$ scaled to its range, and the unit's scale with it: the parameter `limit_first_step` divides the input by
 # $\sqrt{r}$, where $r$ is the learning rate times the number of a unit's inputs, so that the unit begins as far below the
-# range of the target as the first step would carry it beyond. A schedule lowers the learning rate later. Each of them, on
-# the fold of {glue:text}`held_out` and from three seeds:
+# range of the target as the first step would carry it beyond. Below $r = 1$ it does nothing. A schedule lowers the learning
+# rate later, when units may have fallen silent already. Each of them, on the fold of {glue:text}`held_out` and from two seeds:
 
 # %% tags=["hide-input"]
 remedies = trainings_by_remedy(data, parameters)
@@ -317,7 +318,8 @@ report.show_remedies(remedies, parameters.training_criterion)
 
 # %% [markdown]
 # A remedy is worth its place where it leaves fewer units silent, or reaches the criterion in fewer steps, than the row *as
-# it is* of the same width. Wider inputs need fewer steps in any case, for the same reason: each step goes further.
+# it is* of the same width. Wider inputs need fewer steps in any case, for the same reason: each step goes further. The wider
+# the input, the more depends on it: the parameter file for the full width, `params/paper.yml`, sets `limit_first_step`.
 
 # %% [markdown]
 # ## What was shown

@@ -244,7 +244,8 @@ report.glue("papers_hours", published.TRAINING_TIME_HOURS)
 # - **Other images.** The paper's micrographs are not public. Unless you run this book on real
 #   ones, it learns from stand-ins that know $k_m$ only through the size of the pores.
 # - **The size of the input.** The paper's network sees every pixel of 2048 × 1536. Here it sees
-#   {glue:text}`input_width` × {glue:text}`input_height`.
+#   {glue:text}`input_width` × {glue:text}`input_height`. The parameter file `params/paper.yml` sets the full size, with an
+#   effort that follows from trials on single folds; the whole has not been run so yet.
 # - **What is not stated.** The number of epochs, the scale of the target, the place of the dropout and
 #   the initial weights are not given. The errors below 0.1 % that the paper publishes for several
 #   formulations are far below the scatter of the measured $k_m$ themselves (Table 1).

@@ -56,3 +56,11 @@ def test_the_shift_is_proportional_to_the_learning_rate(images):
     once, twice = (first_step(network, images, rate) for rate in (RATE, 2 * RATE))
     assert twice.shift == pytest.approx(2 * once.shift)
     assert twice.scale == once.scale
+
+
+def test_a_smaller_input_shrinks_step_and_scale_alike(images):
+    """Before training there are no biases, so that all is in proportion to the input."""
+    network = build_network(images.shape[1:], seed=0)
+    whole, tenth = (first_step(network, np.float32(factor) * images, RATE) for factor in (1, 0.1))
+    assert tenth.shift == pytest.approx(0.1 * whole.shift, rel=1e-4)
+    assert tenth.ratio == pytest.approx(whole.ratio, rel=1e-4)

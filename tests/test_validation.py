@@ -1,6 +1,7 @@
 """Leave-one-formulation-out: isolation, exactness against plain Keras, caching, bookkeeping."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -119,6 +120,24 @@ def test_training_never_sees_what_is_held_out():
     assert np.array_equal(fold[0]["predicted_km"], fold[1]["predicted_km"])
     others = [table[table["held_out"] == "B"] for table in (before, after)]
     assert not np.allclose(others[0]["predicted_km"], others[1]["predicted_km"], rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_inputs_are_scaled_without_the_held_out_image():
+    """Inverted, it changes neither the scale nor what the networks make of their own images."""
+    scaled = SMALL.model_copy(update={"input_scaling": "standardised", "number_of_seeds": 1})
+    data = small_dataset()
+    inverted = [Micrograph(255 - m.image) if n < 2 else m for n, m in enumerate(data.micrographs)]
+    changed = replace(data, micrographs=tuple(inverted), digest="inverted")
+    fits, others = (
+        [
+            table[(table["held_out"] == name) & (table["role"] == "train")]["predicted_km"]
+            for table in (leave_one_formulation_out(each, scaled) for each in (data, changed))
+        ]
+        for name in ("A", "B")
+    )
+    assert np.array_equal(*fits)
+    assert not np.allclose(*others, rtol=1e-3)  # where it is trained on
 
 
 @pytest.mark.slow
@@ -366,11 +385,18 @@ def test_impossible_split_is_refused_before_anything_is_trained(own_build, split
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["flatten", "global_average"])
-def test_kept_network_predicts_what_the_table_says(own_build, head):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"head": "global_average"},
+        {"input_scaling": "standardised", "limit_first_step": True, "learning_rate": 0.05},
+    ],
+)
+def test_kept_network_predicts_what_the_table_says(own_build, changes):
     """Trained without being kept, then with it; then read from the files."""
     data = small_dataset()
-    parameters = QUICK.model_copy(update={"head": head, "target": "zscore"})
+    parameters = QUICK.model_copy(update={"target": "zscore", **changes})
     table = train_splits(data, parameters, [Split(("B",))])
     split = Split(("B",), keep_network=True)
     network = kept_networks(data, parameters, [split])[0]
