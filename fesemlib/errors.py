@@ -326,7 +326,9 @@ def spread_of_seeds_and_draws(predictions: pd.DataFrame) -> pd.Series[float]:
     -------
     Series
         Standard deviations of the mean relative error: ``seeds``, over the seeds within each draw;
-        ``draws``, over the draws at each seed; each as a root mean square, NaN for a single one.
+        ``draws``, over the draws at each seed, less the former (in squares), for another draw is
+        another training, too, and zero where that leaves nothing. Root mean squares, NaN where
+        there is but one.
 
     Examples
     --------
@@ -337,11 +339,13 @@ def spread_of_seeds_and_draws(predictions: pd.DataFrame) -> pd.Series[float]:
     ...     }
     ... )
     >>> spread_of_seeds_and_draws(predictions).round(6).to_dict()
-    {'seeds': 0.070711, 'draws': 0.282843}
+    {'seeds': 0.070711, 'draws': 0.273861}
     """
     by_run = measures_of_runs(predictions)[MEAN].unstack("seed")  # noqa: PD010
-    deviations = {"seeds": by_run.std(axis=1), "draws": by_run.std(axis=0)}
-    return pd.Series({name: np.sqrt((each**2).mean()) for name, each in deviations.items()})
+    seeds, draws = (float((by_run.std(axis=axis) ** 2).mean()) for axis in (1, 0))
+    if np.isfinite(seeds):
+        draws = max(draws - seeds, 0.0) if np.isfinite(draws) else draws
+    return pd.Series([seeds, draws], ["seeds", "draws"], dtype=float) ** 0.5
 
 
 def _training(results: pd.DataFrame) -> list[str]:

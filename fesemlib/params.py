@@ -268,8 +268,8 @@ class Parameters(BaseModel):
     limit_first_step: bool = _knob(
         False,
         "divide the input by the square root of the learning rate times the numbers that a hidden "
-        "unit sums over, where that is more than one: with a wide input, Adam's first step moves "
-        "the units by that product times their scale",
+        "unit sums over, where that is more than one: with a wide input, Adam's first step carries "
+        "the output far beyond the targets",
         "this book",
     )
     target: Literal["minmax", "raw", "zscore", "log10"] = _knob(

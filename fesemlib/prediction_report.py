@@ -331,7 +331,7 @@ def coverage_answer(trial: pd.DataFrame, k_m: Sequence[float]) -> str:
     elif covered < least:
         verdict = "This is less: the interval is too narrow here."
     else:
-        verdict = "This agrees with the nominal rate."
+        verdict = "This does not contradict the nominal rate; few counts would."
     return (
         f"The interval of this one model held the truth for {covered} of {number} fresh stand-ins, "
         f"{percent(covered / number)} % (95 % confidence: {percent(low)} to {percent(high)} %). "

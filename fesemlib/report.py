@@ -537,11 +537,13 @@ def show_measures(
             ),
             **{measure: measure_range(measure, found.loc[measure]) for measure in found.index},
         }
-    return show_table(
-        pd.DataFrame.from_dict(rows, orient="index"),
-        f"{caption}: steps and error on what was trained on (medians over the trainings), and "
-        "three measures of the error on what was held out (median and range over the runs; means "
-        "in %)",
+    return _narrow(
+        show_table(
+            pd.DataFrame.from_dict(rows, orient="index"),
+            f"{caption}: steps and error on what was trained on (medians over the trainings), and "
+            "three measures of the error on what was held out (median and range over the runs; "
+            "means in %)",
+        )
     )
 
 
@@ -606,9 +608,7 @@ def _lost_cells(limit_um: float) -> str:
     }
     throats = {name: diameter * THROAT_TO_CELL for name, diameter in diameters.items()}
     text = f" The cells are {_span(diameters)} across, {_lost(diameters, limit_um)}."
-    text += (
-        f" The throats between them, from which the cells are drawn, are {_span(throats)} wide, "
-    )
+    text += f" The throats between them, which set the cells' size, are {_span(throats)} wide, "
     return f"{text}{_lost(throats, limit_um)}: the network can know these only from the cells."
 
 
@@ -618,9 +618,9 @@ def _span(sizes_um: Mapping[str, float]) -> str:
 
 def _lost(sizes_um: Mapping[str, float], limit_um: float) -> str:
     lost = [name for name, size in sizes_um.items() if size < limit_um]
-    if not lost:
-        return "all of them wider than that"
-    return f"those of {', '.join(lost)} narrower than that"
+    if len(lost) in (0, len(sizes_um)):
+        return f"all of them {'narrower' if lost else 'wider'} than these two pixels"
+    return f"those of {', '.join(lost)} narrower than these two pixels"
 
 
 def comparison(predictions: Mapping[str, pd.DataFrame], formulations: pd.DataFrame) -> pd.DataFrame:
@@ -700,7 +700,8 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
                 ]
     frame = pd.DataFrame(shown, index=list(table.index))
     papers_own = any(name.endswith("published") for name in table.columns)
-    return show_table(frame, f"{_number_in_paper(2, papers_own)}: {caption}{_columns(papers_own)}")
+    table_2 = f"{_number_in_paper(2, papers_own)}: {caption}{_columns(papers_own)}"
+    return _narrow(show_table(frame, table_2))
 
 
 def _measured(values: pd.Series[float], sign: bool) -> list[str]:
@@ -858,6 +859,17 @@ def show_remedies(trainings: pd.DataFrame, criterion: float) -> Styler:
         pd.DataFrame.from_dict(rows, orient="index"),
         "Trainings that end at the criterion, by width of the input and by what is done to keep "
         "the hidden units alive (medians over the seeds; of the silent units the mean)",
+    )
+
+
+def _narrow(table: Styler) -> Styler:
+    """A wide table in small print, its row names over several lines."""
+    return table.set_table_styles(
+        [
+            {"selector": "", "props": "font-size: 0.8em;"},
+            {"selector": "th.row_heading", "props": "white-space: normal; min-width: 7em;"},
+        ],
+        overwrite=False,
     )
 
 

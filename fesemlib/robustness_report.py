@@ -38,6 +38,7 @@ __all__ = [
 
 _NOTHING = 0.01  # a change of less than this share of the prediction counts as none
 _ALIKE = 0.3  # correlations below count as none
+_EVEN = 0.2  # correlations that differ by less count as alike
 _CLEARLY = 0.1  # an error that is smaller by this share of itself counts as smaller
 _AGREES = 0.5  # a map that knew nothing would miss the known share by all that it exceeds the area
 _UNCHANGED = 0.5  # grey levels; less on average is rounding
@@ -127,6 +128,8 @@ def maps_answer(statistics: pd.DataFrame) -> str:
     content, place = median["content"], median["place"]
     if max(content, place) < _ALIKE:
         verdict = "so that the maps follow neither what is seen nor where it is seen"
+    elif abs(content - place) < _EVEN:
+        verdict = "so that neither what is seen nor where it is seen prevails"
     elif content > place:
         verdict = "so that the maps follow what is seen more than where it is seen"
     else:
@@ -255,9 +258,9 @@ def pasted_answer(found: pd.DataFrame, fine_over_coarse: float) -> str:
         if own["change"].abs().max() < _NOTHING:
             verdict = "does not notice them"
         elif downward == len(own):
-            verdict = "takes them for finer every time"
+            verdict = "predicts less every time"
         elif downward == 0:
-            verdict = "takes them for coarser every time"
+            verdict = "predicts more every time"
         else:
             verdict = "does not tell them from its own texture in a consistent way"
         sentences.append(
@@ -321,8 +324,8 @@ def frames_answer(sources: pd.DataFrame, frames: str) -> str:
     verdict = (
         "so that further frames are worth taking"
         if helps
-        else "so that more frames of the same formulations would not mend the error: most of it "
-        "is common to all of them"
+        else "so that averaging more frames of the same formulations would not mend the error: "
+        "most of it is common to all of them"
     )
     alone = (
         f" Flips of one and the same frame scatter by {_percent(sources['scatter'][FLIPS])} %."
@@ -404,7 +407,7 @@ def scales_answer(sources: pd.DataFrame) -> str:
     verdict = (
         "finer detail helps these networks"
         if change < -_CLEARLY
-        else "the smaller field costs more than its finer detail brings"
+        else "at native pixels the smaller field costs more than its finer detail brings"
         if change > _CLEARLY
         else "whole and native differ by less than a tenth of the error, which decides nothing"
     )

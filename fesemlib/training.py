@@ -193,10 +193,11 @@ class InputScale:
 
         Notes
         -----
-        Adam's first step moves every weight by the learning rate, and so a hidden unit by about r
-        times the unit's own scale, which the first weights keep the same for any number of inputs.
-        Both are proportional to the input. Divided by √r, the unit begins as far below the range of
-        the targets, which is one, as the first step would carry it beyond.
+        Adam's first step moves every weight by the learning rate, and so a hidden unit by up to
+        about r times its own scale. A network with its first weights is in proportion to its input,
+        so that a smaller input leaves this ratio as it is; but step and output shrink beside the
+        targets, and what follows need not push back as hard. √r is a compromise between a first
+        step that grows with the number of inputs and one that does not; it was not tuned.
 
         Examples
         --------

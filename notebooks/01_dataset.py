@@ -161,8 +161,8 @@ report.glue("published_error", 100 * published.table2()["augmented"].mean())
 #
 # Even so, a straight line in the content of mannitol alone, fitted anew to the others for each formulation left out,
 # errs by {glue:text}`line_error:.1f` % on average on Table 1. The paper's network, with the augmented set, errs by
-# {glue:text}`published_error:.1f` % on the same nine. The line needs no micrograph: it is what a network that
-# sees one has to beat. [*What the numbers mean*](06_evaluation.ipynb) goes on from here, with the data of this run.
+# {glue:text}`published_error:.1f` % on the same nine. The line needs no micrograph, but mannitol is the component
+# that the paper names, and others do worse: it is what a network that sees a micrograph has to beat. [*What the numbers mean*](06_evaluation.ipynb) goes on from here, with the data of this run.
 
 # %% [markdown]
 # ## Where the coefficients come from

@@ -120,8 +120,8 @@ report.glue("steps", training_steps(data, parameters))
 # An error on what was held out means little before the network has learned what it was shown. Whether it has is asked
 # without a look at any held-out micrograph: each network predicts the micrographs that it was **trained on**, without
 # dropout. Here a training counts as finished when the mean of these errors is {glue:text}`criterion:g` % or less. The
-# number of epochs, {glue:text}`epochs:,d`, is the same for every fold and was set by this criterion alone; what came
-# out for {glue:text}`number_of_seeds` seeds and {glue:text}`number_of_draws` draws:
+# number of epochs, {glue:text}`epochs:,d`, is the same for every fold, and in the book's own parameter file it was set by this
+# criterion alone; what came out for {glue:text}`number_of_seeds` seeds and {glue:text}`number_of_draws` draws:
 
 # %% tags=["hide-input"]
 report.show_trainings(
@@ -139,8 +139,8 @@ report.save_figure(training_figure, "training", parameters)
 
 # %% [markdown]
 # A band that ends above the dashed line belongs to networks that are not finished, or that have fallen silent (below):
-# what they say of a held-out micrograph is a statement about effort. Where the right-hand side is flat, more steps would
-# not change the result.
+# what they say of a held-out micrograph is a statement about effort. Where the right-hand side is flat at the end, more steps would
+# not change the result; where it still falls, they might.
 
 # %% tags=["remove-cell"]
 candidates = published.candidates_for("original", data.formulations)
@@ -174,7 +174,8 @@ one_fold_figure = figures.held_out_figure(
 report.save_figure(one_fold_figure, "figure_5", parameters)
 
 # %% [markdown]
-# The error of the held-out prediction is {glue:text}`held_out_error:.1f` % (median over the runs), that on the training
+# The error of the held-out prediction is {glue:text}`held_out_error:.1f` % (median over the runs of its size, in which too
+# much and too little do not cancel, as they do in the median prediction of the figure), that on the training
 # micrographs, over all folds, {glue:text}`training_error:.1f` %, after {glue:text}`steps:,d` steps. The
 # paper calls its own fit of the training set reasonably satisfactory. As it says, a single fold can mislead; another
 # choice of the held-out formulation gives another verdict.
@@ -223,7 +224,7 @@ for measure, row in (
 # network that reads the pores has to do clearly better than that.
 #
 # A mean of relative errors can hang on one formulation: who predicts too much can be wrong by any percentage, who predicts too
-# little by 100 % at most. Two more measures therefore stand below the table, and beside the mean everywhere in this book.
+# little by 100 % at most, as long as the prediction is positive. Two more measures therefore stand below the table, and beside the mean everywhere in this book.
 # Without the formulation that is predicted worst, the network errs by {glue:text}`without_worst:.1f` %, the median of
 # the others by {glue:text}`median_rule_without_worst:.1f` %. And the mean of
 # $|\ln(\hat{k}_m/k_m)|$, to which twice as much and half as much are equally wrong, is {glue:text}`log_error:.2f` beside
@@ -305,11 +306,12 @@ report.glue("learning_rate", report.power_of_ten(parameters.learning_rate))
 # gives an *initial* learning rate of 10⁻⁴ and does not mention such runs.
 #
 # What avoids it? Centring the input takes away what all images have in common; but what reaches the dense layer has
-# passed a ReLU and is still not negative. A smaller input makes the first step smaller in the
-# unit of the target, $k_m$ scaled to its range, and the unit's scale with it: the parameter `limit_first_step` divides the input by
-# $\sqrt{r}$, where $r$ is the learning rate times the number of a unit's inputs, so that the unit begins as far below the
-# range of the target as the first step would carry it beyond. Below $r = 1$ it does nothing. A schedule lowers the learning
-# rate later, when units may have fallen silent already. Each of them, on the fold of {glue:text}`held_out` and from two seeds:
+# passed a ReLU and is still not negative. A smaller input leaves the ratio of step and scale as it is, since a network with its first
+# weights is in proportion to its input; but it makes both smaller beside the targets, so that the first step does not carry the output far beyond
+# them and the next ones need not push back as hard. The parameter `limit_first_step` divides the input by $\sqrt{r}$, where $r$ is the
+# learning rate times the number of a unit's inputs: a compromise, which was not tuned. Below $r = 1$ it does nothing. A schedule lowers
+# the learning rate later, when units may have fallen silent already. Each of them, on the fold of {glue:text}`held_out` and from
+# three seeds:
 
 # %% tags=["hide-input"]
 remedies = trainings_by_remedy(data, parameters)
@@ -317,9 +319,11 @@ report.save_table(remedies, "remedies", parameters)
 report.show_remedies(remedies, parameters.training_criterion)
 
 # %% [markdown]
-# A remedy is worth its place where it leaves fewer units silent, or reaches the criterion in fewer steps, than the row *as
-# it is* of the same width. Wider inputs need fewer steps in any case, for the same reason: each step goes further. The wider
-# the input, the more depends on it: the parameter file for the full width, `params/paper.yml`, sets `limit_first_step`.
+# A remedy has shown its worth where it leaves clearly fewer units silent, or trainings that miss the criterion, than the row *as it
+# is* of the same width; where no training misses it, none was needed. Units may be silent in a network that fits all the
+# same. Steps are counted at some fifty logged epochs, which lie about a sixth apart. Wider inputs need fewer steps in any case, as
+# each step goes further. At the full width, which is not tried here, the parameter file `params/paper.yml` sets
+# `limit_first_step`.
 
 # %% [markdown]
 # ## What was shown

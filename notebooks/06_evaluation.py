@@ -269,8 +269,8 @@ report.glue(
 #
 # The correlation length is a yardstick of what is there to be read, and not a method: in stand-ins, the size
 # of the pores follows $k_m$ by construction, which is also what texture features measure. These are measured on the full
-# micrographs, of which a pixel of the network's input takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f`; one
-# control sees no more than the network.
+# micrographs, of which a pixel of the network's input takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f` pixels; those that name
+# the network's input see no more than the network.
 #
 # The best of so many was picked on these very formulations, and would not be the best by as much on new ones.
 # Other micrographs of the same formulations may order the predictors otherwise: compare differences with the spread
@@ -289,8 +289,8 @@ report.glue(
 #
 # The same network is trained on **shuffled** $k_m$, dealt out anew among the formulations, with the small
 # input, one seed, and to the same criterion. These are many trainings, and so they take a learning rate of
-# {glue:text}`permutation_rate`, with which they are done in fewer steps. That it stands for the longer training with the rate of the other
-# chapters, {glue:text}`learning_rate`, is to be seen in the true order:
+# {glue:text}`permutation_rate`, with which they are done in fewer steps. Whether it stands for the longer training with the rate of the other
+# chapters, {glue:text}`learning_rate`, the true order shows:
 
 # %%
 quick = small_input.model_copy(
@@ -360,20 +360,23 @@ predictions = {
 }
 answers.show_spread(predictions)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-spread", "caption": "Relative error of each held-out formulation: a dot for every run, a bar at their median."}, "image": {"alt": "Dot plot of the relative errors of all runs, one row for each formulation, original and augmented training set side by side"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-spread", "caption": "Relative error of each held-out formulation: a dot for every run, a bar at their median. Errors below 0.01 % are drawn there."}, "image": {"alt": "Dot plot of the relative errors of all runs, one row for each formulation, original and augmented training set side by side"}}
 spread_figure = figures.spread_figure(predictions)
 report.save_figure(spread_figure, "spread", parameters)
 
 # %% [markdown]
-# **How to read it.** *Between seeds* is the standard deviation of the mean error over the seeds of one draw, *between
-# draws* that over the draws at one seed, in which what chance does to a training is contained. A difference between two predictors
+# **How to read it.** *Between seeds* is the standard deviation of the mean error over the seeds of one draw. *Between
+# draws* is what is left of that over the draws at one seed when the former is taken off (in squares), since another draw is
+# another training, too; it is zero where the draws add nothing that could be seen. A difference between two predictors
 # that is smaller than these may turn round in the next run. If the seeds lie further apart, more seeds would steady the
-# result; if the draws do, only more micrographs would. A dash stands where there is one seed, or one draw.
+# result; if the draws do, only more micrographs would. So few runs give either roughly. A dash stands where there is one seed, or
+# one draw.
 #
 # ### Does augmentation help?
 #
-# Both training sets are trained in the same number of steps, so that a difference is not one of effort. For each
-# formulation the median error over the runs with the one set is compared with that over the runs with the other.
+# Both training sets are trained in the same number of steps, each from up to as many images as a batch holds. For each
+# formulation the median error over the runs with the one set is compared with that over the runs with the other. The mean of these
+# differences is not the difference of two medians over runs, such as [Data augmentation](05_loocv_augmented.ipynb) gives.
 
 # %%
 compared = statistics.compare_pairs(
@@ -416,7 +419,7 @@ outer, inner = protocol.train_for_selection(data, small_input)
 selected = protocol.selected_predictions(outer, inner)
 answers.show_selection(selected, published.table2_for(data.formulations))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-epochs", "caption": "Error along the training: of each held-out formulation, their mean, and that on the micrographs trained on; medians over the seeds. Dashed, the median of the others, which sees no image. Where the error of a single training dips towards zero, its prediction passes the true value."}, "image": {"alt": "Lines of the error against the epoch, both on logarithmic scales: one for each held-out formulation, their mean, and the mean over the micrographs trained on"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-epochs", "caption": "Error along the training: of each held-out formulation, their mean, and that on the micrographs trained on; medians over the seeds. Dashed, the median of the others, which sees no image. Where the error of a single training dips towards zero, its prediction passes the true value. Errors below 0.01 % are drawn there."}, "image": {"alt": "Lines of the error against the epoch, both on logarithmic scales: one for each held-out formulation, their mean, and the mean over the micrographs trained on"}}
 median_rule = baselines.median_of_others(data.formulations["k_m"])
 blind_error = median_rule["relative_error"].mean()
 epochs_figure = figures.epochs_figure(outer, blind_error)

@@ -184,6 +184,9 @@ report.save_figure(coverage_figure, "coverage", parameters)
 # %% tags=["remove-cell"]
 report.save_table(coverage, "coverage", parameters)
 trained_on = [each.k_m for each in tried.card.formulations]
+report.glue("fresh", len(coverage))
+report.glue("slower", int((coverage["true_km"] < coverage["low"]).sum()))
+report.glue("faster", int((coverage["true_km"] > coverage["high"]).sum()))
 coverage_answer = answers.coverage_answer(coverage, trained_on)
 report.glue("coverage_answer", coverage_answer)
 report.glue("coverage_shown", report.first_sentence(coverage_answer))
@@ -219,7 +222,8 @@ report.glue(
 #
 # ## What does it mean for drying?
 #
-# **How long will primary drying take, and does the cake stay below its collapse temperature?** The
+# **How long will primary drying take, and does the cake stay below its collapse temperature?** (That is an example, until you set
+# `collapse_temperature_k`.) The
 # [model of primary drying](01_dataset.ipynb) is run with the predicted $k_m$ and with both ends of its interval, for one vial and one
 # cycle: see the parameters `heat_transfer_coefficient`, `ice_thickness_mm`, `shelf_hold_k`, `chamber_pressure_pa` and those
 # beside them. A cake that resists more dries more slowly, and its front is warmer. {glue:text}`outside_remark`
@@ -257,5 +261,7 @@ report.glue(
 # - {glue:text}`coverage_shown`
 # - A prediction without an interval, and without a word on whether the micrograph belongs, is half of one.
 # - The interval rests on as many errors as there are formulations. More formulations, not more frames, make it trustworthy.
-# - Look at the slow end of the interval: there drying is longest and the front is warmest. Even if the interval held at its
-#   nominal rate, about {glue:text}`beyond:.0f` % of the cakes would be slower still; what differs between vials comes on top.
+# - Look at the slow end of the interval: there drying is longest and the front is warmest. At its nominal rate, about
+#   {glue:text}`beyond:.0f` % of the cakes would be slower still, if the misses fell evenly on both sides. Of the
+#   {glue:text}`fresh` fresh stand-ins, {glue:text}`slower` were slower than the slow end and {glue:text}`faster` faster than the
+#   fast one. What differs between vials comes on top.

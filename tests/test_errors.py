@@ -87,7 +87,9 @@ def test_spread_of_seeds_and_of_draws_are_told_apart():
     """The mean error is 0.1 (1 + 2 draw) + 0.01 seed."""
     runs = {(d, s): [0.1 * (1 + 2 * d) + 0.01 * s] * 3 for d in (0, 1, 2) for s in (0, 1)}
     found = errors.spread_of_seeds_and_draws(table_of(runs))
-    assert found.to_dict() == pytest.approx({"seeds": 0.01 / math.sqrt(2), "draws": 0.2})
+    assert found.to_dict() == pytest.approx(
+        {"seeds": 0.01 / math.sqrt(2), "draws": math.sqrt(0.2**2 - 0.01**2 / 2)}
+    )
 
 
 def course_of(held_out: str, seed: int, train: list[float], test: list[float]) -> pd.DataFrame:

@@ -158,7 +158,7 @@ def coverage(covered: int, number: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("covered", "verdict"),
-    [(80, "agrees"), (100, "This is more: "), (50, "This is less: ")],
+    [(80, "does not contradict"), (100, "This is more: "), (50, "This is less: ")],
 )
 def test_coverage_answer_compares_with_the_nominal_rate(covered, verdict):
     answer = answers.coverage_answer(coverage(covered, 100), FORMULATIONS)
@@ -179,14 +179,14 @@ def test_coverage_of_networks_that_see_nothing_is_called_what_it_is():
 
 def test_coverage_of_too_few_for_a_slope_is_told_without_a_gap():
     answer = answers.coverage_answer(coverage(2, 2), FORMULATIONS)
-    assert "agrees with the nominal rate. The k_m of these" in answer
+    assert "does not contradict the nominal rate; few counts would. The k_m of these" in answer
 
 
 def test_coverage_is_that_of_one_model_among_many():
     """Half of the trials of a sound interval are not called too narrow for one model's sake."""
     answer = answers.coverage_answer(coverage(40, 60), [1e-3] * 9)
     assert "for 30 to 59 of them" in answer
-    assert "agrees" in answer
+    assert "does not contradict" in answer
     many = answers.coverage_answer(coverage(40, 60), [1e-3] * 999)
     assert "This is less" in many
 
