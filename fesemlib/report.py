@@ -112,10 +112,13 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
     """
     height, width = dataset.shape
     if dataset.synthetic:
+        drawn = f"seed {parameters.synthetic_seed}"
+        if parameters.synthetic_draws > 1:
+            drawn += f"; leave-one-out also on {parameters.synthetic_draws - 1} more draws"
         return Banner(
             "Synthetic data",
             f"The {len(dataset.micrographs)} micrographs behind these numbers are computed, not "
-            f"measured ({width}×{height} px, seed {parameters.synthetic_seed}): the paper's are "
+            f"measured ({width}×{height} px, {drawn}): the paper's are "
             "not public. The k_m are the measured ones of Table 1. No number computed from these "
             "images says anything about a real product.",
             "warning",

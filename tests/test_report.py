@@ -76,8 +76,14 @@ def test_page_on_stand_ins_warns_and_names_their_seed():
     assert "2048×4 px" in banner.text
 
 
+def test_page_says_on_how_many_draws_its_numbers_rest():
+    one, three = (data_banner(dataset(True), Parameters(synthetic_draws=n)).text for n in (1, 3))
+    assert "draw" not in one
+    assert "leave-one-out also on 2 more draws" in three
+
+
 def test_page_on_own_data_names_the_manifest_without_its_folder():
-    banner = data_banner(dataset(False), Parameters(dataset="folder/mine.csv"))
+    banner = data_banner(dataset(False), Parameters(dataset="folder/mine.csv", synthetic_draws=3))
     assert banner.kind == "note"
     assert "mine.csv" in banner.text
     assert "folder" not in str(banner)
