@@ -249,6 +249,14 @@ report.glue("network_rank", 1 + int((rivals < own).sum()))
 report.glue("network_error", report.percent(own))
 report.glue("best_control", str(rivals.idxmin()))
 report.glue("best_control_error", report.percent(rivals.min()))
+best = complete.loc[rivals.idxmin()]
+report.glue(
+    "best_control_without_worst", report.percent(best[errors.WITHOUT_WORST])
+)
+report.glue(
+    "best_control_log",
+    report.measure_text(errors.LOG_MEAN, best[errors.LOG_MEAN]),
+)
 report.glue("criterion", report.percent(parameters.training_criterion))
 report.glue("most_epochs", parameters.longer_training * parameters.epochs)
 report.glue("pixel", data.shape[1] / parameters.input_width)
