@@ -95,7 +95,7 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
 def collapsed_networks(
     networks: Mapping[str, TrainedNetwork], inputs: Images, k_m: Values
 ) -> list[str]:
-    """Those that answer the same to every micrograph, as `fesemlib.validation.failed_runs` has it.
+    """Those that answer the same to every micrograph, as in `fesemlib.validation.training_summary`.
 
     Parameters
     ----------

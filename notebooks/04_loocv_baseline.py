@@ -150,6 +150,8 @@ report.glue("held_out", held_out)
 report.glue(
     "training_images", int((data.images["formulation"] != held_out).sum())
 )
+
+# %% tags=["remove-cell"]
 report.glue(
     "published_statement",
     report.published_statement("original", data.formulations),
@@ -204,6 +206,8 @@ rules = {
         ("median", baselines.median_of_others),
     )
 }
+
+# %% tags=["remove-cell"]
 for measure, row in (
     ("mean_error", errors.MEAN),
     ("without_worst", errors.WITHOUT_WORST),

@@ -178,6 +178,8 @@ compared = {
         ),
     )
 }
+
+# %% tags=["hide-input"]
 report.show_measures(
     compared,
     "Augmentation at equal steps and at equal training error",
@@ -190,6 +192,8 @@ report.save_table(all_results, "predictions", parameters)
 training = training_summary(all_results).groupby("training_set")
 medians = table_2[[f"{name} median" for name in TRAINING_SETS]]
 medians.columns = list(TRAINING_SETS)
+
+# %% tags=["remove-cell"]
 for name in TRAINING_SETS:
     report.glue(f"mean_{name}", 100 * medians.loc[errors.MEAN, name])
     report.glue(
@@ -209,8 +213,12 @@ report.glue(
     "without_worst_blind", 100 * blind.loc[errors.WITHOUT_WORST, "median"]
 )
 report.glue("log_blind", blind.loc[errors.LOG_MEAN, "median"])
+
+# %% tags=["remove-cell"]
 of_formulations = medians.loc[list(data.formulations.index)]
 falls = of_formulations["augmented"] < of_formulations["original"]
+
+# %% tags=["remove-cell"]
 by_run = {
     name: errors.measures_of_runs(table)[errors.MEAN]
     for name, table in predictions.items()

@@ -244,6 +244,8 @@ complete = summary[summary["formulations"] == len(data.formulations)]
 means = complete[errors.MEAN].drop(list(controls.PUBLISHED), errors="ignore")
 own = means["network, original set"]
 rivals = means.drop("network, original set")
+
+# %% tags=["remove-cell"]
 report.glue("predictors", len(means))
 report.glue("network_rank", 1 + int((rivals < own).sum()))
 report.glue("network_error", report.percent(own))
@@ -257,6 +259,8 @@ report.glue(
     "best_control_log",
     report.measure_text(errors.LOG_MEAN, best[errors.LOG_MEAN]),
 )
+
+# %% tags=["remove-cell"]
 report.glue("criterion", report.percent(parameters.training_criterion))
 report.glue("most_epochs", parameters.longer_training * parameters.epochs)
 report.glue("pixel", data.shape[1] / parameters.input_width)
@@ -304,14 +308,15 @@ report.glue(
 quick = small_input.model_copy(
     update={"learning_rate": parameters.permutation_learning_rate}
 )
+quick_results = leave_one_formulation_out(data, quick, to_criterion=True)
+
+# %%
 report.show_measures(
     {
         "rate of the other chapters": errors.at_the_end(
             trained["network, small input"]
         ),
-        "rate of the shuffles": errors.at_the_end(
-            leave_one_formulation_out(data, quick, to_criterion=True)
-        ),
+        "rate of the shuffles": errors.at_the_end(quick_results),
     },
     "The network with the small input, trained at two rates",
     parameters.training_criterion,

@@ -133,6 +133,8 @@ report.glue("most_epochs", parameters.longer_training * parameters.epochs)
 report.glue("cells", len(cells) - 1)
 report.glue("input_width", used.input_width)
 report.glue("seeds", used.number_of_seeds)
+
+# %% tags=["remove-cell"]
 report.glue("formulations", len(data.formulations))
 report.glue("effects", len(effects))
 report.glue("bounded", int((~counted).sum()))
