@@ -38,8 +38,7 @@ from rich.console import Console
 
 from fesemlib.checks import DEFAULT_PARAMETERS, checked_dataset, read_profile
 from fesemlib.params import SYNTHETIC, Parameters, parameter_table
-from fesemlib.progress import PROGRESS_FILE, duration, read_progress
-from fesemlib.remarks import REMARKS_FILE, read_remarks
+from fesemlib.progress import PROGRESS_FILE, REMARKS_FILE, duration, read_progress, read_remarks
 from fesemlib.repository import book_configuration, read_project
 from fesemlib.storage import (
     build_folder,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fesemlib.remarks import remark
+from fesemlib.progress import remark
 from fesemlib.storage import read_sealed, write_sealed
 
 __all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "SECONDS_OF_USE", "Checkpoint"]

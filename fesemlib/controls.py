@@ -32,7 +32,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from fesemlib import published
 from fesemlib.baselines import mean_of_others, median_of_others
 from fesemlib.dataset import Dataset
-from fesemlib.errors import measures_of_runs
+from fesemlib.errors import MEAN, measures, measures_of_runs
 from fesemlib.formulations import percentages
 from fesemlib.inputs import network_inputs
 from fesemlib.micrographs import GreyImage
@@ -47,6 +47,7 @@ __all__ = [
     "blind_controls",
     "composition_controls",
     "composition_of",
+    "control_summary",
     "evaluation_parameters",
     "fitted",
     "is_identified",
@@ -310,6 +311,42 @@ def composition_controls(dataset: Dataset) -> pd.DataFrame:
                 predicted[position] = np.nan
         rows.append(with_errors(f"linear in {', '.join(components)}", table, predicted))
     return pd.concat(rows, ignore_index=True)
+
+
+def control_summary(controls: pd.DataFrame) -> pd.DataFrame:
+    """The three measures of each control; of one with several runs, the medians over them.
+
+    Parameters
+    ----------
+    controls
+        Rows as of `fesemlib.controls.with_errors`, of networks with ``seed``; where a control has
+        no prediction, its error is NaN.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``control``: the columns of `fesemlib.errors.measures_of_runs`, and
+        ``formulations``, the number of those that the control predicts. Those that predict most
+        come first, and of these the best: a mean over fewer formulations cannot be compared.
+
+    Examples
+    --------
+    >>> controls = pd.DataFrame(
+    ...     {
+    ...         "control": ["all", "all", "partial", "partial"],
+    ...         "held_out": ["A", "B", "A", "B"],
+    ...         "seed": np.nan,
+    ...         "relative_error": [0.5, 0.25, 0.1, np.nan],
+    ...     }
+    ... )
+    >>> control_summary(controls)["mean"].to_dict()
+    {'all': 0.375, 'partial': 0.1}
+    """
+    predicted = controls.dropna(subset="relative_error").fillna({"seed": 0})  # of one run
+    grouped = predicted.groupby("control", sort=False)
+    summary = pd.DataFrame({name: measures(table)["median"] for name, table in grouped}).T
+    summary["formulations"] = grouped["held_out"].nunique()
+    return summary.sort_values(["formulations", MEAN], ascending=[False, True])
 
 
 def _of_the_nearest(points: Values, k_m: Values) -> Values:

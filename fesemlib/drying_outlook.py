@@ -9,7 +9,6 @@ import pandas as pd
 
 from fesemlib.drying_labels import vial_of
 from fesemlib.params import Parameters
-from fesemlib.prediction import Row
 from fesemlib.primary_drying import (
     Cycle,
     PrimaryDryingError,
@@ -98,13 +97,17 @@ def cycle_of(parameters: Parameters) -> Cycle:
     )
 
 
-def outlook_of(row: Row, parameters: Parameters) -> Outlook:
+def outlook_of(
+    image: str, k_m: float, k_m_low: float, k_m_high: float, parameters: Parameters
+) -> Outlook:
     """Simulate the drying that a prediction promises.
 
     Parameters
     ----------
-    row
-        A prediction, not an error.
+    image
+        The micrograph's name.
+    k_m, k_m_low, k_m_high
+        Its prediction and the ends of its interval, m² s⁻¹.
     parameters
         Those of `fesemlib.drying_labels.vial_of` and `cycle_of`.
 
@@ -115,7 +118,7 @@ def outlook_of(row: Row, parameters: Parameters) -> Outlook:
 
     Examples
     --------
-    >>> outlook = outlook_of(Row("new.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3), Parameters())
+    >>> outlook = outlook_of("new.tif", 1e-3, 5e-4, 2e-3, Parameters())
     >>> cases = (outlook.fast, outlook.predicted, outlook.slow)
     >>> print([f"{case.time / 3600:.0f} h" for case in cases])
     ['14 h', '17 h', '22 h']
@@ -124,10 +127,10 @@ def outlook_of(row: Row, parameters: Parameters) -> Outlook:
     """
     vial, cycle = vial_of(parameters), cycle_of(parameters)
     return Outlook(
-        image=row.image,
-        predicted=_case(row.k_m, vial, cycle),
-        slow=_case(row.k_m_low, vial, cycle) if row.k_m_low > 0 else None,
-        fast=_case(row.k_m_high, vial, cycle) if math.isfinite(row.k_m_high) else None,
+        image=image,
+        predicted=_case(k_m, vial, cycle),
+        slow=_case(k_m_low, vial, cycle) if k_m_low > 0 else None,
+        fast=_case(k_m_high, vial, cycle) if math.isfinite(k_m_high) else None,
     )
 
 
@@ -150,7 +153,7 @@ def outlook_table(outlooks: list[Outlook], collapse_temperature: float) -> pd.Da
 
     Examples
     --------
-    >>> outlook = outlook_of(Row("new.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3), Parameters())
+    >>> outlook = outlook_of("new.tif", 1e-3, 5e-4, 2e-3, Parameters())
     >>> table = outlook_table([outlook], collapse_temperature=250.0)
     >>> table.loc["new.tif", ["stays_below", "stays_below_slow"]].to_dict()
     {'stays_below': True, 'stays_below_slow': False}

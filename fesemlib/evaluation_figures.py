@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from fesemlib.controls import control_summary
 from fesemlib.errors import (
     MEAN,
     errors_of_formulations,
@@ -19,7 +20,6 @@ from fesemlib.errors import (
     run_columns,
     training_error_along,
 )
-from fesemlib.evaluation_report import control_summary
 from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 
 __all__ = ["controls_figure", "epochs_figure", "permutation_figure", "spread_figure"]

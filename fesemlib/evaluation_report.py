@@ -30,7 +30,6 @@ from fesemlib.statistics import Comparison, compare_pairs, permutation_p_value
 
 __all__ = [
     "claim_answer",
-    "control_summary",
     "published_answer",
     "show_chances",
     "show_controls",
@@ -236,42 +235,6 @@ def show_chances(thermocouples: Sequence[int], formulations: Sequence[str]) -> S
         f"{len(formulations)} of nine; p: Fisher's combination of all nine formulations, for which "
         "nothing is picked",
     )
-
-
-def control_summary(controls: pd.DataFrame) -> pd.DataFrame:
-    """The three measures of each control; of one with several runs, the medians over them.
-
-    Parameters
-    ----------
-    controls
-        Rows as of `fesemlib.controls.with_errors`, of networks with ``seed``; where a control has
-        no prediction, its error is NaN.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by ``control``: the columns of `fesemlib.errors.measures_of_runs`, and
-        ``formulations``, the number of those that the control predicts. Those that predict most
-        come first, and of these the best: a mean over fewer formulations cannot be compared.
-
-    Examples
-    --------
-    >>> controls = pd.DataFrame(
-    ...     {
-    ...         "control": ["all", "all", "partial", "partial"],
-    ...         "held_out": ["A", "B", "A", "B"],
-    ...         "seed": np.nan,
-    ...         "relative_error": [0.5, 0.25, 0.1, np.nan],
-    ...     }
-    ... )
-    >>> control_summary(controls)["mean"].to_dict()
-    {'all': 0.375, 'partial': 0.1}
-    """
-    predicted = controls.dropna(subset="relative_error").fillna({"seed": 0})  # of one run
-    grouped = predicted.groupby("control", sort=False)
-    summary = pd.DataFrame({name: measures(table)["median"] for name, table in grouped}).T
-    summary["formulations"] = grouped["held_out"].nunique()
-    return summary.sort_values(["formulations", MEAN], ascending=[False, True])
 
 
 def show_controls(summary: pd.DataFrame, number: int) -> Styler:

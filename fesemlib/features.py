@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -23,9 +24,6 @@ import pandas as pd
 import pywt
 from skimage import feature
 
-from fesemlib.dataset import Dataset
-from fesemlib.inputs import processed_micrographs
-from fesemlib.params import Parameters
 from fesemlib.processing import resize_by_area
 
 __all__ = [
@@ -216,39 +214,37 @@ FAMILIES = {
 
 
 def texture_features(
-    dataset: Dataset, parameters: Parameters, width: int | None = None
+    images: Sequence[GreyImage], pixel_size_um: float | None, width: int | None = None
 ) -> pd.DataFrame:
-    """All features of all micrographs, processed as the network sees them.
+    """All features of all processed micrographs.
 
     Parameters
     ----------
-    dataset
-        The micrographs.
-    parameters
-        Those of the processing.
+    images
+        Shape (H, W) each, as `fesemlib.inputs.processed_micrographs` gives them.
+    pixel_size_um
+        Their common one; None where it is not known.
     width
-        To which the processed micrographs are shrunk before they are measured, px; at full size if
-        not given.
+        To which the images are shrunk before they are measured, px; at full size if not given.
 
     Returns
     -------
     DataFrame
-        A row for each micrograph in the order of the data set; columns ``(family, feature)``.
+        A row for each image; columns ``(family, feature)``.
 
     Examples
     --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> table = texture_features(draw_stand_ins(2, 0, (192, 256)), Parameters())
+    >>> noise = np.random.default_rng(0).integers(0, 256, (2, 192, 256)).astype(np.uint8)
+    >>> table = texture_features(noise, 1.0)
     >>> len(table), list(table.columns.unique("family"))
     (2, ['co-occurrence', 'local patterns', 'spectrum', 'wavelets'])
     """
-    full = dataset.shape[1]
-    pixel_size = (dataset.pixel_size_um or 1.0) * full / (width or full)
+    full = images[0].shape[1]
+    pixel_size = (pixel_size_um or 1.0) * full / (width or full)
     measure = partial(_features, pixel_size=pixel_size)
-    images = processed_micrographs(dataset, parameters)
     if width is not None:
         images = [np.round(resize_by_area(image, width)).astype(np.uint8) for image in images]
-    with ThreadPoolExecutor(parameters.parallel_jobs or None) as pool:
+    with ThreadPoolExecutor() as pool:
         rows = list(pool.map(measure, images))
     table = pd.DataFrame(rows)
     table.columns = pd.MultiIndex.from_tuples(list(rows[0]), names=["family", "feature"])

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fesemlib.params import quoted
-from fesemlib.pixel_sizes import GREATEST_PIXEL_SIZE_UM, LEAST_PIXEL_SIZE_UM
+from fesemlib.params import GREATEST_PIXEL_SIZE_UM, LEAST_PIXEL_SIZE_UM, quoted
 
 __all__ = [
     "SOLUTES",

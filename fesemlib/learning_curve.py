@@ -26,6 +26,7 @@ from fesemlib.dataset import Dataset, draw_stand_ins
 from fesemlib.errors import at_the_end, measures_of_runs
 from fesemlib.features import texture_features
 from fesemlib.formulations import table1
+from fesemlib.inputs import processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.storage import digest
 from fesemlib.validation import Split, train_splits
@@ -302,7 +303,8 @@ def _blind(stand_ins: StandIns, sizes: Sequence[int]) -> pd.DataFrame:
 
 def _by_texture(stand_ins: StandIns, sizes: Sequence[int], parameters: Parameters) -> pd.DataFrame:
     """Ridge regression of texture features, tuned within the training set."""
-    features = texture_features(stand_ins.dataset, parameters).to_numpy(dtype=np.float64)
+    images = processed_micrographs(stand_ins.dataset, parameters)
+    features = texture_features(images, stand_ins.dataset.pixel_size_um).to_numpy(dtype=np.float64)
     names = stand_ins.dataset.images["formulation"]
     test = names.isin(stand_ins.test).to_numpy()
     tables = []

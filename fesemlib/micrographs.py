@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from fesemlib.decoding import DecodingError, decode, in_bands
 from fesemlib.pixel_sizes import PixelSize, PixelSizeSource
+from fesemlib.processing import GreyImage
 
 __all__ = ["GreyImage", "Micrograph", "MicrographError", "crop_micrograph", "read_micrograph"]
 
-GreyImage = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[Any]
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")

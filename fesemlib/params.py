@@ -23,6 +23,8 @@ from pydantic import (
 )
 
 __all__ = [
+    "GREATEST_PIXEL_SIZE_UM",
+    "LEAST_PIXEL_SIZE_UM",
     "ParameterError",
     "Parameters",
     "checked_parameters",
@@ -32,6 +34,9 @@ __all__ = [
 ]
 
 SYNTHETIC = "synthetic"
+
+LEAST_PIXEL_SIZE_UM, GREATEST_PIXEL_SIZE_UM = 1e-4, 50.0
+"""What a pixel of an electron micrograph may measure: from 0.1 nm to 50 µm."""
 
 WIDEST_SYNTHETIC = 2048
 """The width of the paper's micrographs, px; wider stand-ins would hold more pores than fit."""

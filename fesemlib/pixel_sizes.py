@@ -9,18 +9,15 @@ from typing import Any, Literal, NamedTuple
 
 import tifffile
 
+from fesemlib.params import GREATEST_PIXEL_SIZE_UM, LEAST_PIXEL_SIZE_UM
+
 __all__ = [
-    "GREATEST_PIXEL_SIZE_UM",
-    "LEAST_PIXEL_SIZE_UM",
     "PixelSize",
     "PixelSizeSource",
     "pixel_size",
 ]
 
 PixelSizeSource = Literal["Zeiss tag", "FEI tag", "ImageJ", "TIFF resolution", "manifest"]
-
-LEAST_PIXEL_SIZE_UM, GREATEST_PIXEL_SIZE_UM = 1e-4, 50.0
-"""What a pixel of an electron micrograph may measure: from 0.1 nm to 50 µm."""
 
 # As NFKC writes them: there is one mu, and one Å.
 _MICROMETRES = {

@@ -49,7 +49,7 @@ from fesemlib.model_folder import (
 )
 from fesemlib.params import Parameters
 from fesemlib.processing import process_with, resize_by_area
-from fesemlib.remarks import remark
+from fesemlib.progress import remark
 from fesemlib.validation import (
     TrainedNetwork,
     full_splits,

@@ -246,8 +246,8 @@ def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> F
     --------
     >>> from fesemlib.drying_outlook import outlook_of
     >>> from fesemlib.params import Parameters
-    >>> row = Row("vial.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3)
-    >>> figure = drying_figure([outlook_of(row, Parameters())], collapse_temperature=241.15)
+    >>> outlook = outlook_of("vial.tif", 1e-3, 5e-4, 2e-3, Parameters())
+    >>> figure = drying_figure([outlook], collapse_temperature=241.15)
     >>> [text.get_text() for text in figure.legends[0].get_texts()][:2]
     ['as predicted', 'lower end of the interval']
     """

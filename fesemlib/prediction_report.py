@@ -448,7 +448,7 @@ def show_drying(table: pd.DataFrame) -> Styler:
     --------
     >>> from fesemlib.drying_outlook import outlook_of, outlook_table
     >>> from fesemlib.params import Parameters
-    >>> outlook = outlook_of(Row("vial.tif", 1e-3, 5e-4, 2e-3), Parameters())
+    >>> outlook = outlook_of("vial.tif", 1e-3, 5e-4, 2e-3, Parameters())
     >>> shown = show_drying(outlook_table([outlook], collapse_temperature=241.15)).data
     >>> shown[["drying (h)", "range (h)", "stays below"]].iloc[0].to_list()
     ['17', '14.1 – 21.6', 'no']
@@ -509,7 +509,7 @@ def drying_answer(outlooks: Sequence[Outlook], collapse_temperature: float) -> s
     --------
     >>> from fesemlib.drying_outlook import outlook_of
     >>> from fesemlib.params import Parameters
-    >>> outlook = outlook_of(Row("vial.tif", 1e-3, 5e-4, 2e-3), Parameters())
+    >>> outlook = outlook_of("vial.tif", 1e-3, 5e-4, 2e-3, Parameters())
     >>> answer = drying_answer([outlook], collapse_temperature=253.15)
     >>> print(answer)  # doctest: +NORMALIZE_WHITESPACE
     Primary drying takes 17.0 h with the predicted k_m, and 4.7 h longer (21.6 h) at the lower

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 from skimage.exposure import equalize_adapthist
 
-from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
 
 __all__ = [
@@ -37,6 +36,7 @@ __all__ = [
 ]
 
 FloatImage = npt.NDArray[np.float32]
+GreyImage = npt.NDArray[np.uint8]
 
 # ImageJ's choice for a ball of up to this radius (px): shrink factor, and the share of the ball
 # that is trimmed from its rim (%).

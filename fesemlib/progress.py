@@ -13,25 +13,29 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from fesemlib.storage import write_atomically
-
 __all__ = [
     "PROGRESS_FILE",
+    "REMARKS_FILE",
     "Advance",
     "Progress",
     "duration",
     "in_live_notebook",
     "progress",
     "read_progress",
+    "read_remarks",
+    "remark",
 ]
 
 PROGRESS_FILE = "FESEM_PROGRESS"
-"""The environment variable that names the file which `fesem book` polls."""
+"""The environment variable that names the file of progress which `fesem book` polls."""
+
+REMARKS_FILE = "FESEM_REMARKS"
+"""The one that names the file of remarks: they are for the terminal, no executed page has them."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,50 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def remark(text: str) -> None:
+    """Say one line to whoever runs this, from any process of the computation.
+
+    Where the file takes no more, as on a full disk, the line goes to the terminal.
+
+    Parameters
+    ----------
+    text
+        What happened, and what is done about it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> os.environ[REMARKS_FILE] = os.path.join(folder.name, "remarks.txt")
+    >>> remark("fold 3 was damaged; it is computed anew")
+    >>> read_remarks(Path(os.environ.pop(REMARKS_FILE)))
+    ['fold 3 was damaged; it is computed anew']
+    """
+    if REMARKS_FILE in os.environ:
+        with (
+            suppress(OSError),
+            Path(os.environ[REMARKS_FILE]).open("a", encoding="utf-8") as stream,
+        ):
+            stream.write(f"{text}\n")
+            stream.flush()
+            return
+    print(f"fesem: {text}", file=sys.stderr, flush=True)
+
+
+def read_remarks(path: Path) -> list[str]:
+    """The remarks in a file, oldest first; none where there is no such file.
+
+    Examples
+    --------
+    >>> read_remarks(Path("no_such_file.txt"))
+    []
+    """
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
 _Show = Callable[[Progress], None]
 
 
@@ -171,7 +219,10 @@ def _watcher() -> AbstractContextManager[_Show]:
 @contextmanager
 def _into_file(path: Path) -> Iterator[_Show]:
     def show(state: Progress) -> None:
-        write_atomically(path, lambda unfinished: unfinished.write_text(json.dumps(asdict(state))))
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+        with suppress(OSError):  # a report that cannot be written is no reason to stop
+            unfinished.write_text(json.dumps(asdict(state)), encoding="utf-8")
+            unfinished.replace(path)
 
     try:
         yield show

@@ -27,8 +27,7 @@ from fesemlib import checkpoints
 from fesemlib.folds import FoldJob, software
 from fesemlib.inputs import kept_inputs
 from fesemlib.network import training_device
-from fesemlib.progress import duration
-from fesemlib.remarks import remark
+from fesemlib.progress import duration, remark
 from fesemlib.training import AbandonedError, Images, Outcome, use_one_thread
 
 __all__ = ["SchedulerError", "TrainingError", "trained"]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fesemlib.remarks import remark
+from fesemlib.progress import remark
 
 __all__ = [
     "BUILD_FOLDER",

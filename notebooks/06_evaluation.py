@@ -80,6 +80,7 @@ from fesemlib import evaluation_figures as figures
 from fesemlib import evaluation_report as answers
 from fesemlib.dataset import load_draws
 from fesemlib.features import texture_features
+from fesemlib.inputs import processed_micrographs
 from fesemlib.network import number_of_weights
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
@@ -210,8 +211,11 @@ networks = {
 networks["network, mean of seeds"] = controls.mean_of_seeds(
     networks["network, original set"]
 )
-features = texture_features(data, parameters)
-coarse = texture_features(data, parameters, parameters.input_width)
+processed = processed_micrographs(data, parameters)
+features = texture_features(processed, data.pixel_size_um)
+coarse = texture_features(
+    processed, data.pixel_size_um, parameters.input_width
+)
 
 # %%
 every_control = pd.concat(

@@ -230,7 +230,10 @@ report.glue(
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-drying", "caption": "Left: temperature of the sublimation front during primary drying. Right: how long that takes with the predicted $k_m$ (dot) and over its interval (bar)."}, "image": {"alt": "Curves of temperature against time with a line for the collapse temperature, and bars of drying time"}}
 outlooks = [
-    drying_outlook.outlook_of(row, parameters) for row in new.predicted
+    drying_outlook.outlook_of(
+        row.image, row.k_m, row.k_m_low, row.k_m_high, parameters
+    )
+    for row in new.predicted
 ]
 drying_figure = figures.drying_figure(
     outlooks, parameters.collapse_temperature_k

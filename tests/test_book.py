@@ -222,7 +222,7 @@ class TestExecution:
         assert str(profile.folder / "executed" / "01_first.partial.ipynb") in "\n".join(others)
 
     def test_remarks_are_for_the_terminal_and_not_for_the_page(self, profile: Profile) -> None:
-        code = "from fesemlib.remarks import remark\nremark('fold.npz: damaged')"
+        code = "from fesemlib.progress import remark\nremark('fold.npz: damaged')"
         write_notebook(profile.notebooks[0], [FIRST[1], new_code_cell(code)])
         terminal = Console(file=StringIO(), width=200)
         execute_notebooks(profile, Parameters(), "the data", terminal)

@@ -25,8 +25,7 @@ from fesemlib import scheduling
 from fesemlib.folds import FoldJob
 from fesemlib.inputs import keep_network_inputs
 from fesemlib.params import Parameters
-from fesemlib.progress import Progress
-from fesemlib.remarks import REMARKS_FILE, read_remarks
+from fesemlib.progress import REMARKS_FILE, Progress, read_remarks
 from fesemlib.scheduling import SchedulerError, trained
 from fesemlib.storage import BUILD_FOLDER
 from fesemlib.training import Settings

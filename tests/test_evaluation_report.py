@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fesemlib import evaluation_report as answers
+from fesemlib.controls import control_summary
 from fesemlib.protocol import SELECTIONS
 from fesemlib.published import table2
 from fesemlib.published_evidence import published_beside_rules
@@ -108,7 +109,7 @@ def test_summary_puts_controls_that_predict_less_behind():
             "lost": [0.1, np.inf, 0.1],
         }
     )
-    summary = answers.control_summary(table)
+    summary = control_summary(table)
     assert list(summary.index) == ["better", "worse", "lost", "partial"]
     assert summary["mean"].to_list() == pytest.approx([0.3, 0.6, np.inf, 0.1])
     assert summary["mean without the worst"].to_list() == pytest.approx([0.15, 0.5, 0.1, 0.1])
@@ -122,7 +123,7 @@ def test_of_a_network_the_median_over_its_seeds_stands_beside_controls_without_a
     """On the way, a mean is taken within each seed: 0.6, 0.2 and 0.4."""
     network = predictions({"1": [1.0, 0.3, 0.2], "2": [0.2, 0.1, 0.6]}).assign(control="net")
     table = pd.concat([controls({"rule": [0.5, 0.5]}), network])
-    means = answers.control_summary(table)["mean"]
+    means = control_summary(table)["mean"]
     assert means.to_dict() == pytest.approx({"net": 0.4, "rule": 0.5})
 
 
@@ -130,7 +131,7 @@ def test_logarithms_stand_where_there_are_signs_only():
     half = predictions({"1": [0.5], "2": [0.5]}, signs=-1).assign(control="half")
     negative = predictions({"1": [0.5], "2": [1.5]}, signs=-1).assign(control="negative")
     table = pd.concat([half, negative, controls({"unsigned": [0.5, 0.5]})])
-    shown = answers.show_controls(answers.control_summary(table), 2).data["mean |ln|"]
+    shown = answers.show_controls(control_summary(table), 2).data["mean |ln|"]
     assert shown.to_dict() == {"half": "0.693", "unsigned": "—", "negative": "—"}
 
 

@@ -13,8 +13,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 import fesemlib
-from fesemlib.progress import PROGRESS_FILE
-from fesemlib.remarks import REMARKS_FILE
+from fesemlib.progress import PROGRESS_FILE, REMARKS_FILE
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(fesemlib.__path__))
 

@@ -155,7 +155,7 @@ def test_table_has_a_row_for_each_processed_micrograph(number, pixel_size_um):
     data = Dataset(pd.DataFrame({"k_m": 1e-3}, index=sorted(set(names))), images, micrographs,
                    False, "")  # fmt: skip
     parameters = Parameters(background_radius_px=10.0)
-    table = texture_features(data, parameters)
+    table = texture_features(processed_micrographs(data, parameters), data.pixel_size_um)
     assert list(table.columns.unique("family")) == list(FAMILIES)
     processed = processed_micrographs(data, parameters)
     for (_, row), image in zip(table.iterrows(), processed, strict=True):
@@ -172,7 +172,9 @@ def test_features_of_shrunk_micrographs_are_those_of_the_shrunk_images():
         (Micrograph(image, 0.5),), False, "",
     )  # fmt: skip
     parameters = Parameters(background_radius_px=10.0)
-    row = texture_features(data, parameters, image.shape[1] // 2).iloc[0]
+    row = texture_features(
+        processed_micrographs(data, parameters), data.pixel_size_um, image.shape[1] // 2
+    ).iloc[0]
     full = processed_micrographs(data, parameters)[0]
     halved = full.reshape(64, 2, 96, 2).mean(axis=(1, 3))
     expected = FAMILIES["wavelets"](np.round(halved).astype(np.uint8), 1.0)

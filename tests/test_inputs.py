@@ -27,7 +27,6 @@ from fesemlib.processing import (
     resize_by_area,
 )
 from fesemlib.progress import PROGRESS_FILE
-from fesemlib.storage import write_atomically
 
 PARAMETERS = Parameters(background_radius_px=12.0, input_width=24, parallel_jobs=2)
 
@@ -199,12 +198,15 @@ def test_progress_counts_micrographs(monkeypatch, tmp_path):
     monkeypatch.setenv(PROGRESS_FILE, str(file))
     reported = []
 
-    def spy(path, writer):
-        write_atomically(path, writer)
-        state = json.loads(file.read_text())
-        reported.append((state["done"], state["total"], state["what"]))
+    replace = Path.replace
 
-    monkeypatch.setattr("fesemlib.progress.write_atomically", spy)
+    def spy(path, target):
+        replace(path, target)
+        if target == file:
+            state = json.loads(file.read_text())
+            reported.append((state["done"], state["total"], state["what"]))
+
+    monkeypatch.setattr(Path, "replace", spy)
     network_inputs(dataset(2), PARAMETERS)
     assert reported == [(done, 2, "micrographs") for done in (0, 1, 2)]
     reported.clear()

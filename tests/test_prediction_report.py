@@ -36,6 +36,10 @@ ROW = Row(
 UNBOUNDED = replace(ROW, image="few.tif", k_m_low=0.0, k_m_high=math.inf)
 
 
+def outlook_for(row, parameters):
+    return outlook_of(row.image, row.k_m, row.k_m_low, row.k_m_high, parameters)
+
+
 @pytest.fixture(scope="module")
 def model():
     return untrained_model()
@@ -43,7 +47,7 @@ def model():
 
 def test_outlook_is_the_model_of_drying_at_three_k_m():
     parameters = Parameters(shelf_hold_k=255.0, chamber_pressure_pa=8.0)
-    outlook = outlook_of(ROW, parameters)
+    outlook = outlook_for(ROW, parameters)
     cycle = cycle_of(parameters)
     assert (cycle.hold_temperature, cycle.chamber_pressure) == (255.0, 8.0)
     assert cycle.ramp_rate == pytest.approx(1 / 60)
@@ -57,7 +61,7 @@ def test_outlook_is_the_model_of_drying_at_three_k_m():
 
 
 def test_interval_without_bounds_has_no_ends():
-    outlook = outlook_of(UNBOUNDED, Parameters())
+    outlook = outlook_for(UNBOUNDED, Parameters())
     assert outlook.slow is None
     assert outlook.fast is None
     table = outlook_table([outlook], 253.15)
@@ -76,7 +80,7 @@ def test_interval_without_bounds_has_no_ends():
 )
 def test_planner_is_told_whether_the_front_stays_below(above, sentence):
     """Collapse temperatures below, just above and far above the warmest front as predicted."""
-    outlook = outlook_of(ROW, Parameters())
+    outlook = outlook_for(ROW, Parameters())
     answer = answers.drying_answer([outlook], outlook.predicted.warmest_front + above)
     assert sentence in answer
     more = (outlook.slow.time - outlook.predicted.time) / 3600
@@ -85,7 +89,7 @@ def test_planner_is_told_whether_the_front_stays_below(above, sentence):
 
 def test_melting_is_said_and_does_not_stop_the_page():
     hot = Parameters(shelf_hold_k=330.0, chamber_pressure_pa=100.0)
-    outlook = outlook_of(ROW, hot)
+    outlook = outlook_for(ROW, hot)
     assert outlook.slow.run is None
     assert math.isinf(outlook.slow.time)
     answer = answers.drying_answer([outlook], 253.15)
@@ -96,7 +100,7 @@ def test_melting_is_said_and_does_not_stop_the_page():
 
 def test_of_several_the_slowest_is_planned_for():
     slow = replace(ROW, image="slow.tif", k_m=0.6e-3, k_m_low=0.3e-3, k_m_high=1.2e-3)
-    outlooks = [outlook_of(row, Parameters()) for row in (ROW, slow)]
+    outlooks = [outlook_for(row, Parameters()) for row in (ROW, slow)]
     answer = answers.drying_answer(outlooks, 253.15)
     assert answer.startswith("Of the 2 micrographs, slow.tif is the slowest.")
 
@@ -232,7 +236,7 @@ def test_figures_draw_what_they_are_given(model):
     figure = figures.coverage_figure(trial, model)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "interval holds the truth (1)" in labels
-    outlooks = [outlook_of(row, Parameters()) for row in (ROW, UNBOUNDED)]
+    outlooks = [outlook_for(row, Parameters()) for row in (ROW, UNBOUNDED)]
     assert len(figures.drying_figure(outlooks, 253.15).axes) == 2
 
 

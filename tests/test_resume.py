@@ -26,7 +26,7 @@ from test_validation import SMALL, small_dataset
 
 import fesemlib.checkpoints
 from fesemlib.checkpoints import Checkpoint
-from fesemlib.remarks import REMARKS_FILE, read_remarks
+from fesemlib.progress import REMARKS_FILE, read_remarks
 from fesemlib.scheduling import TrainingError
 from fesemlib.storage import BUILD_FOLDER, DiskFullError
 from fesemlib.training import AbandonedError, Outcome, Settings, train_fold

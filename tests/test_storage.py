@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib.remarks import REMARKS_FILE, read_remarks, remark
+from fesemlib.progress import REMARKS_FILE, read_remarks, remark
 from fesemlib.storage import (
     DiskFullError,
     build_folder,
