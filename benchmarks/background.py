@@ -19,7 +19,7 @@ import numpy as np
 from skimage.restoration import rolling_ball
 
 from fesemlib.micrographs import GreyImage
-from fesemlib.processing import subtract_background
+from fesemlib.processing.background import subtract_background
 from fesemlib.synthetic import synthesize_micrograph
 
 RADII = (1, 10, 20, 50, 100, 200)

@@ -21,7 +21,7 @@ from fesemlib.dataset import Dataset, fresh_stand_ins
 from fesemlib.inputs import network_inputs
 from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
-from fesemlib.processing import process_with, resize_by_area
+from fesemlib.processing.background import process_with, resize_by_area
 from fesemlib.validation import (
     COLLAPSED_RANGE,
     TrainedNetwork,

@@ -10,7 +10,7 @@ from io import BytesIO
 from PIL import Image
 
 from fesemlib.micrographs import GreyImage
-from fesemlib.processing import resize_by_area
+from fesemlib.processing.background import resize_by_area
 
 __all__ = ["BeforeAfter"]
 

@@ -294,7 +294,7 @@ def _train(options: argparse.Namespace) -> int:
     from fesemlib.network import check_input_shape
     from fesemlib.params import checked_parameters, read_parameters
     from fesemlib.prediction import train_model
-    from fesemlib.processing import input_shape
+    from fesemlib.processing.background import input_shape
     from fesemlib.scheduling import SchedulerError, TrainingError
     from fesemlib.storage import DiskFullError, writable
 

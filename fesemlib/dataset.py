@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 from fesemlib.formulations import SOLUTES, read_manifest, table1
 from fesemlib.micrographs import Micrograph, read_micrograph
 from fesemlib.params import Parameters
-from fesemlib.processing import resample_by_area
+from fesemlib.processing.background import resample_by_area
 from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
 from fesemlib.synthetic import synthesize_micrograph
 from fesemlib.zeiss import burn_data_bar

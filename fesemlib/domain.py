@@ -25,7 +25,7 @@ import pywt
 from scipy import ndimage
 
 from fesemlib.micrographs import GreyImage
-from fesemlib.processing import resize_by_area
+from fesemlib.processing.background import resize_by_area
 
 __all__ = ["Domain", "texture_description", "texture_names"]
 

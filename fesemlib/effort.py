@@ -23,7 +23,7 @@ from fesemlib.controls import (
     other_dropout_parameters,
 )
 from fesemlib.first_step import REMEDIES, REMEDY_SEEDS, remedy_effort
-from fesemlib.processing import input_shape
+from fesemlib.processing.background import input_shape
 from fesemlib.sensitivity import parameters_of_cell, planned_cells
 from fesemlib.windows import window_scales
 

@@ -21,7 +21,7 @@ from PIL import Image
 from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.primary_drying import Cycle, PrimaryDryingError, drying_time, simulate_primary_drying
-from fesemlib.processing import process, resize_by_area
+from fesemlib.processing.background import process, resize_by_area
 from fesemlib.progress import in_live_notebook
 from fesemlib.report import Banner, typeset
 from fesemlib.style import COLOURS, INK
@@ -81,7 +81,7 @@ def background_seen(
     radius
         Of the rolling ball, px of that image.
     light_background, equalization, smooth
-        As in `fesemlib.processing.process`.
+        As in `fesemlib.processing.background.process`.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def prediction_seen(
     (['as taken', "network's input"], True)
     """
     from fesemlib.prediction import predict_micrographs
-    from fesemlib.processing import process_with
+    from fesemlib.processing.background import process_with
     from fesemlib.robustness import degrade
 
     changed = _zoomed(image, zoom, across, down)

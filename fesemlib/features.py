@@ -24,7 +24,7 @@ import pandas as pd
 import pywt
 from skimage import feature
 
-from fesemlib.processing import resize_by_area
+from fesemlib.processing.background import resize_by_area
 
 __all__ = [
     "FAMILIES",

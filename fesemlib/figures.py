@@ -22,7 +22,7 @@ from fesemlib.errors import (
 )
 from fesemlib.micrographs import GreyImage
 from fesemlib.network import FILTERS
-from fesemlib.processing import FloatImage, ProcessedImage
+from fesemlib.processing.background import FloatImage, ProcessedImage
 from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def workflow_figure(
 
     Examples
     --------
-    >>> from fesemlib.processing import process
+    >>> from fesemlib.processing.background import process
     >>> image = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64).astype(np.uint8)
     >>> small = process(image).equalized[::2, ::2] / 255
     >>> figure = workflow_figure(process(image), small, weights=3_445, k_m=1e-3)
@@ -137,7 +137,7 @@ def processing_figure(processed: ProcessedImage) -> Figure:
 
     Examples
     --------
-    >>> from fesemlib.processing import process
+    >>> from fesemlib.processing.background import process
     >>> image = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64).astype(np.uint8)
     >>> figure = processing_figure(process(image))
     >>> [axes.get_title() for axes in figure.axes[:3]]

@@ -13,7 +13,7 @@ from fesemlib.dataset import Dataset
 from fesemlib.inputs import network_inputs, processed_micrographs
 from fesemlib.network import SMALLEST_SIDE, build_network, load_tensorflow
 from fesemlib.params import Parameters
-from fesemlib.processing import input_shape, resize_by_area
+from fesemlib.processing.background import input_shape, resize_by_area
 from fesemlib.training import InputScale, Settings
 from fesemlib.validation import Split, kept_networks, train_splits, training_summary
 

@@ -20,7 +20,7 @@ from loky import cpu_count
 from fesemlib.dataset import Dataset
 from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
-from fesemlib.processing import (
+from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,
     FloatImage,
     input_shape,
@@ -236,4 +236,4 @@ def _name(image: GreyImage, parameters: Parameters) -> str:
 
 @cache
 def _code() -> tuple[str, ...]:
-    return code_digest("fesemlib.processing"), version("numpy"), version("scikit-image")
+    return code_digest("fesemlib.processing.background"), version("numpy"), version("scikit-image")

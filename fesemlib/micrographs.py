@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fesemlib.decoding import DecodingError, decode, in_bands
 from fesemlib.pixel_sizes import PixelSize, PixelSizeSource
-from fesemlib.processing import GreyImage
+from fesemlib.processing.background import GreyImage
 
 __all__ = ["GreyImage", "Micrograph", "MicrographError", "crop_micrograph", "read_micrograph"]
 

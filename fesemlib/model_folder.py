@@ -30,7 +30,7 @@ from fesemlib.domain import Domain, texture_names
 from fesemlib.folds import software
 from fesemlib.network import build_network, load_tensorflow
 from fesemlib.params import Parameters, quoted
-from fesemlib.processing import input_shape
+from fesemlib.processing.background import input_shape
 from fesemlib.storage import DiskFullError, code_digest, disk_is_full, writable
 from fesemlib.training import TargetScale
 from fesemlib.validation import TrainedNetwork
@@ -63,7 +63,7 @@ _PARAMETERS = {
     *("first_seed", "number_of_seeds", "prediction_training_set"),
 }
 # What decides how an image comes to be the network's input.
-_PROCESSING = ("fesemlib.processing", "fesemlib.domain")
+_PROCESSING = ("fesemlib.processing.background", "fesemlib.domain")
 
 # All that the configuration of a network of ours names.
 _KERAS_CLASSES = {

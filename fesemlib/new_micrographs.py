@@ -12,7 +12,7 @@ from fesemlib.image_files import PredictionError, image_files
 from fesemlib.micrographs import GreyImage, read_micrograph
 from fesemlib.params import Parameters
 from fesemlib.prediction import Layer, Model, Row, predict_files, predict_micrographs, row_of
-from fesemlib.processing import process_with
+from fesemlib.processing.background import process_with
 from fesemlib.progress import progress
 
 __all__ = ["NewMicrographs", "predict_new_micrographs"]

@@ -48,7 +48,7 @@ from fesemlib.model_folder import (
     write_model_folder,
 )
 from fesemlib.params import Parameters
-from fesemlib.processing import process_with, resize_by_area
+from fesemlib.processing.background import process_with, resize_by_area
 from fesemlib.progress import remark
 from fesemlib.validation import (
     TrainedNetwork,

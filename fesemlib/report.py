@@ -21,7 +21,7 @@ from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs import Micrograph
 from fesemlib.network import HIDDEN_UNITS
 from fesemlib.params import Parameters
-from fesemlib.processing import input_shape
+from fesemlib.processing.background import input_shape
 from fesemlib.progress import in_live_notebook
 from fesemlib.storage import build_folder, digest, writable, write_atomically
 from fesemlib.synthetic import THROAT_TO_CELL, cell_diameter, porosity, throat_diameter

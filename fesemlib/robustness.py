@@ -18,7 +18,7 @@ from scipy import ndimage
 from fesemlib.dataset import Dataset
 from fesemlib.micrographs import GreyImage
 from fesemlib.params import Parameters
-from fesemlib.processing import (
+from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,
     equalize_histogram,
     process_with,
@@ -233,7 +233,11 @@ def degraded_inputs(
     {32: (2, 24, 32), 64: (2, 48, 64)}
     """
     images = [dataset.micrographs[position].image for position in _first_images(dataset)]
-    code = code_digest(__name__, "fesemlib.processing"), version("scipy"), version("numpy")
+    code = (
+        code_digest(__name__, "fesemlib.processing.background"),
+        version("scipy"),
+        version("numpy"),
+    )
     settings = parameters.model_dump(include={*PROCESSING_PARAMETERS, "first_seed"})
     folder = writable(build_folder() / "cache" / "degraded")
     remove_unfinished(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import errno
 import hashlib
-import importlib.util
 import os
 import tempfile
 import threading
@@ -211,7 +210,7 @@ def code_digest(*modules: str) -> str:
     Parameters
     ----------
     *modules
-        Full names, as in ``fesemlib.network``. They are read, not imported.
+        Full names of modules or rooms, as in ``fesemlib.network``. They are read, not imported.
 
     Examples
     --------
@@ -220,17 +219,16 @@ def code_digest(*modules: str) -> str:
     """
     trees = []
     for module in modules:
-        spec = importlib.util.find_spec(module)
-        assert spec is not None
-        assert spec.origin is not None
-        with _PARSING:
-            tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
-                node
-            ):
-                del node.body[0]
-        trees.append(ast.dump(tree))
+        place = Path(__file__).parent.joinpath(*module.split(".")[1:])
+        for path in sorted(place.rglob("*.py")) or [place.with_suffix(".py")]:
+            with _PARSING:
+                tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(
+                    node, ast.Module | ast.ClassDef | ast.FunctionDef
+                ) and ast.get_docstring(node):
+                    del node.body[0]
+            trees.append(ast.dump(tree))
     return digest(*trees)
 
 

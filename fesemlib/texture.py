@@ -14,7 +14,7 @@ from skimage.feature import graycomatrix, graycoprops
 from skimage.transform import resize
 
 from fesemlib.micrographs import GreyImage
-from fesemlib.processing import resize_by_area
+from fesemlib.processing.background import resize_by_area
 
 __all__ = [
     "charging_amplitude",

@@ -15,7 +15,7 @@ from fesemlib.dataset import Dataset, fresh_stand_ins
 from fesemlib.errors import LOG_MEAN, WITHOUT_WORST, measures
 from fesemlib.inputs import network_inputs
 from fesemlib.params import Parameters
-from fesemlib.processing import input_shape
+from fesemlib.processing.background import input_shape
 from fesemlib.storage import digest
 from fesemlib.validation import (
     Split,

@@ -68,7 +68,7 @@ from fesemlib.drying_labels import (
 from fesemlib.formulations import table1
 from fesemlib.network import number_of_weights
 from fesemlib.params import Parameters
-from fesemlib.processing import process_with, resize_by_area
+from fesemlib.processing.background import process_with, resize_by_area
 from fesemlib.style import formulation_looks, use_style
 from fesemlib.thermocouples import read_drying_run
 

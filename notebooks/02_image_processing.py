@@ -59,7 +59,7 @@ from fesemlib.inputs import (
 )
 from fesemlib.micrographs import crop_micrograph
 from fesemlib.params import Parameters
-from fesemlib.processing import (
+from fesemlib.processing.background import (
     central_detail,
     equalize_histogram,
     process_with,

@@ -47,7 +47,7 @@ from fesemlib.dataset import load_dataset
 from fesemlib.fast_network import FastForm, StandardForm
 from fesemlib.network import build_network, layer_table
 from fesemlib.params import Parameters
-from fesemlib.processing import input_shape, resize_by_area
+from fesemlib.processing.background import input_shape, resize_by_area
 from fesemlib.style import use_style
 
 use_style()

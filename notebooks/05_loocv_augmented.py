@@ -68,7 +68,7 @@ from fesemlib import baselines, errors, figures, published, report
 from fesemlib.augmentation import GROUPS, TRANSFORMATIONS
 from fesemlib.dataset import load_dataset, load_draws
 from fesemlib.params import Parameters
-from fesemlib.processing import input_shape, process_with
+from fesemlib.processing.background import input_shape, process_with
 from fesemlib.style import use_style
 from fesemlib.validation import (
     TRAINING_SETS,

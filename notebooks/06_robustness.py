@@ -61,13 +61,7 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import (
-    attention,
-    controls,
-    report,
-    robustness,
-    windows,
-)
+from fesemlib import attention, controls, report, robustness, windows
 from fesemlib import robustness_figures as figures
 from fesemlib import robustness_report as answers
 from fesemlib.dataset import load_dataset

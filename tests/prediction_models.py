@@ -17,7 +17,7 @@ from fesemlib.model_folder import card_of
 from fesemlib.network import build_network
 from fesemlib.params import Parameters
 from fesemlib.prediction import Model
-from fesemlib.processing import process_with
+from fesemlib.processing.background import process_with
 from fesemlib.storage import digest
 from fesemlib.training import TargetScale
 from fesemlib.validation import TrainedNetwork

@@ -11,7 +11,7 @@ from fesemlib.dataset import draw_stand_ins, load_dataset
 from fesemlib.domain import Domain, texture_description, texture_names
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
-from fesemlib.processing import process_with
+from fesemlib.processing.background import process_with
 
 
 @given(st.integers(8, 300), st.integers(8, 1500))

@@ -17,7 +17,7 @@ from fesemlib.drying_outlook import cycle_of
 from fesemlib.params import Parameters
 from fesemlib.prediction import Model, predict_micrographs
 from fesemlib.primary_drying import Vial, drying_time, simulate_primary_drying
-from fesemlib.processing import process
+from fesemlib.processing.background import process
 from fesemlib.report import Banner
 from fesemlib.style import use_style
 from fesemlib.synthetic import synthesize_micrograph

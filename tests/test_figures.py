@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle, StepPatch
 from fesemlib import figures, published
 from fesemlib.formulations import table1
 from fesemlib.network import build_network
-from fesemlib.processing import process
+from fesemlib.processing.background import process
 from fesemlib.validation import COLUMNS
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128)).astype(np.uint8)

@@ -20,7 +20,7 @@ from fesemlib.inputs import (
 )
 from fesemlib.micrographs import Micrograph
 from fesemlib.params import Parameters
-from fesemlib.processing import (
+from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,
     process,
     process_with,

@@ -9,7 +9,7 @@ import pytest
 from fesemlib import robustness
 from fesemlib.dataset import load_dataset
 from fesemlib.params import Parameters
-from fesemlib.processing import process_with
+from fesemlib.processing.background import process_with
 from fesemlib.robustness import DEGRADATIONS, Reader, degrade
 from fesemlib.robustness_report import imaging_answer, imaging_table, processing_answer
 
