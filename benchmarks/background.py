@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from skimage.restoration import rolling_ball
 
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.processing.background import subtract_background
 from fesemlib.synthetic import synthesize_micrograph
 

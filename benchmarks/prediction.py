@@ -24,10 +24,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from fesemlib.dataset import draw_stand_ins, load_dataset
-from fesemlib.image_files import image_files
+from fesemlib.micrographs.files import image_files
+from fesemlib.micrographs.zeiss import write_zeiss_tiff
 from fesemlib.params import Parameters
 from fesemlib.prediction import load_model, predict_files, train_model
-from fesemlib.zeiss import write_zeiss_tiff
 
 MEMBERS = 5
 WIDTH = 384

@@ -9,7 +9,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.processing.background import resize_by_area
 
 __all__ = ["BeforeAfter"]

@@ -501,7 +501,7 @@ def _execution_digest(notebook: Path, injected: Mapping[str, Any], data: str) ->
 
 def _new_images(injected: Mapping[str, Any]) -> list[str]:
     """Digests of the micrographs that are to be predicted, of those that are there."""
-    from fesemlib.image_files import image_files
+    from fesemlib.micrographs.files import image_files
 
     if not injected.get("image"):
         return []

@@ -111,8 +111,8 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
 
 def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
     """Raise a ValueError where no micrograph can be predicted; the chapter tells of single ones."""
-    from fesemlib.image_files import image_files
-    from fesemlib.micrographs import MicrographError, read_micrograph
+    from fesemlib.micrographs.files import image_files
+    from fesemlib.micrographs.reading import MicrographError, read_micrograph
 
     problem = ""
     for file in image_files([parameters.image]):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 if TYPE_CHECKING:
-    from fesemlib.micrographs import Micrograph
+    from fesemlib.micrographs.reading import Micrograph
     from fesemlib.prediction import Model
 
 __all__ = ["main"]
@@ -370,7 +370,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from fesemlib.image_files import image_files
+    from fesemlib.micrographs.files import image_files
     from fesemlib.prediction import load_model
 
     try:
@@ -466,12 +466,12 @@ def _add_synthesize(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _synthesize(options: argparse.Namespace) -> int:
+    from fesemlib.micrographs.zeiss import write_zeiss_tiff
     from fesemlib.synthetic import (
         cell_diameter,
         porosity,
         throat_diameter,
     )
-    from fesemlib.zeiss import write_zeiss_tiff
 
     try:
         _check_target(options.path, options.force)
@@ -495,8 +495,8 @@ def _synthesize(options: argparse.Namespace) -> int:
 
 def _rendered(options: argparse.Namespace) -> Micrograph:
     """The stand-in asked for; a ValueError speaks of the command's options."""
+    from fesemlib.micrographs.zeiss import burn_data_bar
     from fesemlib.synthetic import synthesize_micrograph
-    from fesemlib.zeiss import burn_data_bar
 
     try:
         micrograph = synthesize_micrograph(

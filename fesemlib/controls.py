@@ -35,7 +35,7 @@ from fesemlib.dataset import Dataset
 from fesemlib.errors import MEAN, measures, measures_of_runs
 from fesemlib.formulations import percentages
 from fesemlib.inputs import network_inputs
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.texture import correlation_length
 from fesemlib.validation import Split, held_out_predictions, train_splits

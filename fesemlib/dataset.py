@@ -13,12 +13,12 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from fesemlib.formulations import SOLUTES, read_manifest, table1
-from fesemlib.micrographs import Micrograph, read_micrograph
+from fesemlib.micrographs.reading import Micrograph, read_micrograph
+from fesemlib.micrographs.zeiss import burn_data_bar
 from fesemlib.params import Parameters
 from fesemlib.processing.background import resample_by_area
 from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
 from fesemlib.synthetic import synthesize_micrograph
-from fesemlib.zeiss import burn_data_bar
 
 __all__ = [
     "Dataset",
@@ -169,7 +169,7 @@ def load_dataset(parameters: Parameters) -> Dataset:
     --------
     >>> from tempfile import TemporaryDirectory
     >>> from fesemlib.synthetic import synthesize_micrograph
-    >>> from fesemlib.zeiss import write_zeiss_tiff
+    >>> from fesemlib.micrographs.zeiss import write_zeiss_tiff
     >>> folder = TemporaryDirectory()
     >>> rows = ["formulation,image,k_m"]
     >>> for name, k_m in [("A", 1.9e-3), ("B", 1.1e-3), ("C", 1.4e-3)]:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pywt
 from scipy import ndimage
 
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.processing.background import resize_by_area
 
 __all__ = ["Domain", "texture_description", "texture_names"]

@@ -18,7 +18,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.primary_drying import Cycle, PrimaryDryingError, drying_time, simulate_primary_drying
 from fesemlib.processing.background import process, resize_by_area

@@ -20,7 +20,7 @@ from fesemlib.errors import (
     held_out_errors,
     training_error_along,
 )
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network import FILTERS
 from fesemlib.processing.background import FloatImage, ProcessedImage
 from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks

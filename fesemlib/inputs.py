@@ -18,7 +18,7 @@ import numpy.typing as npt
 from loky import cpu_count
 
 from fesemlib.dataset import Dataset
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from fesemlib.dataset import Dataset, draw_stand_ins
-from fesemlib.image_files import PredictionError, image_files
-from fesemlib.micrographs import GreyImage, read_micrograph
+from fesemlib.micrographs.files import PredictionError, image_files
+from fesemlib.micrographs.reading import GreyImage, read_micrograph
 from fesemlib.params import Parameters
 from fesemlib.prediction import Layer, Model, Row, predict_files, predict_micrographs, row_of
 from fesemlib.processing.background import process_with

@@ -30,7 +30,6 @@ from fesemlib.dataset import (
 )
 from fesemlib.domain import Domain, texture_description
 from fesemlib.drying import product_resistance
-from fesemlib.image_files import PredictionError
 from fesemlib.inputs import processed_micrographs
 from fesemlib.intervals import (
     interval,
@@ -38,7 +37,8 @@ from fesemlib.intervals import (
     positive,
     residuals_of_formulations,
 )
-from fesemlib.micrographs import GreyImage, Micrograph, read_micrograph
+from fesemlib.micrographs.files import PredictionError
+from fesemlib.micrographs.reading import GreyImage, Micrograph, read_micrograph
 from fesemlib.model_folder import (
     Card,
     ModelError,
@@ -416,7 +416,7 @@ def predict_files(
     model
         From `train_model` or `load_model`.
     files
-        From `fesemlib.image_files.image_files`.
+        From `fesemlib.micrographs.files.image_files`.
     layer
         For which the resistance is given.
     pixel_size_um

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fesemlib.drying_outlook import Case, Outlook
 from fesemlib.figures import titled_figure
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.prediction import Model, Row
 from fesemlib.style import COLOURS, INK
 

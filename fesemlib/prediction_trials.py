@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from fesemlib.dataset import Dataset, draw_stand_ins, load_dataset
 from fesemlib.formulations import SOLUTES, table1
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import SYNTHETIC, Parameters
 from fesemlib.prediction import Model, Prediction, predict_micrographs, train_model
 from fesemlib.synthetic import porosity, throat_diameter

@@ -18,7 +18,7 @@ from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
 from fesemlib.drying import CLASSIC_RESISTANCE, product_resistance
 from fesemlib.formulations import SOLUTES, table1
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.network import HIDDEN_UNITS
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape

@@ -16,7 +16,7 @@ from loky import cpu_count
 from scipy import ndimage
 
 from fesemlib.dataset import Dataset
-from fesemlib.micrographs import GreyImage
+from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,

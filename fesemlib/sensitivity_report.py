@@ -135,7 +135,7 @@ def field_width_mm(dataset: Dataset) -> float:
 
     Examples
     --------
-    >>> from fesemlib.micrographs import Micrograph
+    >>> from fesemlib.micrographs.reading import Micrograph
     >>> frame = Micrograph(np.zeros((1536, 2048), np.uint8), pixel_size_um=2000 / 2048)
     >>> frames = Dataset(pd.DataFrame(), pd.DataFrame(), (frame,), synthetic=True, digest="")
     >>> round(field_width_mm(frames), 6)

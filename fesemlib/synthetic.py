@@ -39,7 +39,7 @@ import numpy.typing as npt
 from scipy import ndimage, sparse, special
 
 from fesemlib.drying import GAS_CONSTANT, MOLAR_MASS_WATER, porosity
-from fesemlib.micrographs import GreyImage, Micrograph
+from fesemlib.micrographs.reading import GreyImage, Micrograph
 
 __all__ = [
     "cell_diameter",

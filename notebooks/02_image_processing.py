@@ -57,7 +57,7 @@ from fesemlib.inputs import (
     network_inputs,
     processed_micrographs,
 )
-from fesemlib.micrographs import crop_micrograph
+from fesemlib.micrographs.reading import crop_micrograph
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     central_detail,

@@ -268,7 +268,8 @@ for name, table in (("alike", alike), ("real", real)):
 # and evaluate
 #
 # ```python
-# from fesemlib import micrographs, texture
+# from fesemlib import texture
+# from fesemlib.micrographs import reading as micrographs
 #
 # frame = micrographs.read_micrograph("sample.01_img08.tif")
 # texture.statistics(frame.image)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from fesemlib.dataset import Dataset
 from fesemlib.domain import Domain
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.model_folder import card_of
 from fesemlib.network import build_network
 from fesemlib.params import Parameters

@@ -6,7 +6,7 @@ import pytest
 
 from fesemlib import attention
 from fesemlib.dataset import Dataset
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.robustness_report import maps_answer, pasted_answer
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fesemlib.zeiss
+import fesemlib.micrographs.zeiss
 from fesemlib.cli import main
-from fesemlib.micrographs import read_micrograph
+from fesemlib.micrographs.reading import read_micrograph
 from fesemlib.synthetic import synthesize_micrograph
 
 SMALL = ["--k-m", "1.1e-3", "--seed", "3", "--width", "256", "--height", "192", "--pixel-size", "2"]
@@ -131,6 +131,6 @@ def test_full_disk(tmp_path, monkeypatch, capsys):
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fesemlib.zeiss, "write_zeiss_tiff", fail)
+    monkeypatch.setattr(fesemlib.micrographs.zeiss, "write_zeiss_tiff", fail)
     assert synthesize(*SMALL, tmp_path / "out.tif") == 1
     assert "out.tif: cannot be written" in capsys.readouterr().err

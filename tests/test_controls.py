@@ -32,7 +32,7 @@ from fesemlib.controls import (
 )
 from fesemlib.dataset import Dataset, draw_stand_ins, load_dataset
 from fesemlib.formulations import table1
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.statistics import permutation_p_value
 from fesemlib.validation import COLUMNS, held_out_predictions, leave_one_formulation_out

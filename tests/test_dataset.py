@@ -18,7 +18,7 @@ import fesemlib.dataset
 import fesemlib.synthetic
 from fesemlib.dataset import Dataset, DatasetError, draw_stand_ins, load_dataset, with_data_bar
 from fesemlib.formulations import ManifestError, table1
-from fesemlib.micrographs import MicrographError
+from fesemlib.micrographs.reading import MicrographError
 from fesemlib.params import Parameters
 from fesemlib.prediction_trials import strange_images
 from fesemlib.processing.background import resample_by_area

@@ -15,7 +15,7 @@ from fesemlib.features import (
     wavelet_energies,
 )
 from fesemlib.inputs import processed_micrographs
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 
 NOISE = texture(0, (64, 96))

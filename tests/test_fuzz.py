@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fesemlib.micrographs import MicrographError, read_micrograph
+from fesemlib.micrographs.reading import MicrographError, read_micrograph
 
 NUMBER_OF_FILES = int(os.environ.get("FESEM_FUZZ_FILES", "2400"))
 FILES_AT_ONCE = 600
@@ -38,7 +38,7 @@ READER = """
 import faulthandler, json, resource, sys
 from pathlib import Path
 import numpy as np
-from fesemlib.micrographs import MicrographError, read_micrograph
+from fesemlib.micrographs.reading import MicrographError, read_micrograph
 
 folder, spare, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 status = Path("/proc/self/status")

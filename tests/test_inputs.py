@@ -18,7 +18,7 @@ from fesemlib.inputs import (
     network_inputs,
     processed_micrographs,
 )
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,

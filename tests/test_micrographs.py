@@ -16,7 +16,12 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy import ndimage
 
-from fesemlib.micrographs import Micrograph, MicrographError, crop_micrograph, read_micrograph
+from fesemlib.micrographs.reading import (
+    Micrograph,
+    MicrographError,
+    crop_micrograph,
+    read_micrograph,
+)
 from fesemlib.synthetic import synthesize_micrograph
 
 GREY = texture(0)

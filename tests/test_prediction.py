@@ -25,9 +25,9 @@ from fesemlib import prediction
 from fesemlib.cli import main
 from fesemlib.domain import texture_description
 from fesemlib.drying import product_resistance
-from fesemlib.image_files import PredictionError, image_files
 from fesemlib.inputs import network_inputs, processed_micrographs
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.files import PredictionError, image_files
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.model_folder import ModelError
 from fesemlib.prediction import (
     COLUMNS,

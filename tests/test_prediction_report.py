@@ -14,7 +14,7 @@ from fesemlib import prediction_report as answers
 from fesemlib.domain import texture_names
 from fesemlib.drying_labels import vial_of
 from fesemlib.drying_outlook import cycle_of, outlook_of, outlook_table
-from fesemlib.image_files import PredictionError
+from fesemlib.micrographs.files import PredictionError
 from fesemlib.new_micrographs import predict_new_micrographs
 from fesemlib.params import Parameters
 from fesemlib.prediction import Layer, Row

@@ -7,7 +7,7 @@ from conftest import texture
 
 from fesemlib import protocol
 from fesemlib.dataset import Dataset
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.protocol import (
     SELECTIONS,

@@ -20,7 +20,7 @@ from IPython.utils.capture import capture_output
 from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
 from fesemlib.formulations import table1
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.published import table2
 from fesemlib.report import (

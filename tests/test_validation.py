@@ -14,7 +14,7 @@ from fesemlib.augmentation import TRANSFORMATIONS, augment
 from fesemlib.dataset import Dataset
 from fesemlib.errors import at_the_end, errors_of_formulations
 from fesemlib.inputs import network_inputs
-from fesemlib.micrographs import Micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.network import build_network, load_tensorflow
 from fesemlib.params import Parameters
 from fesemlib.storage import BUILD_FOLDER, digest

@@ -24,7 +24,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from fesemlib.pixel_sizes import PixelSize, pixel_size
+from fesemlib.micrographs.pixel_size import PixelSize, pixel_size
 
 __all__ = ["MOST_PIXELS", "DecodedImage", "DecodingError", "decode", "in_bands"]
 

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from fesemlib.micrographs import SUFFIXES
+from fesemlib.micrographs.reading import SUFFIXES
 
 __all__ = ["PredictionError", "image_files"]
 

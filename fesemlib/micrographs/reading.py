@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fesemlib.decoding import DecodingError, decode, in_bands
-from fesemlib.pixel_sizes import PixelSize, PixelSizeSource
+from fesemlib.micrographs.decoding import DecodingError, decode, in_bands
+from fesemlib.micrographs.pixel_size import PixelSize, PixelSizeSource
 from fesemlib.processing.background import GreyImage
 
 __all__ = ["GreyImage", "Micrograph", "MicrographError", "crop_micrograph", "read_micrograph"]
@@ -99,7 +99,7 @@ def read_micrograph(
     -------
     Micrograph
         With the pixel size that a TIFF file tells, where it is trustworthy (see
-        `fesemlib.pixel_sizes.pixel_size`).
+        `fesemlib.micrographs.pixel_size.pixel_size`).
 
     Raises
     ------
@@ -120,7 +120,7 @@ def read_micrograph(
     --------
     >>> from tempfile import TemporaryDirectory
     >>> from fesemlib.synthetic import synthesize_micrograph
-    >>> from fesemlib.zeiss import burn_data_bar, write_zeiss_tiff
+    >>> from fesemlib.micrographs.zeiss import burn_data_bar, write_zeiss_tiff
     >>> stand_in = synthesize_micrograph(1e-3, seed=0, shape=(192, 256))
     >>> folder = TemporaryDirectory()
     >>> path = write_zeiss_tiff(Path(folder.name, "new.tif"), burn_data_bar(stand_in))

@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
-from fesemlib.micrographs import GreyImage, Micrograph
+from fesemlib.micrographs.reading import GreyImage, Micrograph
 from fesemlib.storage import write_atomically
 
 __all__ = ["burn_data_bar", "write_zeiss_tiff"]
