@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from fesemlib import explorers
 from fesemlib.dataset import load_dataset
-from fesemlib.drying_labels import vial_of
+from fesemlib.drying.coefficients import vial_of
 from fesemlib.params import Parameters
 from fesemlib.prediction import train_model
 

@@ -91,8 +91,8 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
 
     dataset = load_dataset(parameters)
     if parameters.drying_run:
-        from fesemlib.drying_labels import label_run, vial_of
-        from fesemlib.thermocouples import read_drying_run
+        from fesemlib.drying.coefficients import label_run, vial_of
+        from fesemlib.drying.records import read_drying_run
 
         label_run(read_drying_run(parameters.drying_run), vial_of(parameters))
     if parameters.image:

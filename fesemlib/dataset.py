@@ -452,7 +452,7 @@ def _stand_ins(
 def _kept_stand_in(folder: Path, recipe: _Recipe, shape: tuple[int, int]) -> Path:
     """Where a stand-in is kept, named by all that determines it."""
     made_of = (recipe.k_m, recipe.seed, recipe.solids_percent, shape, PAPER_PIXEL_SIZE_UM)
-    code = code_digest("fesemlib.synthetic", "fesemlib.drying")
+    code = code_digest("fesemlib.synthetic", "fesemlib.drying.equations")
     return folder / f"{recipe.name}-{digest(code, *made_of)}.npy"
 
 

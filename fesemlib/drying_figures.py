@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fesemlib.drying_labels import DryingLabels
+from fesemlib.drying.coefficients import DryingLabels
 from fesemlib.style import COLOURS, INK
 
 __all__ = ["drying_run_figure"]
@@ -21,14 +21,14 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
     Parameters
     ----------
     labels
-        Of `fesemlib.drying_labels.label_run`. What does not count for k_m is drawn pale.
+        Of `fesemlib.drying.coefficients.label_run`. What does not count for k_m is drawn pale.
 
     Examples
     --------
-    >>> from fesemlib.drying_labels import label_run, vial_of
+    >>> from fesemlib.drying.coefficients import label_run, vial_of
     >>> from fesemlib.drying_report import drying_record
     >>> from fesemlib.params import Parameters
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> run = read_drying_run(drying_record(Parameters()))
     >>> figure = drying_run_figure(label_run(run, vial_of(Parameters())))
     >>> [axes.get_ylabel() for axes in figure.axes]

@@ -9,12 +9,12 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fesemlib.dataset import Dataset
-from fesemlib.drying_labels import DryingLabels, Uncertainty, recorded_drying, vial_of
+from fesemlib.drying.coefficients import DryingLabels, Uncertainty, recorded_drying, vial_of
+from fesemlib.drying.records import DryingRun
+from fesemlib.drying.vial import PAPER_CYCLE
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
-from fesemlib.primary_drying import PAPER_CYCLE
 from fesemlib.report import Banner, results_folder, save_table, show_table
-from fesemlib.thermocouples import DryingRun
 
 __all__ = [
     "COMPUTED_NOISE",
@@ -85,7 +85,7 @@ def run_banner(run: DryingRun, parameters: Parameters) -> Banner:
 
     Examples
     --------
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> run_banner(read_drying_run(drying_record(Parameters())), Parameters()).title
     'Computed drying run'
     """
@@ -112,7 +112,7 @@ def remarks_sentence(run: DryingRun) -> str:
 
     Examples
     --------
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> remarks_sentence(read_drying_run(drying_record(Parameters())))
     'Nothing in the record had to be set right.'
     """
@@ -125,8 +125,8 @@ def label_sentence(labels: DryingLabels) -> str:
     Examples
     --------
     >>> from textwrap import fill
-    >>> from fesemlib.drying_labels import label_run
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.coefficients import label_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> run = read_drying_run(drying_record(Parameters()))
     >>> print(fill(label_sentence(label_run(run, vial_of(Parameters()))), 80))
     As a row of Table 1: k_m = 1.40·10⁻³ m² s⁻¹, with a standard deviation of 4.4 %
@@ -149,12 +149,12 @@ def show_thermocouples(labels: DryingLabels) -> Styler:
     Parameters
     ----------
     labels
-        Of `fesemlib.drying_labels.label_run`.
+        Of `fesemlib.drying.coefficients.label_run`.
 
     Examples
     --------
-    >>> from fesemlib.drying_labels import label_run
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.coefficients import label_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> run = read_drying_run(drying_record(Parameters()))
     >>> show_thermocouples(label_run(run, vial_of(Parameters()))).data.iloc[:, 0].to_dict()
     {'T_product_1': '1.34', 'T_product_2': '1.40', 'T_product_3': '1.46', 'mean': '1.40'}
@@ -187,7 +187,7 @@ def show_thermocouples(labels: DryingLabels) -> Styler:
 
 
 def show_corrections(table: pd.DataFrame) -> Styler:
-    """Present `fesemlib.drying_labels.worth_of_corrections`.
+    """Present `fesemlib.drying.coefficients.worth_of_corrections`.
 
     Examples
     --------
@@ -269,7 +269,7 @@ def show_uncertainty(
     Parameters
     ----------
     budget
-        Of `fesemlib.drying_labels.uncertainty_budget`.
+        Of `fesemlib.drying.coefficients.uncertainty_budget`.
     parameters
         What was assumed.
     labels
@@ -334,7 +334,7 @@ def offsets_sentence(spread: float, labels: DryingLabels, parameters: Parameters
     Parameters
     ----------
     spread
-        Of `fesemlib.drying_labels.spread_of_offsets`, %.
+        Of `fesemlib.drying.coefficients.spread_of_offsets`, %.
     labels
         Of the run.
     parameters

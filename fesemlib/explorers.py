@@ -18,9 +18,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
+from fesemlib.drying.vial import Cycle, PrimaryDryingError, drying_time, simulate_primary_drying
 from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import Parameters
-from fesemlib.primary_drying import Cycle, PrimaryDryingError, drying_time, simulate_primary_drying
 from fesemlib.processing.background import process, resize_by_area
 from fesemlib.progress import in_live_notebook
 from fesemlib.report import Banner, typeset
@@ -28,8 +28,8 @@ from fesemlib.style import COLOURS, INK
 from fesemlib.synthetic import cell_diameter, porosity, synthesize_micrograph, throat_diameter
 
 if TYPE_CHECKING:
+    from fesemlib.drying.vial import Vial
     from fesemlib.prediction import Model
-    from fesemlib.primary_drying import Vial
 
 __all__ = [
     "Seen",
@@ -191,7 +191,7 @@ def drying_seen(vial: Vial, cycle: Cycle, k_m: float) -> Seen:
 
     Examples
     --------
-    >>> from fesemlib.primary_drying import PAPER_CYCLE, Vial
+    >>> from fesemlib.drying.vial import PAPER_CYCLE, Vial
     >>> vial = Vial(heat_transfer_coefficient=14.2, ice_thickness=7e-3)
     >>> "h of primary drying" in drying_seen(vial, PAPER_CYCLE, 1e-3).text
     True
@@ -338,7 +338,7 @@ def explore_drying(vial: Vial, parameters: Parameters) -> Any:
 
     import ipywidgets as widgets
 
-    from fesemlib.drying_outlook import cycle_of
+    from fesemlib.drying.outlook import cycle_of
 
     cycle = cycle_of(parameters)
     slider = widgets.FloatSlider

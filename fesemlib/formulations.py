@@ -176,7 +176,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
     Notes
     -----
     A resistance R_p of the dried layer, in m s⁻¹, becomes k_m = R T L_d/(M_w R_p); the inverse is
-    `fesemlib.drying.product_resistance`.
+    `fesemlib.drying.equations.product_resistance`.
 
     Examples
     --------

@@ -29,7 +29,7 @@ from fesemlib.dataset import (
     rescale_micrograph,
 )
 from fesemlib.domain import Domain, texture_description
-from fesemlib.drying import product_resistance
+from fesemlib.drying.equations import product_resistance
 from fesemlib.inputs import processed_micrographs
 from fesemlib.intervals import (
     interval,

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from fesemlib.drying_outlook import Case, Outlook
+from fesemlib.drying.outlook import Case, Outlook
 from fesemlib.figures import titled_figure
 from fesemlib.micrographs.reading import GreyImage
 from fesemlib.prediction import Model, Row
@@ -237,14 +237,14 @@ def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> F
     Parameters
     ----------
     outlooks
-        From `fesemlib.drying_outlook.outlook_of`; of many the first are drawn. Of a single one both
+        From `fesemlib.drying.outlook.outlook_of`; of many the first are drawn. Of a single one both
         ends of the interval have their curves, too.
     collapse_temperature
         K.
 
     Examples
     --------
-    >>> from fesemlib.drying_outlook import outlook_of
+    >>> from fesemlib.drying.outlook import outlook_of
     >>> from fesemlib.params import Parameters
     >>> outlook = outlook_of("vial.tif", 1e-3, 5e-4, 2e-3, Parameters())
     >>> figure = drying_figure([outlook], collapse_temperature=241.15)

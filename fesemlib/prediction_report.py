@@ -13,8 +13,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 from scipy.stats import binomtest
 
-from fesemlib.drying import CLASSIC_RESISTANCE
-from fesemlib.drying_outlook import Case, Outlook
+from fesemlib.drying.equations import CLASSIC_RESISTANCE
+from fesemlib.drying.outlook import Case, Outlook
 from fesemlib.intervals import LEVEL, deciding_rank, expected_coverage
 from fesemlib.new_micrographs import NewMicrographs
 from fesemlib.prediction import Layer, Model, Row
@@ -442,11 +442,11 @@ def domain_answer(trial: pd.DataFrame, limit: float) -> str:
 
 
 def show_drying(table: pd.DataFrame) -> Styler:
-    """Present `fesemlib.drying_outlook.outlook_table`.
+    """Present `fesemlib.drying.outlook.outlook_table`.
 
     Examples
     --------
-    >>> from fesemlib.drying_outlook import outlook_of, outlook_table
+    >>> from fesemlib.drying.outlook import outlook_of, outlook_table
     >>> from fesemlib.params import Parameters
     >>> outlook = outlook_of("vial.tif", 1e-3, 5e-4, 2e-3, Parameters())
     >>> shown = show_drying(outlook_table([outlook], collapse_temperature=241.15)).data
@@ -501,13 +501,13 @@ def drying_answer(outlooks: Sequence[Outlook], collapse_temperature: float) -> s
     Parameters
     ----------
     outlooks
-        From `fesemlib.drying_outlook.outlook_of`.
+        From `fesemlib.drying.outlook.outlook_of`.
     collapse_temperature
         K.
 
     Examples
     --------
-    >>> from fesemlib.drying_outlook import outlook_of
+    >>> from fesemlib.drying.outlook import outlook_of
     >>> from fesemlib.params import Parameters
     >>> outlook = outlook_of("vial.tif", 1e-3, 5e-4, 2e-3, Parameters())
     >>> answer = drying_answer([outlook], collapse_temperature=253.15)

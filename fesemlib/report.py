@@ -16,7 +16,7 @@ from pandas.io.formats.style import Styler
 from fesemlib import errors, published
 from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
-from fesemlib.drying import CLASSIC_RESISTANCE, product_resistance
+from fesemlib.drying.equations import CLASSIC_RESISTANCE, product_resistance
 from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.network import HIDDEN_UNITS

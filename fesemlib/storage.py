@@ -214,7 +214,7 @@ def code_digest(*modules: str) -> str:
 
     Examples
     --------
-    >>> code_digest("fesemlib.drying") == code_digest("fesemlib.drying", "fesemlib.params")
+    >>> code_digest("fesemlib.drying") == code_digest("fesemlib.params")
     False
     """
     trees = []

@@ -38,7 +38,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse, special
 
-from fesemlib.drying import GAS_CONSTANT, MOLAR_MASS_WATER, porosity
+from fesemlib.drying.equations import GAS_CONSTANT, MOLAR_MASS_WATER, porosity
 from fesemlib.micrographs.reading import GreyImage, Micrograph
 
 __all__ = [

@@ -54,9 +54,7 @@ results: str = ""
 # %% tags=["hide-input"]
 from fesemlib import baselines, drying_report, figures, published, report
 from fesemlib.dataset import load_dataset
-from fesemlib.drying import CLASSIC_RESISTANCE
-from fesemlib.drying_figures import drying_run_figure
-from fesemlib.drying_labels import (
+from fesemlib.drying.coefficients import (
     DRAWS,
     STEADY,
     label_run,
@@ -65,12 +63,14 @@ from fesemlib.drying_labels import (
     vial_of,
     worth_of_corrections,
 )
+from fesemlib.drying.equations import CLASSIC_RESISTANCE
+from fesemlib.drying.records import read_drying_run
+from fesemlib.drying_figures import drying_run_figure
 from fesemlib.formulations import table1
 from fesemlib.network import number_of_weights
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with, resize_by_area
 from fesemlib.style import formulation_looks, use_style
-from fesemlib.thermocouples import read_drying_run
 
 use_style()
 parameters = Parameters.from_namespace(globals())

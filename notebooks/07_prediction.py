@@ -71,7 +71,6 @@ results: str = ""
 
 # %% tags=["hide-input"]
 from fesemlib import (
-    drying_outlook,
     explorers,
     intervals,
     prediction,
@@ -81,7 +80,8 @@ from fesemlib import (
 from fesemlib import prediction_figures as figures
 from fesemlib import prediction_report as answers
 from fesemlib.dataset import load_dataset
-from fesemlib.drying_labels import vial_of
+from fesemlib.drying import outlook as drying_outlook
+from fesemlib.drying.coefficients import vial_of
 from fesemlib.new_micrographs import predict_new_micrographs
 from fesemlib.params import Parameters
 from fesemlib.style import use_style

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib.drying import (
+from fesemlib.drying.equations import (
     dried_thickness,
     front_temperature,
     ice_conductivity,

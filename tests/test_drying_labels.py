@@ -14,14 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from fesemlib.drying import (
-    ICE_DENSITY,
-    front_temperature,
-    ice_vapour_pressure,
-    product_resistance,
-    vapour_flux,
-)
-from fesemlib.drying_labels import (
+from fesemlib.drying.coefficients import (
     DryingLabels,
     Uncertainty,
     label_run,
@@ -31,8 +24,15 @@ from fesemlib.drying_labels import (
     uncertainty_budget,
     worth_of_corrections,
 )
-from fesemlib.primary_drying import PAPER_CYCLE, Cycle, Vial
-from fesemlib.thermocouples import DryingRun, DryingRunError, read_drying_run
+from fesemlib.drying.equations import (
+    ICE_DENSITY,
+    front_temperature,
+    ice_vapour_pressure,
+    product_resistance,
+    vapour_flux,
+)
+from fesemlib.drying.records import DryingRun, DryingRunError, read_drying_run
+from fesemlib.drying.vial import PAPER_CYCLE, Cycle, Vial
 
 LYOPRONTO = Path(__file__).parent / "data" / "lyopronto"
 META = json.loads((LYOPRONTO / "meta.json").read_text())

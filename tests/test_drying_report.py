@@ -10,8 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fesemlib import drying_report
-from fesemlib.drying_figures import drying_run_figure
-from fesemlib.drying_labels import (
+from fesemlib.drying.coefficients import (
     DryingLabels,
     label_run,
     recorded_drying,
@@ -20,10 +19,11 @@ from fesemlib.drying_labels import (
     vial_of,
     worth_of_corrections,
 )
+from fesemlib.drying.records import read_drying_run
+from fesemlib.drying.vial import PAPER_CYCLE
+from fesemlib.drying_figures import drying_run_figure
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
-from fesemlib.primary_drying import PAPER_CYCLE
-from fesemlib.thermocouples import read_drying_run
 
 
 @pytest.fixture

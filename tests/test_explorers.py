@@ -13,10 +13,10 @@ from PIL import Image
 from prediction_models import grain, untrained_model
 
 from fesemlib import explorers
-from fesemlib.drying_outlook import cycle_of
+from fesemlib.drying.outlook import cycle_of
+from fesemlib.drying.vial import Vial, drying_time, simulate_primary_drying
 from fesemlib.params import Parameters
 from fesemlib.prediction import Model, predict_micrographs
-from fesemlib.primary_drying import Vial, drying_time, simulate_primary_drying
 from fesemlib.processing.background import process
 from fesemlib.report import Banner
 from fesemlib.style import use_style

@@ -6,7 +6,7 @@ from conftest import ROWS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib.drying import product_resistance
+from fesemlib.drying.equations import product_resistance
 from fesemlib.formulations import (
     SOLUTES,
     ManifestError,

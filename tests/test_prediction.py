@@ -24,7 +24,7 @@ from prediction_models import (
 from fesemlib import prediction
 from fesemlib.cli import main
 from fesemlib.domain import texture_description
-from fesemlib.drying import product_resistance
+from fesemlib.drying.equations import product_resistance
 from fesemlib.inputs import network_inputs, processed_micrographs
 from fesemlib.micrographs.files import PredictionError, image_files
 from fesemlib.micrographs.reading import Micrograph

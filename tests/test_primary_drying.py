@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fesemlib.drying import (
+from fesemlib.drying.equations import (
     ICE_DENSITY,
     dried_thickness,
     front_temperature,
@@ -19,7 +19,7 @@ from fesemlib.drying import (
     sublimation_enthalpy,
     vapour_flux,
 )
-from fesemlib.primary_drying import (
+from fesemlib.drying.vial import (
     PAPER_CYCLE,
     Cycle,
     PrimaryDryingError,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib.drying_labels import recorded_drying
-from fesemlib.primary_drying import PAPER_CYCLE, Vial
-from fesemlib.thermocouples import DryingRunError, read_drying_run
+from fesemlib.drying.coefficients import recorded_drying
+from fesemlib.drying.records import DryingRunError, read_drying_run
+from fesemlib.drying.vial import PAPER_CYCLE, Vial
 
 RECORD = recorded_drying([1e-3, 1.2e-3], Vial(14.2, 7e-3), PAPER_CYCLE, noise=0.05, time_step=300)
 TIME, SHELF, FIRST, SECOND, PRESSURE = RECORD.columns

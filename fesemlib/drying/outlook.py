@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fesemlib.drying_labels import vial_of
-from fesemlib.params import Parameters
-from fesemlib.primary_drying import (
+from fesemlib.drying.coefficients import vial_of
+from fesemlib.drying.vial import (
     Cycle,
     PrimaryDryingError,
     Vial,
     drying_time,
     simulate_primary_drying,
 )
+from fesemlib.params import Parameters
 
 __all__ = ["Case", "Outlook", "cycle_of", "outlook_of", "outlook_table"]
 
@@ -31,7 +31,7 @@ class Case:
     k_m
         m² s⁻¹.
     run
-        From `fesemlib.primary_drying.simulate_primary_drying`; None where it cannot be.
+        From `fesemlib.drying.vial.simulate_primary_drying`; None where it cannot be.
     problem
         Why it cannot be; empty if it can.
     """
@@ -109,7 +109,7 @@ def outlook_of(
     k_m, k_m_low, k_m_high
         Its prediction and the ends of its interval, m² s⁻¹.
     parameters
-        Those of `fesemlib.drying_labels.vial_of` and `cycle_of`.
+        Those of `fesemlib.drying.coefficients.vial_of` and `cycle_of`.
 
     Raises
     ------

@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from fesemlib.drying import (
+from fesemlib.drying.equations import (
     GAS_CONSTANT,
     ICE_DENSITY,
     MOLAR_MASS_WATER,

@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fesemlib.drying import (
+from fesemlib.drying.equations import (
     dried_thickness,
     front_temperature,
     ice_vapour_pressure,
     mass_transfer_coefficient,
     vapour_flux,
 )
+from fesemlib.drying.records import DryingRun, DryingRunError
+from fesemlib.drying.vial import Cycle, Vial, simulate_primary_drying
 from fesemlib.params import Parameters
-from fesemlib.primary_drying import Cycle, Vial, simulate_primary_drying
-from fesemlib.thermocouples import DryingRun, DryingRunError
 
 __all__ = [
     "DRAWS",
@@ -200,7 +200,7 @@ def label_run(
     Parameters
     ----------
     run
-        Of `fesemlib.thermocouples.read_drying_run`, from before the start of sublimation.
+        Of `fesemlib.drying.records.read_drying_run`, from before the start of sublimation.
     vial
         k_v, the thickness of the frozen layer, the solids and A_v/A_p.
     correct_front
@@ -226,7 +226,7 @@ def label_run(
     Examples
     --------
     >>> from fesemlib.drying_report import drying_record
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> run = read_drying_run(drying_record(Parameters()))  # computed for formulation C
     >>> labels = label_run(run, vial_of(Parameters()))
     >>> print(f"{labels.k_m:.2e} m² s⁻¹ ± {labels.std_percent:.1f} % of {len(labels.used)}")
@@ -291,7 +291,7 @@ def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
     Examples
     --------
     >>> from fesemlib.drying_report import drying_record
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> run = read_drying_run(drying_record(Parameters()))
     >>> difference = worth_of_corrections(run, vial_of(Parameters()))["difference"]
     >>> print(f"without the area ratio, k_m is off by {difference['area ratio']:.0%}")
@@ -346,7 +346,7 @@ def perturbed_coefficients(
     Examples
     --------
     >>> from fesemlib.drying_report import drying_record
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> vial = vial_of(Parameters())
     >>> labels = label_run(read_drying_run(drying_record(Parameters())), vial)
     >>> drawn = perturbed_coefficients(labels, labels.used[0], vial, Uncertainty(), draws=50)
@@ -421,7 +421,7 @@ def uncertainty_budget(
     Examples
     --------
     >>> from fesemlib.drying_report import drying_record
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> vial = vial_of(Parameters())
     >>> labels = label_run(read_drying_run(drying_record(Parameters())), vial)
     >>> budget = uncertainty_budget(labels, vial, Uncertainty(), draws=50)
@@ -467,7 +467,7 @@ def spread_of_offsets(
     Examples
     --------
     >>> from fesemlib.drying_report import drying_record
-    >>> from fesemlib.thermocouples import read_drying_run
+    >>> from fesemlib.drying.records import read_drying_run
     >>> vial = vial_of(Parameters())
     >>> labels = label_run(read_drying_run(drying_record(Parameters())), vial)
     >>> halved = Uncertainty(temperature=0.25)
@@ -506,7 +506,7 @@ def recorded_drying(
     coefficients
         k_m of the cake in each of the vials with a thermocouple, m² s⁻¹.
     vial, cycle
-        Of `fesemlib.primary_drying`.
+        Of `fesemlib.drying.vial`.
     noise
         Standard deviation of each reading of a thermocouple, K.
     seed
@@ -523,7 +523,7 @@ def recorded_drying(
 
     Examples
     --------
-    >>> from fesemlib.primary_drying import PAPER_CYCLE
+    >>> from fesemlib.drying.vial import PAPER_CYCLE
     >>> record = recorded_drying([1e-3], vial_of(Parameters()), PAPER_CYCLE)
     >>> list(record.columns)
     ['time (h)', 'T_shelf (°C)', 'T_product_1 (°C)', 'pressure (Pa)']
