@@ -467,7 +467,7 @@ def _add_synthesize(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 def _synthesize(options: argparse.Namespace) -> int:
     from fesemlib.micrographs.zeiss import write_zeiss_tiff
-    from fesemlib.synthetic import (
+    from fesemlib.synthetic.foam import (
         cell_diameter,
         porosity,
         throat_diameter,
@@ -496,7 +496,7 @@ def _synthesize(options: argparse.Namespace) -> int:
 def _rendered(options: argparse.Namespace) -> Micrograph:
     """The stand-in asked for; a ValueError speaks of the command's options."""
     from fesemlib.micrographs.zeiss import burn_data_bar
-    from fesemlib.synthetic import synthesize_micrograph
+    from fesemlib.synthetic.foam import synthesize_micrograph
 
     try:
         micrograph = synthesize_micrograph(

@@ -18,7 +18,7 @@ from fesemlib.micrographs.zeiss import burn_data_bar
 from fesemlib.params import Parameters
 from fesemlib.processing.background import resample_by_area
 from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
-from fesemlib.synthetic import synthesize_micrograph
+from fesemlib.synthetic.foam import synthesize_micrograph
 
 __all__ = [
     "Dataset",
@@ -168,7 +168,7 @@ def load_dataset(parameters: Parameters) -> Dataset:
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> from fesemlib.synthetic import synthesize_micrograph
+    >>> from fesemlib.synthetic.foam import synthesize_micrograph
     >>> from fesemlib.micrographs.zeiss import write_zeiss_tiff
     >>> folder = TemporaryDirectory()
     >>> rows = ["formulation,image,k_m"]
@@ -452,7 +452,7 @@ def _stand_ins(
 def _kept_stand_in(folder: Path, recipe: _Recipe, shape: tuple[int, int]) -> Path:
     """Where a stand-in is kept, named by all that determines it."""
     made_of = (recipe.k_m, recipe.seed, recipe.solids_percent, shape, PAPER_PIXEL_SIZE_UM)
-    code = code_digest("fesemlib.synthetic", "fesemlib.drying.equations")
+    code = code_digest("fesemlib.synthetic", "fesemlib.drying")
     return folder / f"{recipe.name}-{digest(code, *made_of)}.npy"
 
 

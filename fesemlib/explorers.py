@@ -25,7 +25,7 @@ from fesemlib.processing.background import process, resize_by_area
 from fesemlib.progress import in_live_notebook
 from fesemlib.report import Banner, typeset
 from fesemlib.style import COLOURS, INK
-from fesemlib.synthetic import cell_diameter, porosity, synthesize_micrograph, throat_diameter
+from fesemlib.synthetic.foam import cell_diameter, porosity, synthesize_micrograph, throat_diameter
 
 if TYPE_CHECKING:
     from fesemlib.drying.vial import Vial
@@ -109,7 +109,7 @@ def stand_in_seen(k_m: float, solids_percent: float, pixel_size_um: float, seed:
     Parameters
     ----------
     k_m, solids_percent, pixel_size_um, seed
-        As in `fesemlib.synthetic.synthesize_micrograph`.
+        As in `fesemlib.synthetic.foam.synthesize_micrograph`.
 
     Examples
     --------

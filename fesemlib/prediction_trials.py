@@ -20,7 +20,7 @@ from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import SYNTHETIC, Parameters
 from fesemlib.prediction import Model, Prediction, predict_micrographs, train_model
-from fesemlib.synthetic import porosity, throat_diameter
+from fesemlib.synthetic.foam import porosity, throat_diameter
 
 __all__ = [
     "COARSE",

@@ -24,7 +24,7 @@ from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape
 from fesemlib.progress import in_live_notebook
 from fesemlib.storage import build_folder, digest, writable, write_atomically
-from fesemlib.synthetic import THROAT_TO_CELL, cell_diameter, porosity, throat_diameter
+from fesemlib.synthetic.foam import THROAT_TO_CELL, cell_diameter, porosity, throat_diameter
 from fesemlib.validation import training_summary
 
 __all__ = [

@@ -36,7 +36,7 @@ from fesemlib.dataset import load_dataset, part_of_frame
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
-from fesemlib.synthetic import (
+from fesemlib.synthetic.foam import (
     EDGE_GLOW_UM,
     THROAT_TO_CELL,
     cell_diameter,
@@ -109,7 +109,7 @@ report.glue("greatest_wall", greatest[2])
 #
 # Only the first block carries information on $k_m$ that a measurement could confirm. The second
 # decides *how* $k_m$ shows in the image, and the third must not show it at all. The geometry can be had
-# without the microscope, as a volume of solid and void (`fesemlib.synthetic.foam_volume`). There this book's
+# without the microscope, as a volume of solid and void (`fesemlib.synthetic.foam.foam_volume`). There this book's
 # tests compare the chords of the pores, measured with PoreSpy {cite}`gostick2019`, the solid fraction and
 # the holes in the walls with what was asked for.
 #

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import stats
 
 import fesemlib.dataset
-import fesemlib.synthetic
+import fesemlib.synthetic.foam
 from fesemlib.dataset import Dataset, DatasetError, draw_stand_ins, load_dataset, with_data_bar
 from fesemlib.formulations import ManifestError, table1
 from fesemlib.micrographs.reading import MicrographError
@@ -492,7 +492,7 @@ def test_stand_ins_of_every_allowed_width_can_be_rendered(width, own_build, monk
     def reached(*_: object) -> None:
         raise ReachedError
 
-    monkeypatch.setattr(fesemlib.synthetic, "_generators", reached)
+    monkeypatch.setattr(fesemlib.synthetic.foam, "_generators", reached)
     shapes = []
 
     def accept(path: Path, recipe: fesemlib.dataset._Recipe, shape: tuple[int, int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fesemlib.synthetic import (
+from fesemlib.synthetic.foam import (
     THROAT_TO_CELL,
     foam_volume,
     porosity,

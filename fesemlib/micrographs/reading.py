@@ -119,7 +119,7 @@ def read_micrograph(
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> from fesemlib.synthetic import synthesize_micrograph
+    >>> from fesemlib.synthetic.foam import synthesize_micrograph
     >>> from fesemlib.micrographs.zeiss import burn_data_bar, write_zeiss_tiff
     >>> stand_in = synthesize_micrograph(1e-3, seed=0, shape=(192, 256))
     >>> folder = TemporaryDirectory()
