@@ -24,12 +24,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fesemlib.augmentation import TRANSFORMATIONS, augment
 from fesemlib.dataset import load_dataset
-from fesemlib.inputs import network_inputs
-from fesemlib.network import build_network, load_tensorflow
+from fesemlib.network.architecture import build_network, load_tensorflow
+from fesemlib.network.augmentation import TRANSFORMATIONS, augment
+from fesemlib.network.engine import Settings, TargetScale, engine_for, train_fold, use_one_thread
+from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
-from fesemlib.training import Settings, TargetScale, engine_for, train_fold, use_one_thread
 
 REPETITIONS = 3
 FOLDS = 2

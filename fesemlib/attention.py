@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.dataset import Dataset, fresh_stand_ins
-from fesemlib.inputs import network_inputs
 from fesemlib.micrographs.reading import GreyImage
+from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with, resize_by_area
 from fesemlib.validation import (

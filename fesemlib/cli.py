@@ -291,7 +291,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _train(options: argparse.Namespace) -> int:
     from fesemlib.dataset import load_dataset
     from fesemlib.model_folder import check_target
-    from fesemlib.network import check_input_shape
+    from fesemlib.network.architecture import check_input_shape
     from fesemlib.params import checked_parameters, read_parameters
     from fesemlib.prediction import train_model
     from fesemlib.processing.background import input_shape

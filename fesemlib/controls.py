@@ -34,8 +34,8 @@ from fesemlib.baselines import mean_of_others, median_of_others
 from fesemlib.dataset import Dataset
 from fesemlib.errors import MEAN, measures, measures_of_runs
 from fesemlib.formulations import percentages
-from fesemlib.inputs import network_inputs
 from fesemlib.micrographs.reading import GreyImage
+from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.texture import correlation_length
 from fesemlib.validation import Split, held_out_predictions, train_splits
@@ -430,7 +430,7 @@ def one_number_controls(dataset: Dataset, parameters: Parameters) -> pd.DataFram
     dataset
         The micrographs.
     parameters
-        As in `fesemlib.inputs.network_inputs`.
+        As in `fesemlib.network.inputs.network_inputs`.
 
     Returns
     -------

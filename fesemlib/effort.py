@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fesemlib.augmentation import GROUPS
 from fesemlib.controls import (
     averaging_parameters,
     evaluation_parameters,
     other_dropout_parameters,
 )
 from fesemlib.first_step import REMEDIES, REMEDY_SEEDS, remedy_effort
+from fesemlib.network.augmentation import GROUPS
 from fesemlib.processing.background import input_shape
 from fesemlib.sensitivity import parameters_of_cell, planned_cells
 from fesemlib.windows import window_scales
@@ -286,7 +286,7 @@ def side_by_side(parameters: Parameters) -> int:
 
 
 def _disk(dataset: Dataset, parameters: Parameters) -> int:
-    from fesemlib.network import number_of_weights
+    from fesemlib.network.architecture import number_of_weights
     from fesemlib.robustness import DEGRADATIONS
 
     shape = input_shape(dataset.shape, parameters.input_width)
@@ -303,7 +303,7 @@ def _train_a_little(
     shape: tuple[int, int], images: int, parameters: Parameters
 ) -> tuple[float, float, float, int]:
     """Seconds to start, to compile and of an epoch, and bytes held; to be run in a new process."""
-    from fesemlib.training import Settings, train_fold
+    from fesemlib.network.engine import Settings, train_fold
 
     random = np.random.default_rng(0)
     noise = random.random((images + 1, *shape), dtype=np.float32)

@@ -221,7 +221,7 @@ def texture_features(
     Parameters
     ----------
     images
-        Shape (H, W) each, as `fesemlib.inputs.processed_micrographs` gives them.
+        Shape (H, W) each, as `fesemlib.network.inputs.processed_micrographs` gives them.
     pixel_size_um
         Their common one; None where it is not known.
     width

@@ -21,7 +21,7 @@ from fesemlib.errors import (
     training_error_along,
 )
 from fesemlib.micrographs.reading import GreyImage
-from fesemlib.network import FILTERS
+from fesemlib.network.architecture import FILTERS
 from fesemlib.processing.background import FloatImage, ProcessedImage
 from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 
@@ -376,7 +376,7 @@ def network_figure(network: keras.Model) -> Figure:
 
     Examples
     --------
-    >>> from fesemlib.network import build_network
+    >>> from fesemlib.network.architecture import build_network
     >>> axes = network_figure(build_network((24, 32))).axes[0]
     >>> [text.get_text() for text in axes.texts[::3]][:4]
     ['input', 'convolution', 'max pooling', 'convolution']

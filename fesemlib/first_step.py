@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.dataset import Dataset
-from fesemlib.inputs import network_inputs, processed_micrographs
-from fesemlib.network import SMALLEST_SIDE, build_network, load_tensorflow
+from fesemlib.network.architecture import SMALLEST_SIDE, build_network, load_tensorflow
+from fesemlib.network.engine import InputScale, Settings
+from fesemlib.network.inputs import network_inputs, processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, resize_by_area
-from fesemlib.training import InputScale, Settings
 from fesemlib.validation import Split, kept_networks, train_splits, training_summary
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def first_step(
     Parameters
     ----------
     network
-        From `fesemlib.network.build_network`.
+        From `fesemlib.network.architecture.build_network`.
     images
         As the network is shown them, shape (n, h, w).
     learning_rate

@@ -11,14 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fesemlib.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, Checkpoint
-from fesemlib.network import training_device
+from fesemlib.network.architecture import training_device
+from fesemlib.network.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, Checkpoint
+from fesemlib.network.engine import Images, Outcome, Settings, Values, train_fold
 from fesemlib.storage import code_digest, read_sealed, write_sealed
-from fesemlib.training import Images, Outcome, Settings, Values, train_fold
 
 __all__ = ["FoldJob", "software"]
-
-_MODULES = ("augmentation", "checkpoints", "fast_network", "folds", "network", "training")
 
 
 @dataclass(frozen=True)
@@ -142,6 +140,6 @@ def software() -> dict[str, str]:
     return {
         "device": training_device(),
         "Python": ".".join(platform.python_version_tuple()[:2]),
-        "fesemlib": code_digest(*(f"fesemlib.{module}" for module in _MODULES)),
+        "fesemlib": code_digest("fesemlib.network", __name__),
         **{name: version(name) for name in ("keras", "numpy", "tensorflow")},
     }

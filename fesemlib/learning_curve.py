@@ -26,7 +26,7 @@ from fesemlib.dataset import Dataset, draw_stand_ins
 from fesemlib.errors import at_the_end, measures_of_runs
 from fesemlib.features import texture_features
 from fesemlib.formulations import table1
-from fesemlib.inputs import processed_micrographs
+from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.storage import digest
 from fesemlib.validation import Split, train_splits

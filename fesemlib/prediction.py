@@ -30,7 +30,6 @@ from fesemlib.dataset import (
 )
 from fesemlib.domain import Domain, texture_description
 from fesemlib.drying.equations import product_resistance
-from fesemlib.inputs import processed_micrographs
 from fesemlib.intervals import (
     interval,
     jackknife_half_width,
@@ -47,6 +46,7 @@ from fesemlib.model_folder import (
     read_model_folder,
     write_model_folder,
 )
+from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with, resize_by_area
 from fesemlib.progress import remark

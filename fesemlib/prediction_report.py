@@ -77,8 +77,8 @@ def model_answer(model: Model) -> str:
     Examples
     --------
     >>> from fesemlib.model_folder import Card
-    >>> from fesemlib.network import build_network
-    >>> from fesemlib.training import TargetScale
+    >>> from fesemlib.network.architecture import build_network
+    >>> from fesemlib.network.engine import TargetScale
     >>> from fesemlib.validation import TrainedNetwork
     >>> network = TrainedNetwork(build_network((24, 32)), TargetScale(0.0, 1.0, False))
     >>> card = Card.model_construct(formulations=list("ABCDEFGHI"))

@@ -19,7 +19,7 @@ from fesemlib.dataset import Dataset
 from fesemlib.drying.equations import CLASSIC_RESISTANCE, product_resistance
 from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.network import HIDDEN_UNITS
+from fesemlib.network.architecture import HIDDEN_UNITS
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape
 from fesemlib.progress import in_live_notebook

@@ -23,12 +23,12 @@ import numpy as np
 from loky import cpu_count, get_reusable_executor
 from loky.process_executor import BrokenProcessPool
 
-from fesemlib import checkpoints
 from fesemlib.folds import FoldJob, software
-from fesemlib.inputs import kept_inputs
-from fesemlib.network import training_device
+from fesemlib.network import checkpoints
+from fesemlib.network.architecture import training_device
+from fesemlib.network.engine import AbandonedError, Images, Outcome, use_one_thread
+from fesemlib.network.inputs import kept_inputs
 from fesemlib.progress import duration, remark
-from fesemlib.training import AbandonedError, Images, Outcome, use_one_thread
 
 __all__ = ["SchedulerError", "TrainingError", "trained"]
 
@@ -96,9 +96,9 @@ def trained(
     Examples
     --------
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.inputs import keep_network_inputs
+    >>> from fesemlib.network.inputs import keep_network_inputs
     >>> from fesemlib.params import Parameters
-    >>> from fesemlib.training import Settings
+    >>> from fesemlib.network.engine import Settings
     >>> dataset, parameters = draw_stand_ins(3, 0, (96, 128)), Parameters(input_width=32, epochs=2)
     >>> inputs = keep_network_inputs(dataset, parameters)
     >>> test, used = np.array([True, False, False]), np.full(3, True)

@@ -18,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fesemlib.augmentation import GROUPS
-from fesemlib.checkpoints import SECONDS_OF_USE
 from fesemlib.dataset import Dataset
 from fesemlib.errors import at_the_end, run_columns
 from fesemlib.folds import FoldJob, software
-from fesemlib.inputs import keep_network_inputs
-from fesemlib.network import build_network, load_tensorflow
+from fesemlib.network.architecture import build_network, load_tensorflow
+from fesemlib.network.augmentation import GROUPS
+from fesemlib.network.checkpoints import SECONDS_OF_USE
+from fesemlib.network.engine import InputScale, Outcome, Settings, TargetScale
+from fesemlib.network.inputs import keep_network_inputs
 from fesemlib.params import Parameters
 from fesemlib.progress import progress
 from fesemlib.scheduling import trained
 from fesemlib.storage import build_folder, digest, remove_unfinished, writable
-from fesemlib.training import InputScale, Outcome, Settings, TargetScale
 
 if TYPE_CHECKING:
     import keras

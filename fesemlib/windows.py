@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fesemlib.augmentation import TRANSFORMATIONS
 from fesemlib.dataset import Dataset, fresh_stand_ins
 from fesemlib.errors import LOG_MEAN, WITHOUT_WORST, measures
-from fesemlib.inputs import network_inputs
+from fesemlib.network.augmentation import TRANSFORMATIONS
+from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape
 from fesemlib.storage import digest

@@ -67,7 +67,7 @@ from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.records import read_drying_run
 from fesemlib.drying_figures import drying_run_figure
 from fesemlib.formulations import table1
-from fesemlib.network import number_of_weights
+from fesemlib.network.architecture import number_of_weights
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with, resize_by_area
 from fesemlib.style import formulation_looks, use_style

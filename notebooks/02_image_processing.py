@@ -52,12 +52,12 @@ from fesemlib.dataset import (
     part_of_frame,
     with_data_bar,
 )
-from fesemlib.inputs import (
+from fesemlib.micrographs.reading import crop_micrograph
+from fesemlib.network.inputs import (
     images_by_step,
     network_inputs,
     processed_micrographs,
 )
-from fesemlib.micrographs.reading import crop_micrograph
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     central_detail,

@@ -44,8 +44,8 @@ import numpy as np
 
 from fesemlib import figures, report
 from fesemlib.dataset import load_dataset
-from fesemlib.fast_network import FastForm, StandardForm
-from fesemlib.network import build_network, layer_table
+from fesemlib.network.architecture import build_network, layer_table
+from fesemlib.network.fast import FastForm, StandardForm
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, resize_by_area
 from fesemlib.style import use_style
@@ -136,7 +136,7 @@ report.resolution(data, parameters)
 # $$\max_{2 \times 2}\,\mathrm{ReLU}(c + b) = \mathrm{ReLU}\bigl(\max_{2 \times 2}\,c + b\bigr)$$
 #
 # for a convolution $c$ and its bias $b$: the right-hand side applies both to a quarter of the numbers.
-# Training on a processor uses this form (`fesemlib.fast_network`, which also says how the gradient is
+# Training on a processor uses this form (`fesemlib.network.fast`, which also says how the gradient is
 # computed faster). It reads and changes the weights of the Keras network above, and is the same function but for
 # rounding:
 

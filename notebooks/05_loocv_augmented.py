@@ -65,8 +65,8 @@ import math
 import pandas as pd
 
 from fesemlib import baselines, errors, figures, published, report
-from fesemlib.augmentation import GROUPS, TRANSFORMATIONS
 from fesemlib.dataset import load_dataset, load_draws
+from fesemlib.network.augmentation import GROUPS, TRANSFORMATIONS
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, process_with
 from fesemlib.style import use_style

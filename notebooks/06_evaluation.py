@@ -80,8 +80,8 @@ from fesemlib import evaluation_figures as figures
 from fesemlib import evaluation_report as answers
 from fesemlib.dataset import load_draws
 from fesemlib.features import texture_features
-from fesemlib.inputs import processed_micrographs
-from fesemlib.network import number_of_weights
+from fesemlib.network.architecture import number_of_weights
+from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
 from fesemlib.validation import (

@@ -65,7 +65,7 @@ from fesemlib import attention, controls, report, robustness, windows
 from fesemlib import robustness_figures as figures
 from fesemlib import robustness_report as answers
 from fesemlib.dataset import load_dataset
-from fesemlib.inputs import network_inputs
+from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.style import formulation_looks, use_style
 

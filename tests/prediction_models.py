@@ -14,12 +14,12 @@ from fesemlib.dataset import Dataset
 from fesemlib.domain import Domain
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.model_folder import card_of
-from fesemlib.network import build_network
+from fesemlib.network.architecture import build_network
+from fesemlib.network.engine import TargetScale
 from fesemlib.params import Parameters
 from fesemlib.prediction import Model
 from fesemlib.processing.background import process_with
 from fesemlib.storage import digest
-from fesemlib.training import TargetScale
 from fesemlib.validation import TrainedNetwork
 
 SHAPE = (96, 128)

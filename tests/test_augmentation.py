@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from fesemlib.augmentation import GROUPS, TRANSFORMATIONS, augment
+from fesemlib.network.augmentation import GROUPS, TRANSFORMATIONS, augment
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
 

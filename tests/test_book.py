@@ -439,7 +439,7 @@ class TestRendering:
         copy = shutil.copytree(ROOT / "fesemlib", built / "fesemlib")
         monkeypatch.setattr(fesemlib.book, "__file__", str(copy / "book.py"))
         page = built / "book" / "introduction.md"
-        automodule = "```{eval-rst}\n.. automodule:: fesemlib.augmentation\n```"
+        automodule = "```{eval-rst}\n.. automodule:: fesemlib.network.augmentation\n```"
         page.write_text(f"{page.read_text()}\n{automodule}\n")
         index = build_book(built / "params" / "test.yml", console=QUIET)
         rendered = index.parent / "book" / "introduction.html"

@@ -20,15 +20,15 @@ import pandas as pd
 import pytest
 from test_validation import SMALL, small_dataset
 
-import fesemlib.checkpoints
+import fesemlib.network.checkpoints
 from fesemlib import scheduling
 from fesemlib.folds import FoldJob
-from fesemlib.inputs import keep_network_inputs
+from fesemlib.network.engine import Settings
+from fesemlib.network.inputs import keep_network_inputs
 from fesemlib.params import Parameters
 from fesemlib.progress import REMARKS_FILE, Progress, read_remarks
 from fesemlib.scheduling import SchedulerError, trained
 from fesemlib.storage import BUILD_FOLDER
-from fesemlib.training import Settings
 from fesemlib.validation import leave_one_formulation_out
 
 dask = pytest.importorskip("dask")
@@ -134,7 +134,7 @@ def when_training(folder: Path, strike: Callable[[], object]) -> threading.Threa
 
 def test_lost_workers_cost_their_folds_only(cluster, own_build, here, monkeypatch):
     """One is killed in the middle of a fold, then all that there are, the inputs with them."""
-    monkeypatch.setattr(fesemlib.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fesemlib.network.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     killed = []
 
     def strike() -> None:
@@ -153,7 +153,7 @@ def test_lost_workers_cost_their_folds_only(cluster, own_build, here, monkeypatc
 
 def test_a_fold_that_the_scheduler_gives_up_is_tried_again(own_build, here, monkeypatch, tmp_path):
     """A scheduler that gives a task up as soon as it has lost one worker."""
-    monkeypatch.setattr(fesemlib.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fesemlib.network.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setenv(REMARKS_FILE, str(tmp_path / "remarks"))
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}), start_cluster(1) as strict:
 
@@ -168,7 +168,7 @@ def test_a_fold_that_the_scheduler_gives_up_is_tried_again(own_build, here, monk
 
 
 def test_a_fold_that_always_loses_its_workers_ends_the_run(own_build, monkeypatch):
-    monkeypatch.setattr(fesemlib.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fesemlib.network.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     ended = threading.Event()
 
     def kill_on(strict: Any) -> None:
@@ -242,12 +242,12 @@ def test_a_worker_that_does_not_know_this_package_is_refused(cluster, monkeypatc
 
 CLIENT = """
 import sys
-import fesemlib.checkpoints
+import fesemlib.network.checkpoints
 from test_cluster import LONG
 from test_validation import small_dataset
 from fesemlib.validation import leave_one_formulation_out
 
-fesemlib.checkpoints.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+fesemlib.network.checkpoints.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 parameters = LONG.model_copy(update={"scheduler": sys.argv[1], "epochs": int(sys.argv[2])})
 leave_one_formulation_out(small_dataset(), parameters)
 """

@@ -14,8 +14,8 @@ from fesemlib.features import (
     texture_features,
     wavelet_energies,
 )
-from fesemlib.inputs import processed_micrographs
 from fesemlib.micrographs.reading import Micrograph
+from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
 
 NOISE = texture(0, (64, 96))

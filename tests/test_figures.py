@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle, StepPatch
 
 from fesemlib import figures, published
 from fesemlib.formulations import table1
-from fesemlib.network import build_network
+from fesemlib.network.architecture import build_network
 from fesemlib.processing.background import process
 from fesemlib.validation import COLUMNS
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fesemlib.first_step import first_step
-from fesemlib.network import build_network, load_tensorflow
+from fesemlib.network.architecture import build_network, load_tensorflow
 
 RATE = 1e-3
 

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fesemlib import inputs as module
 from fesemlib.dataset import Dataset
-from fesemlib.inputs import (
+from fesemlib.micrographs.reading import Micrograph
+from fesemlib.network import inputs as module
+from fesemlib.network.inputs import (
     images_by_step,
     keep_network_inputs,
     network_inputs,
     processed_micrographs,
 )
-from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,

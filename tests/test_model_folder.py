@@ -13,7 +13,7 @@ from prediction_models import PARAMETERS, SHAPE, grain, untrained_model
 
 from fesemlib import model_folder
 from fesemlib.model_folder import CARD, ModelError
-from fesemlib.network import load_tensorflow
+from fesemlib.network.architecture import load_tensorflow
 from fesemlib.params import Parameters
 from fesemlib.prediction import load_model, predict_micrographs
 from fesemlib.storage import DiskFullError

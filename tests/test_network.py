@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-import fesemlib.network
-from fesemlib.network import (
+import fesemlib.network.architecture
+from fesemlib.network.architecture import (
     FILTERS,
     HIDDEN_UNITS,
     build_network,
@@ -154,12 +154,16 @@ def test_graphics_processors_are_shared_and_repeatable(monkeypatch, tmp_path, pr
     """No machine with one takes part in the tests: this follows TensorFlow's documentation."""
     fake = Tensorflow(processors)
     monkeypatch.setitem(sys.modules, "tensorflow", fake)
-    monkeypatch.setattr(fesemlib.network, "load_tensorflow", load_tensorflow.__wrapped__)
-    assert fesemlib.network.load_tensorflow() is fake
+    monkeypatch.setattr(
+        fesemlib.network.architecture, "load_tensorflow", load_tensorflow.__wrapped__
+    )
+    assert fesemlib.network.architecture.load_tensorflow() is fake
     expected = [*((each, True) for each in processors), "determinism"] if processors else []
     assert fake.asked == expected
     driver = tmp_path / "version"
-    monkeypatch.setattr(fesemlib.network, "NVIDIA_DRIVERS", (tmp_path / "other", driver))
+    monkeypatch.setattr(
+        fesemlib.network.architecture, "NVIDIA_DRIVERS", (tmp_path / "other", driver)
+    )
     assert training_device() == "CPU"
     driver.touch()
     assert training_device() == ("GPU" if processors else "CPU")

@@ -25,10 +25,10 @@ from fesemlib import prediction
 from fesemlib.cli import main
 from fesemlib.domain import texture_description
 from fesemlib.drying.equations import product_resistance
-from fesemlib.inputs import network_inputs, processed_micrographs
 from fesemlib.micrographs.files import PredictionError, image_files
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.model_folder import ModelError
+from fesemlib.network.inputs import network_inputs, processed_micrographs
 from fesemlib.prediction import (
     COLUMNS,
     Layer,

@@ -24,12 +24,12 @@ import pytest
 from loky import get_reusable_executor
 from test_validation import SMALL, small_dataset
 
-import fesemlib.checkpoints
-from fesemlib.checkpoints import Checkpoint
+import fesemlib.network.checkpoints
+from fesemlib.network.checkpoints import Checkpoint
+from fesemlib.network.engine import AbandonedError, Outcome, Settings, train_fold
 from fesemlib.progress import REMARKS_FILE, read_remarks
 from fesemlib.scheduling import TrainingError
 from fesemlib.storage import BUILD_FOLDER, DiskFullError
-from fesemlib.training import AbandonedError, Outcome, Settings, train_fold
 from fesemlib.validation import leave_one_formulation_out
 
 KILLS = int(os.environ.get("FESEM_KILLS", "3"))
@@ -37,13 +37,13 @@ LONG = SMALL.model_copy(update={"epochs": 400, "number_of_seeds": 1, "batch_size
 ONE_SEED = SMALL.model_copy(update={"number_of_seeds": 1})
 RUN = """
 import sys
-import fesemlib.checkpoints
+import fesemlib.network.checkpoints
 from test_resume import LONG
 from test_validation import small_dataset
 from fesemlib.validation import leave_one_formulation_out
 
 if __name__ == "__main__":
-    fesemlib.checkpoints.SECONDS_BETWEEN_CHECKPOINTS = 0.1
+    fesemlib.network.checkpoints.SECONDS_BETWEEN_CHECKPOINTS = 0.1
     parameters = LONG.model_copy(update={"parallel_jobs": int(sys.argv[2])})
     leave_one_formulation_out(small_dataset(), parameters).to_pickle(sys.argv[1])
 """
@@ -258,7 +258,7 @@ def kill_a_worker_that_trains(build: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_worker_ends_in_a_clear_error_and_costs_nothing_finished(own_build, monkeypatch):
-    monkeypatch.setattr(fesemlib.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(fesemlib.network.checkpoints, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     data = small_dataset()
     expected = leave_one_formulation_out(data, ONE_SEED)
     kept = folds_in(own_build)
@@ -353,7 +353,7 @@ def test_states_that_nobody_takes_up_are_removed(own_build):
 def test_a_state_that_cannot_be_kept_does_not_end_the_training(tmp_path, remarks):
     """As in a worker elsewhere, whose disk is full."""
     (tmp_path / "file").touch()
-    fesemlib.checkpoints._remark_once.cache_clear()
+    fesemlib.network.checkpoints._remark_once.cache_clear()
     checkpoint = Checkpoint(tmp_path / "file" / "fold.checkpoint")  # a folder that cannot be made
     for _ in range(2):
         checkpoint.save([Variable(np.ones(3))], [np.ones(1)], [])

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from loky import get_reusable_executor
 
-from fesemlib.fast_network import FastForm, StandardForm, executable_form
-from fesemlib.network import build_network, load_tensorflow
+from fesemlib.network.architecture import build_network, load_tensorflow
+from fesemlib.network.engine import Engine, InputScale, Settings, logged_epochs, train_fold
+from fesemlib.network.fast import FastForm, StandardForm, executable_form
 from fesemlib.params import Parameters
-from fesemlib.training import Engine, InputScale, Settings, logged_epochs, train_fold
 
 SETTINGS = replace(Settings.of(Parameters()), epochs=4, batch_size=3, learning_rate=1e-3)
 

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fesemlib import validation
-from fesemlib.augmentation import TRANSFORMATIONS, augment
 from fesemlib.dataset import Dataset
 from fesemlib.errors import at_the_end, errors_of_formulations
-from fesemlib.inputs import network_inputs
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.network import build_network, load_tensorflow
+from fesemlib.network.architecture import build_network, load_tensorflow
+from fesemlib.network.augmentation import TRANSFORMATIONS, augment
+from fesemlib.network.engine import TargetScale
+from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.storage import BUILD_FOLDER, digest
-from fesemlib.training import TargetScale
 from fesemlib.validation import (
     COLUMNS,
     Split,

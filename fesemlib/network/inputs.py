@@ -236,4 +236,4 @@ def _name(image: GreyImage, parameters: Parameters) -> str:
 
 @cache
 def _code() -> tuple[str, ...]:
-    return code_digest("fesemlib.processing.background"), version("numpy"), version("scikit-image")
+    return code_digest("fesemlib.processing"), version("numpy"), version("scikit-image")

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fesemlib.augmentation import augment
-from fesemlib.checkpoints import Checkpoint
-from fesemlib.fast_network import executable_form
-from fesemlib.network import (
+from fesemlib.network.architecture import (
     build_network,
     initial_weights,
     load_tensorflow,
     number_of_inputs,
 )
+from fesemlib.network.augmentation import augment
+from fesemlib.network.checkpoints import Checkpoint
+from fesemlib.network.fast import executable_form
 from fesemlib.params import Parameters
 
 __all__ = [

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fesemlib.network import FILTERS, load_tensorflow
+from fesemlib.network.architecture import FILTERS, load_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -60,11 +60,11 @@ class StandardForm:
     Parameters
     ----------
     network
-        From `fesemlib.network.build_network`.
+        From `fesemlib.network.architecture.build_network`.
 
     Examples
     --------
-    >>> from fesemlib.network import build_network
+    >>> from fesemlib.network.architecture import build_network
     >>> network, images = build_network((24, 32)), np.ones((2, 24, 32), np.float32)
     >>> form = StandardForm(network)
     >>> bool(np.allclose(form(form.prepare(images)), network(images[..., np.newaxis]), atol=1e-5))
@@ -98,7 +98,7 @@ class FastForm(StandardForm):
 
     Examples
     --------
-    >>> from fesemlib.network import build_network
+    >>> from fesemlib.network.architecture import build_network
     >>> network, images = build_network((24, 32)), np.ones((2, 24, 32), np.float32)
     >>> fast, standard = FastForm(network), StandardForm(network)
     >>> outputs = [form(form.prepare(images)).numpy() for form in (fast, standard)]
@@ -127,7 +127,7 @@ def executable_form(network: keras.Model) -> StandardForm:
 
     Examples
     --------
-    >>> from fesemlib.network import build_network
+    >>> from fesemlib.network.architecture import build_network
     >>> form = executable_form(build_network((24, 32)))
     >>> form.prepare(np.zeros((2, 24, 32), np.float32)).shape[0]
     2
