@@ -22,7 +22,7 @@ from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with, resize_by_area
-from fesemlib.validation import (
+from fesemlib.validation.leave_one_out import (
     COLLAPSED_RANGE,
     TrainedNetwork,
     kept_networks,
@@ -73,7 +73,7 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_formulation_out`, for the original training set; what
+        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`, for the original training set; what
         that has trained is taken from the cache.
 
     Examples
@@ -95,7 +95,7 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
 def collapsed_networks(
     networks: Mapping[str, TrainedNetwork], inputs: Images, k_m: Values
 ) -> list[str]:
-    """Those that answer the same to every micrograph, as in `fesemlib.validation.training_summary`.
+    """Those that answer the same to every micrograph, as in `fesemlib.validation.leave_one_out.training_summary`.
 
     Parameters
     ----------
@@ -558,7 +558,7 @@ def held_out_maps(
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_formulation_out`.
+        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`.
     networks
         From `held_out_networks`.
     most

@@ -295,8 +295,8 @@ def _train(options: argparse.Namespace) -> int:
     from fesemlib.params import checked_parameters, read_parameters
     from fesemlib.prediction import train_model
     from fesemlib.processing.background import input_shape
-    from fesemlib.scheduling import SchedulerError, TrainingError
     from fesemlib.storage import DiskFullError, writable
+    from fesemlib.validation.workers import SchedulerError, TrainingError
 
     try:
         check_target(options.folder, options.force)

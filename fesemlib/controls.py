@@ -32,13 +32,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from fesemlib import published
 from fesemlib.baselines import mean_of_others, median_of_others
 from fesemlib.dataset import Dataset
-from fesemlib.errors import MEAN, measures, measures_of_runs
 from fesemlib.formulations import percentages
 from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.texture import correlation_length
-from fesemlib.validation import Split, held_out_predictions, train_splits
+from fesemlib.validation.errors import MEAN, measures, measures_of_runs
+from fesemlib.validation.leave_one_out import Split, held_out_predictions, train_splits
 
 __all__ = [
     "PUBLISHED",
@@ -325,7 +325,7 @@ def control_summary(controls: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by ``control``: the columns of `fesemlib.errors.measures_of_runs`, and
+        Indexed by ``control``: the columns of `fesemlib.validation.errors.measures_of_runs`, and
         ``formulations``, the number of those that the control predicts. Those that predict most
         come first, and of these the best: a mean over fewer formulations cannot be compared.
 
@@ -556,7 +556,7 @@ def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     predictions
-        From `fesemlib.validation.held_out_predictions`, by the name of the control.
+        From `fesemlib.validation.leave_one_out.held_out_predictions`, by the name of the control.
 
     Examples
     --------
@@ -578,7 +578,7 @@ def mean_of_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     predictions
-        From `fesemlib.validation.held_out_predictions`.
+        From `fesemlib.validation.leave_one_out.held_out_predictions`.
 
     Examples
     --------
@@ -678,7 +678,7 @@ def permutation_test(dataset: Dataset, parameters: Parameters, permutations: int
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_formulation_out`; of the seeds the first is used. Every
+        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`; of the seeds the first is used. Every
         training ends as `to_criterion` says there.
     permutations
         How many shuffles.
@@ -686,7 +686,7 @@ def permutation_test(dataset: Dataset, parameters: Parameters, permutations: int
     Returns
     -------
     DataFrame
-        The columns of `fesemlib.errors.measures_of_runs`; row 0 is of the true order, each further
+        The columns of `fesemlib.validation.errors.measures_of_runs`; row 0 is of the true order, each further
         one of a shuffle.
 
     Notes

@@ -110,7 +110,7 @@ def planned_trainings(dataset: Dataset, parameters: Parameters) -> list[Training
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_formulation_out`.
+        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`.
 
     Examples
     --------

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from fesemlib.controls import control_summary
-from fesemlib.errors import (
+from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
+from fesemlib.validation.errors import (
     MEAN,
     errors_of_formulations,
     errors_of_runs,
@@ -20,7 +21,6 @@ from fesemlib.errors import (
     run_columns,
     training_error_along,
 )
-from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 
 __all__ = ["controls_figure", "epochs_figure", "permutation_figure", "spread_figure"]
 
@@ -90,7 +90,7 @@ def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     Parameters
     ----------
     predictions
-        From `fesemlib.validation.held_out_predictions`, by training set.
+        From `fesemlib.validation.leave_one_out.held_out_predictions`, by training set.
 
     Examples
     --------

@@ -8,15 +8,6 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from fesemlib.errors import (
-    LOG_MEAN,
-    MEAN,
-    WITHOUT_WORST,
-    errors_of_formulations,
-    errors_of_runs,
-    measures,
-    spread_of_seeds_and_draws,
-)
 from fesemlib.protocol import SELECTIONS
 from fesemlib.published_evidence import (
     CLAIMED_INSIDE,
@@ -27,6 +18,15 @@ from fesemlib.published_evidence import (
 )
 from fesemlib.report import measure_range, measure_text, percent, power_of_ten, show_table
 from fesemlib.statistics import Comparison, compare_pairs, permutation_p_value
+from fesemlib.validation.errors import (
+    LOG_MEAN,
+    MEAN,
+    WITHOUT_WORST,
+    errors_of_formulations,
+    errors_of_runs,
+    measures,
+    spread_of_seeds_and_draws,
+)
 
 __all__ = [
     "claim_answer",
@@ -306,7 +306,7 @@ def show_spread(predictions: Mapping[str, pd.DataFrame]) -> Styler:
     Parameters
     ----------
     predictions
-        From `fesemlib.validation.held_out_predictions`, by training set.
+        From `fesemlib.validation.leave_one_out.held_out_predictions`, by training set.
 
     Examples
     --------

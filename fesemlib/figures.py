@@ -14,16 +14,16 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from fesemlib.baselines import GreyLevelTest
-from fesemlib.errors import (
+from fesemlib.micrographs.reading import GreyImage
+from fesemlib.network.architecture import FILTERS
+from fesemlib.processing.background import FloatImage, ProcessedImage
+from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
+from fesemlib.validation.errors import (
     at_the_end,
     held_out_error_along,
     held_out_errors,
     training_error_along,
 )
-from fesemlib.micrographs.reading import GreyImage
-from fesemlib.network.architecture import FILTERS
-from fesemlib.processing.background import FloatImage, ProcessedImage
-from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 
 if TYPE_CHECKING:
     import keras

@@ -71,7 +71,7 @@ def residuals_of_formulations(predictions: pd.DataFrame) -> pd.Series[float]:
     ----------
     predictions
         The held-out predictions of all seeds: ``held_out, image, true_km, predicted_km``, as from
-        `fesemlib.validation.held_out_predictions`. The ensemble's prediction of an image is the
+        `fesemlib.validation.leave_one_out.held_out_predictions`. The ensemble's prediction of an image is the
         mean over the seeds.
 
     Returns

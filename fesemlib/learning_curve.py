@@ -23,13 +23,13 @@ from fesemlib.controls import (
     with_errors,
 )
 from fesemlib.dataset import Dataset, draw_stand_ins
-from fesemlib.errors import at_the_end, measures_of_runs
 from fesemlib.features import texture_features
 from fesemlib.formulations import table1
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.storage import digest
-from fesemlib.validation import Split, train_splits
+from fesemlib.validation.errors import at_the_end, measures_of_runs
+from fesemlib.validation.leave_one_out import Split, train_splits
 
 __all__ = [
     "AVERAGED",
@@ -256,7 +256,7 @@ def curve_of(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``predictor, region, size, draw``, the measures of `fesemlib.errors.measures_of_runs`, and
+        ``predictor, region, size, draw``, the measures of `fesemlib.validation.errors.measures_of_runs`, and
         ``steps``, NaN for what is not trained in steps. Those of the region "training" tell how
         well a network fits what it was trained on.
 

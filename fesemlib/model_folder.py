@@ -27,13 +27,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fesemlib.dataset import Dataset
 from fesemlib.domain import Domain, texture_names
-from fesemlib.folds import software
 from fesemlib.network.architecture import build_network, load_tensorflow
 from fesemlib.network.engine import TargetScale
 from fesemlib.params import Parameters, quoted
 from fesemlib.processing.background import input_shape
 from fesemlib.storage import DiskFullError, code_digest, disk_is_full, writable
-from fesemlib.validation import TrainedNetwork
+from fesemlib.validation.folds import software
+from fesemlib.validation.leave_one_out import TrainedNetwork
 
 __all__ = [
     "CARD",

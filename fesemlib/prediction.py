@@ -50,7 +50,7 @@ from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with, resize_by_area
 from fesemlib.progress import remark
-from fesemlib.validation import (
+from fesemlib.validation.leave_one_out import (
     TrainedNetwork,
     full_splits,
     held_out_predictions,
@@ -332,7 +332,7 @@ def train_model(dataset: Dataset, parameters: Parameters) -> Model:
     ModelError
         When there is only one formulation, or a training diverged.
     TrainingError, SchedulerError, DiskFullError
-        When the training has to stop; see `fesemlib.scheduling.trained`.
+        When the training has to stop; see `fesemlib.validation.workers.trained`.
 
     Examples
     --------

@@ -79,7 +79,7 @@ def model_answer(model: Model) -> str:
     >>> from fesemlib.model_folder import Card
     >>> from fesemlib.network.architecture import build_network
     >>> from fesemlib.network.engine import TargetScale
-    >>> from fesemlib.validation import TrainedNetwork
+    >>> from fesemlib.validation.leave_one_out import TrainedNetwork
     >>> network = TrainedNetwork(build_network((24, 32)), TargetScale(0.0, 1.0, False))
     >>> card = Card.model_construct(formulations=list("ABCDEFGHI"))
     >>> print(model_answer(Model(card, (network,))))  # doctest: +NORMALIZE_WHITESPACE

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fesemlib.dataset import Dataset
 from fesemlib.params import Parameters
-from fesemlib.validation import Split, held_out_predictions, train_splits
+from fesemlib.validation.leave_one_out import Split, held_out_predictions, train_splits
 
 __all__ = ["SELECTIONS", "best_inner_epochs", "selected_predictions", "train_for_selection"]
 
@@ -31,7 +31,7 @@ def train_for_selection(
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_formulation_out`.
+        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`.
     training_set
         ``"original"`` or ``"augmented"``.
 

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
-from fesemlib import errors, published
+from fesemlib import published
 from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
 from fesemlib.drying.equations import CLASSIC_RESISTANCE, product_resistance
@@ -25,7 +25,8 @@ from fesemlib.processing.background import input_shape
 from fesemlib.progress import in_live_notebook
 from fesemlib.storage import build_folder, digest, writable, write_atomically
 from fesemlib.synthetic.foam import THROAT_TO_CELL, cell_diameter, porosity, throat_diameter
-from fesemlib.validation import training_summary
+from fesemlib.validation import errors
+from fesemlib.validation.leave_one_out import training_summary
 
 __all__ = [
     "Banner",
@@ -551,7 +552,7 @@ def show_measures(
 
 
 def measure_range(measure: str, values: Mapping[str, float]) -> str:
-    """One of the measures of `fesemlib.errors` as text: median and, of several runs, the range.
+    """One of the measures of `fesemlib.validation.errors` as text: median and, of several runs, the range.
 
     Parameters
     ----------
@@ -572,7 +573,7 @@ def measure_range(measure: str, values: Mapping[str, float]) -> str:
 
 
 def measure_text(measure: str, value: float, sign: bool = False) -> str:
-    """A value of one of the measures of `fesemlib.errors`; a dash where it is not finite.
+    """A value of one of the measures of `fesemlib.validation.errors`; a dash where it is not finite.
 
     Examples
     --------

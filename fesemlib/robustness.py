@@ -34,7 +34,7 @@ from fesemlib.storage import (
     writable,
     write_sealed,
 )
-from fesemlib.validation import TrainedNetwork
+from fesemlib.validation.leave_one_out import TrainedNetwork
 
 __all__ = [
     "DEGRADATIONS",

@@ -12,9 +12,9 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fesemlib.dataset import Dataset
-from fesemlib.errors import LOG_MEAN, WITHOUT_WORST
 from fesemlib.report import Banner, measure_text, show_table
 from fesemlib.robustness import DEGRADATIONS
+from fesemlib.validation.errors import LOG_MEAN, WITHOUT_WORST
 from fesemlib.windows import FLIPS, Scale
 
 __all__ = [

@@ -14,13 +14,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from fesemlib import errors
 from fesemlib.baselines import median_of_others
 from fesemlib.controls import evaluation_parameters
 from fesemlib.dataset import Dataset
 from fesemlib.params import Parameters
 from fesemlib.statistics import mean_interval
-from fesemlib.validation import (
+from fesemlib.validation import errors
+from fesemlib.validation.leave_one_out import (
     held_out_predictions,
     leave_one_formulation_out,
     training_summary,
@@ -116,8 +116,8 @@ def train_cells(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        For each cell the rows and columns of `fesemlib.validation.held_out_predictions` and
-        `fesemlib.validation.training_summary`, with ``cell``, its number from 1 on, the levels, and
+        For each cell the rows and columns of `fesemlib.validation.leave_one_out.held_out_predictions` and
+        `fesemlib.validation.leave_one_out.training_summary`, with ``cell``, its number from 1 on, the levels, and
         ``steps``, those of Adam until the end.
 
     Notes
@@ -163,7 +163,7 @@ def cell_table(trained: pd.DataFrame, parameters: Parameters) -> pd.DataFrame:
         Indexed by ``cell``, and last `MEDIAN_RULE`, which trains nothing: the levels;
         ``training_error``, the median over the trainings; ``missed``, how many of the
         ``trainings`` are above the criterion, dead and diverged ones among them; ``steps``, the
-        median; and the three measures of `fesemlib.errors.measures`, medians over the runs.
+        median; and the three measures of `fesemlib.validation.errors.measures`, medians over the runs.
 
     Examples
     --------

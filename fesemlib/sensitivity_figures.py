@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from fesemlib.errors import MEAN
 from fesemlib.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE
 from fesemlib.sensitivity import LOGARITHM, STEPS, change_in_words
 from fesemlib.style import COLOURS, INK
+from fesemlib.validation.errors import MEAN
 
 __all__ = ["effects_figure", "learning_curve_figure"]
 

@@ -10,9 +10,9 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fesemlib.dataset import Dataset
-from fesemlib.errors import LOG_MEAN, MEAN, WITHOUT_WORST
 from fesemlib.report import Banner, percent, show_table
 from fesemlib.sensitivity import LOGARITHM, RELATIVE, STEPS, change_in_words, in_words
+from fesemlib.validation.errors import LOG_MEAN, MEAN, WITHOUT_WORST
 
 __all__ = [
     "always_synthetic",

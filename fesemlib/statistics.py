@@ -1,7 +1,7 @@
 """How sure a mean error is, and whether one way of training is better than another.
 
 The formulations are the sample: they are what a conclusion generalises over. Runs repeat a
-measurement of the same formulation; `fesemlib.errors` makes one error of them before anything is
+measurement of the same formulation; `fesemlib.validation.errors` makes one error of them before anything is
 compared.
 """
 

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.dataset import Dataset, fresh_stand_ins
-from fesemlib.errors import LOG_MEAN, WITHOUT_WORST, measures
 from fesemlib.network.augmentation import TRANSFORMATIONS
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape
 from fesemlib.storage import digest
-from fesemlib.validation import (
+from fesemlib.validation.errors import LOG_MEAN, WITHOUT_WORST, measures
+from fesemlib.validation.leave_one_out import (
     Split,
     TrainedNetwork,
     held_out_predictions,
@@ -247,7 +247,7 @@ def flipped_predictions(
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_formulation_out`.
+        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`.
     networks
         For each formulation one that was trained on the others.
 
@@ -284,7 +284,7 @@ def frame_predictions(
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_formulation_out`; `fresh_frames` is used for
+        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`; `fresh_frames` is used for
         stand-ins.
     networks
         For each formulation one that was trained on the others.
@@ -363,7 +363,7 @@ def compare_sources(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         Indexed by ``source``: ``images`` (the fewest of a formulation), ``scatter`` (root mean
         square over the formulations), ``offset`` (mean of the absolute values), ``one`` and ``all``
         (mean relative error of one prediction, and of the mean of all); fractions of k_m. Of the
-        mean of all also the two other measures of `fesemlib.errors.measures`.
+        mean of all also the two other measures of `fesemlib.validation.errors.measures`.
 
     Examples
     --------

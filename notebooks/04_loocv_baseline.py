@@ -64,7 +64,7 @@ results: str = ""
 # %% tags=["hide-input"]
 import math
 
-from fesemlib import baselines, errors, figures, published, report
+from fesemlib import baselines, figures, published, report
 from fesemlib.controls import (
     evaluation_parameters,
     other_dropout_parameters,
@@ -73,7 +73,8 @@ from fesemlib.dataset import load_dataset, load_draws
 from fesemlib.first_step import first_step_by_width, trainings_by_remedy
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
-from fesemlib.validation import (
+from fesemlib.validation import errors
+from fesemlib.validation.leave_one_out import (
     held_out_predictions,
     leave_one_formulation_out,
     leave_one_out_of_draws,

@@ -64,13 +64,14 @@ import math
 
 import pandas as pd
 
-from fesemlib import baselines, errors, figures, published, report
+from fesemlib import baselines, figures, published, report
 from fesemlib.dataset import load_dataset, load_draws
 from fesemlib.network.augmentation import GROUPS, TRANSFORMATIONS
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, process_with
 from fesemlib.style import use_style
-from fesemlib.validation import (
+from fesemlib.validation import errors
+from fesemlib.validation.leave_one_out import (
     TRAINING_SETS,
     held_out_predictions,
     leave_one_out_of_draws,

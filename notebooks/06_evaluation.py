@@ -69,7 +69,6 @@ import pandas as pd
 from fesemlib import (
     baselines,
     controls,
-    errors,
     protocol,
     published,
     published_evidence,
@@ -84,7 +83,8 @@ from fesemlib.network.architecture import number_of_weights
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
-from fesemlib.validation import (
+from fesemlib.validation import errors
+from fesemlib.validation.leave_one_out import (
     TRAINING_SETS,
     held_out_predictions,
     leave_one_formulation_out,

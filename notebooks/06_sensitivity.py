@@ -65,12 +65,13 @@ results: str = ""
 
 # %% tags=["hide-input"]
 
-from fesemlib import errors, learning_curve, report, sensitivity
+from fesemlib import learning_curve, report, sensitivity
 from fesemlib import sensitivity_figures as figures
 from fesemlib import sensitivity_report as tables
 from fesemlib.dataset import load_dataset, part_of_frame
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
+from fesemlib.validation import errors
 
 use_style()
 parameters = Parameters.from_namespace(globals())

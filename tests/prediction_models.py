@@ -20,7 +20,7 @@ from fesemlib.params import Parameters
 from fesemlib.prediction import Model
 from fesemlib.processing.background import process_with
 from fesemlib.storage import digest
-from fesemlib.validation import TrainedNetwork
+from fesemlib.validation.leave_one_out import TrainedNetwork
 
 SHAPE = (96, 128)
 K_M = {"A": 1.9e-3, "B": 1.1e-3, "C": 1.4e-3, "D": 1.0e-3, "E": 0.7e-3}

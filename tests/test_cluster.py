@@ -21,15 +21,15 @@ import pytest
 from test_validation import SMALL, small_dataset
 
 import fesemlib.network.checkpoints
-from fesemlib import scheduling
-from fesemlib.folds import FoldJob
 from fesemlib.network.engine import Settings
 from fesemlib.network.inputs import keep_network_inputs
 from fesemlib.params import Parameters
 from fesemlib.progress import REMARKS_FILE, Progress, read_remarks
-from fesemlib.scheduling import SchedulerError, trained
 from fesemlib.storage import BUILD_FOLDER
-from fesemlib.validation import leave_one_formulation_out
+from fesemlib.validation import workers as scheduling
+from fesemlib.validation.folds import FoldJob
+from fesemlib.validation.leave_one_out import leave_one_formulation_out
+from fesemlib.validation.workers import SchedulerError, trained
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -245,7 +245,7 @@ import sys
 import fesemlib.network.checkpoints
 from test_cluster import LONG
 from test_validation import small_dataset
-from fesemlib.validation import leave_one_formulation_out
+from fesemlib.validation.leave_one_out import leave_one_formulation_out
 
 fesemlib.network.checkpoints.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 parameters = LONG.model_copy(update={"scheduler": sys.argv[1], "epochs": int(sys.argv[2])})

@@ -35,7 +35,11 @@ from fesemlib.formulations import table1
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.statistics import permutation_p_value
-from fesemlib.validation import COLUMNS, held_out_predictions, leave_one_formulation_out
+from fesemlib.validation.leave_one_out import (
+    COLUMNS,
+    held_out_predictions,
+    leave_one_formulation_out,
+)
 
 RNG = np.random.default_rng(0)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib import errors
-from fesemlib.errors import LOG_MEAN, MEAN, WITHOUT_WORST
+from fesemlib.validation import errors
+from fesemlib.validation.errors import LOG_MEAN, MEAN, WITHOUT_WORST
 
 NAMES = ["C", "A", "B"]
 

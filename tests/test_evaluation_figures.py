@@ -15,7 +15,7 @@ from fesemlib.evaluation_figures import (
     permutation_figure,
     spread_figure,
 )
-from fesemlib.validation import COLUMNS
+from fesemlib.validation.leave_one_out import COLUMNS
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -10,7 +10,7 @@ from fesemlib import figures, published
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import build_network
 from fesemlib.processing.background import process
-from fesemlib.validation import COLUMNS
+from fesemlib.validation.leave_one_out import COLUMNS
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128)).astype(np.uint8)
 

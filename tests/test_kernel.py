@@ -16,7 +16,7 @@ from jupyter_client.manager import KernelManager
 from test_validation import SMALL, small_dataset
 
 from fesemlib.storage import BUILD_FOLDER
-from fesemlib.validation import leave_one_formulation_out
+from fesemlib.validation.leave_one_out import leave_one_formulation_out
 
 ROOT = Path(__file__).parent.parent
 PARAMETERS = SMALL.model_copy(update={"epochs": 60})
@@ -24,7 +24,7 @@ PREPARE = f"""
 import sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from test_kernel import PARAMETERS, small_dataset
-from fesemlib.validation import leave_one_formulation_out
+from fesemlib.validation.leave_one_out import leave_one_formulation_out
 """
 TRAIN = "table = leave_one_formulation_out(small_dataset(), PARAMETERS)"
 

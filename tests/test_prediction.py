@@ -38,7 +38,7 @@ from fesemlib.prediction import (
     rows_as_table,
     train_model,
 )
-from fesemlib.validation import (
+from fesemlib.validation.leave_one_out import (
     full_splits,
     held_out_predictions,
     kept_networks,
@@ -99,7 +99,7 @@ def test_nothing_is_held_out_and_errors_are_those_of_leave_one_out():
 def test_a_model_is_trained_once(monkeypatch):
     parameters = PARAMETERS.model_copy(update={"number_of_seeds": 1})
     first = train_model(small_dataset(), parameters)
-    monkeypatch.setattr("fesemlib.validation.trained", None)  # would train
+    monkeypatch.setattr("fesemlib.validation.leave_one_out.trained", None)  # would train
     again = train_model(small_dataset(), parameters)
     for one, two in zip(first.networks, again.networks, strict=True):
         for before, after in zip(one.model.get_weights(), two.model.get_weights(), strict=True):

@@ -15,7 +15,7 @@ from fesemlib.protocol import (
     selected_predictions,
     train_for_selection,
 )
-from fesemlib.validation import COLUMNS, train_splits
+from fesemlib.validation.leave_one_out import COLUMNS, train_splits
 
 # One name is what joins two others.
 NAMES = ("batch 1", "batch 2", "batch 1 + batch 2", "5% trehalose")

@@ -28,9 +28,9 @@ import fesemlib.network.checkpoints
 from fesemlib.network.checkpoints import Checkpoint
 from fesemlib.network.engine import AbandonedError, Outcome, Settings, train_fold
 from fesemlib.progress import REMARKS_FILE, read_remarks
-from fesemlib.scheduling import TrainingError
 from fesemlib.storage import BUILD_FOLDER, DiskFullError
-from fesemlib.validation import leave_one_formulation_out
+from fesemlib.validation.leave_one_out import leave_one_formulation_out
+from fesemlib.validation.workers import TrainingError
 
 KILLS = int(os.environ.get("FESEM_KILLS", "3"))
 LONG = SMALL.model_copy(update={"epochs": 400, "number_of_seeds": 1, "batch_size": 2})
@@ -40,7 +40,7 @@ import sys
 import fesemlib.network.checkpoints
 from test_resume import LONG
 from test_validation import small_dataset
-from fesemlib.validation import leave_one_formulation_out
+from fesemlib.validation.leave_one_out import leave_one_formulation_out
 
 if __name__ == "__main__":
     fesemlib.network.checkpoints.SECONDS_BETWEEN_CHECKPOINTS = 0.1
@@ -309,7 +309,7 @@ def test_a_worker_that_needs_more_memory_than_before_goes_on():
 @pytest.mark.slow
 def test_code_that_was_changed_since_is_not_taken_for_the_one_that_is_named(own_build, monkeypatch):
     """As when the package is edited while a kernel lives: its digests are of what was there."""
-    from fesemlib import scheduling
+    from fesemlib.validation import workers as scheduling
 
     before = {**scheduling.software(), "fesemlib": "what was there before"}
     monkeypatch.setattr(scheduling, "software", lambda: before)
@@ -320,7 +320,7 @@ def test_code_that_was_changed_since_is_not_taken_for_the_one_that_is_named(own_
 
 @pytest.mark.slow
 def test_inputs_that_are_damaged_meanwhile_are_not_trained_on(own_build, monkeypatch):
-    from fesemlib import validation
+    from fesemlib.validation import leave_one_out as validation
 
     keep = validation.keep_network_inputs
 

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib import validation
 from fesemlib.dataset import Dataset
-from fesemlib.errors import at_the_end, errors_of_formulations
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.network.architecture import build_network, load_tensorflow
 from fesemlib.network.augmentation import TRANSFORMATIONS, augment
@@ -19,7 +17,9 @@ from fesemlib.network.engine import TargetScale
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.storage import BUILD_FOLDER, digest
-from fesemlib.validation import (
+from fesemlib.validation import leave_one_out as validation
+from fesemlib.validation.errors import at_the_end, errors_of_formulations
+from fesemlib.validation.leave_one_out import (
     COLUMNS,
     Split,
     held_out_predictions,

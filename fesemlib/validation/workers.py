@@ -23,12 +23,12 @@ import numpy as np
 from loky import cpu_count, get_reusable_executor
 from loky.process_executor import BrokenProcessPool
 
-from fesemlib.folds import FoldJob, software
 from fesemlib.network import checkpoints
 from fesemlib.network.architecture import training_device
 from fesemlib.network.engine import AbandonedError, Images, Outcome, use_one_thread
 from fesemlib.network.inputs import kept_inputs
 from fesemlib.progress import duration, remark
+from fesemlib.validation.folds import FoldJob, software
 
 __all__ = ["SchedulerError", "TrainingError", "trained"]
 

@@ -19,8 +19,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.dataset import Dataset
-from fesemlib.errors import at_the_end, run_columns
-from fesemlib.folds import FoldJob, software
 from fesemlib.network.architecture import build_network, load_tensorflow
 from fesemlib.network.augmentation import GROUPS
 from fesemlib.network.checkpoints import SECONDS_OF_USE
@@ -28,8 +26,10 @@ from fesemlib.network.engine import InputScale, Outcome, Settings, TargetScale
 from fesemlib.network.inputs import keep_network_inputs
 from fesemlib.params import Parameters
 from fesemlib.progress import progress
-from fesemlib.scheduling import trained
 from fesemlib.storage import build_folder, digest, remove_unfinished, writable
+from fesemlib.validation.errors import at_the_end, run_columns
+from fesemlib.validation.folds import FoldJob, software
+from fesemlib.validation.workers import trained
 
 if TYPE_CHECKING:
     import keras
@@ -142,7 +142,7 @@ def leave_one_formulation_out(
     ValueError
         When the training set is unknown.
     TrainingError, SchedulerError, DiskFullError
-        When the training has to stop; see `fesemlib.scheduling.trained`.
+        When the training has to stop; see `fesemlib.validation.workers.trained`.
 
     Notes
     -----
@@ -257,7 +257,7 @@ def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Spli
         When a split names a formulation or a training set that there is not, or leaves none to
         train on.
     TrainingError, SchedulerError, DiskFullError
-        When the training has to stop; see `fesemlib.scheduling.trained`.
+        When the training has to stop; see `fesemlib.validation.workers.trained`.
 
     Examples
     --------

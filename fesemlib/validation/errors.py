@@ -79,7 +79,7 @@ def errors_of_runs(predictions: pd.DataFrame, error: str = "relative_error") -> 
     ----------
     predictions
         One row for each run and held-out micrograph, such as
-        `fesemlib.validation.held_out_predictions` gives.
+        `fesemlib.validation.leave_one_out.held_out_predictions` gives.
     error
         Its column.
 
@@ -209,7 +209,7 @@ def at_the_end(results: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     results
-        From `fesemlib.validation.leave_one_formulation_out`, of one or more training sets.
+        From `fesemlib.validation.leave_one_out.leave_one_formulation_out`, of one or more training sets.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def at_criterion(results: pd.DataFrame, criterion: float) -> pd.DataFrame:
     Parameters
     ----------
     results
-        From `fesemlib.validation.leave_one_formulation_out`, of one or more training sets.
+        From `fesemlib.validation.leave_one_out.leave_one_formulation_out`, of one or more training sets.
     criterion
         Mean relative error on the training micrographs. A training that never comes that far is
         taken at its end.
@@ -261,7 +261,7 @@ def training_error_along(results: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     results
-        From `fesemlib.validation.leave_one_formulation_out`, of one or more training sets.
+        From `fesemlib.validation.leave_one_out.leave_one_formulation_out`, of one or more training sets.
 
     Returns
     -------
