@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fesemlib.controls import (
+from fesemlib.evaluation.controls import (
     averaging_parameters,
     evaluation_parameters,
     other_dropout_parameters,
 )
-from fesemlib.first_step import REMEDIES, REMEDY_SEEDS, remedy_effort
+from fesemlib.evaluation.first_step import REMEDIES, REMEDY_SEEDS, remedy_effort
+from fesemlib.evaluation.frames import window_scales
+from fesemlib.evaluation.sensitivity import parameters_of_cell, planned_cells
 from fesemlib.network.augmentation import GROUPS
 from fesemlib.processing.background import input_shape
-from fesemlib.sensitivity import parameters_of_cell, planned_cells
-from fesemlib.windows import window_scales
 
 if TYPE_CHECKING:
     from fesemlib.dataset import Dataset
@@ -286,8 +286,8 @@ def side_by_side(parameters: Parameters) -> int:
 
 
 def _disk(dataset: Dataset, parameters: Parameters) -> int:
+    from fesemlib.evaluation.imaging import DEGRADATIONS
     from fesemlib.network.architecture import number_of_weights
-    from fesemlib.robustness import DEGRADATIONS
 
     shape = input_shape(dataset.shape, parameters.input_width)
     weights = _BYTES * number_of_weights(shape, parameters.padding, parameters.head)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from fesemlib.controls import control_summary
+from fesemlib.evaluation.controls import control_summary
 from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 from fesemlib.validation.errors import (
     MEAN,
@@ -41,7 +41,7 @@ def controls_figure(
     Parameters
     ----------
     controls
-        Rows as of `fesemlib.controls.with_errors`, of networks with ``seed``.
+        Rows as of `fesemlib.evaluation.controls.with_errors`, of networks with ``seed``.
     networks, published
         Which controls are drawn as networks of this book, and as the paper's numbers.
 
@@ -128,7 +128,7 @@ def permutation_figure(errors: Sequence[float]) -> Figure:
     Parameters
     ----------
     errors
-        Mean relative errors of `fesemlib.controls.permutation_test`, the true order first.
+        Mean relative errors of `fesemlib.evaluation.controls.permutation_test`, the true order first.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
     Parameters
     ----------
     outer
-        From `fesemlib.protocol.train_for_selection`, of trainings that end at the same epoch.
+        From `fesemlib.evaluation.epochs.train_for_selection`, of trainings that end at the same epoch.
     blind_error
         Of the median of the others.
 

@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from fesemlib.protocol import SELECTIONS
-from fesemlib.published_evidence import (
+from fesemlib.evaluation.epochs import SELECTIONS
+from fesemlib.evaluation.published_evidence import (
     CLAIMED_INSIDE,
     chance_of_perfect_model,
     combined_p_value,
     inside_the_others,
     perfect_model,
 )
+from fesemlib.evaluation.statistics import Comparison, compare_pairs, permutation_p_value
 from fesemlib.report import measure_range, measure_text, percent, power_of_ten, show_table
-from fesemlib.statistics import Comparison, compare_pairs, permutation_p_value
 from fesemlib.validation.errors import (
     LOG_MEAN,
     MEAN,
@@ -52,11 +52,11 @@ def published_answer(rules: pd.DataFrame) -> str:
     Parameters
     ----------
     rules
-        From `fesemlib.published_evidence.published_beside_rules`.
+        From `fesemlib.evaluation.published_evidence.published_beside_rules`.
 
     Examples
     --------
-    >>> from fesemlib.published_evidence import published_beside_rules
+    >>> from fesemlib.evaluation.published_evidence import published_beside_rules
     >>> print(published_answer(published_beside_rules()))  # doctest: +ELLIPSIS
     On average the published networks err by 44.6 % (original set) and 30.5 % (augmented set), ...
     """
@@ -81,11 +81,11 @@ def claim_answer(rules: pd.DataFrame) -> str:
     Parameters
     ----------
     rules
-        From `fesemlib.published_evidence.published_beside_rules`.
+        From `fesemlib.evaluation.published_evidence.published_beside_rules`.
 
     Examples
     --------
-    >>> from fesemlib.published_evidence import published_beside_rules
+    >>> from fesemlib.evaluation.published_evidence import published_beside_rules
     >>> print(claim_answer(published_beside_rules()))  # doctest: +NORMALIZE_WHITESPACE
     The paper's abstract states errors below 5 % on the interpolation test data. Of the
     formulations whose k_m lies between others, B (12.9 %), C (53.6 %) and H (6.92 %) err more in
@@ -162,11 +162,11 @@ def _combined(thermocouples: int) -> str:
 
 
 def show_rules(rules: pd.DataFrame) -> Styler:
-    """Present `fesemlib.published_evidence.published_beside_rules`, with the mean below.
+    """Present `fesemlib.evaluation.published_evidence.published_beside_rules`, with the mean below.
 
     Examples
     --------
-    >>> from fesemlib.published_evidence import published_beside_rules
+    >>> from fesemlib.evaluation.published_evidence import published_beside_rules
     >>> rules = show_rules(published_beside_rules()).data
     >>> rules.loc[["F", "I", "mean"], "published, original set"].to_dict()
     {'F': '0.00378', 'I': '267', 'mean': '44.6'}
@@ -180,7 +180,7 @@ def show_rules(rules: pd.DataFrame) -> Styler:
 
 
 def show_perfect_model(thermocouples: int) -> Styler:
-    """Present `fesemlib.published_evidence.perfect_model`.
+    """Present `fesemlib.evaluation.published_evidence.perfect_model`.
 
     Examples
     --------
@@ -276,7 +276,7 @@ def show_permutations(orders: pd.DataFrame) -> Styler:
     Parameters
     ----------
     orders
-        From `fesemlib.controls.permutation_test`.
+        From `fesemlib.evaluation.controls.permutation_test`.
 
     Examples
     --------
@@ -332,7 +332,7 @@ def show_spread(predictions: Mapping[str, pd.DataFrame]) -> Styler:
 
 
 def show_difference(compared: Comparison) -> Styler:
-    """Present `fesemlib.statistics.compare_pairs` of the original and the augmented set.
+    """Present `fesemlib.evaluation.statistics.compare_pairs` of the original and the augmented set.
 
     Examples
     --------
@@ -363,7 +363,7 @@ def show_selection(selected: pd.DataFrame, published: pd.DataFrame | None) -> St
     Parameters
     ----------
     selected
-        From `fesemlib.protocol.selected_predictions`.
+        From `fesemlib.evaluation.epochs.selected_predictions`.
     published
         The paper's Table 2, or None where it does not concern the data.
 

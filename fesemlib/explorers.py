@@ -148,7 +148,7 @@ def prediction_seen(
     across, down
         Where the window is, % of the way from the left and from the top.
     **strengths
-        Of `fesemlib.robustness.DEGRADATIONS`, by name.
+        Of `fesemlib.evaluation.imaging.DEGRADATIONS`, by name.
 
     Examples
     --------
@@ -161,9 +161,9 @@ def prediction_seen(
     >>> list(seen.pictures), seen.text.startswith("k_m ")
     (['as taken', "network's input"], True)
     """
+    from fesemlib.evaluation.imaging import degrade
     from fesemlib.prediction import predict_micrographs
     from fesemlib.processing.background import process_with
-    from fesemlib.robustness import degrade
 
     changed = _zoomed(image, zoom, across, down)
     for name, strength in strengths.items():

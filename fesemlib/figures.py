@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from fesemlib.baselines import GreyLevelTest
+from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network.architecture import FILTERS
 from fesemlib.processing.background import FloatImage, ProcessedImage

@@ -13,10 +13,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
-from fesemlib import published
-from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
 from fesemlib.drying.equations import CLASSIC_RESISTANCE, product_resistance
+from fesemlib.evaluation import published
+from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.network.architecture import HIDDEN_UNITS
@@ -818,7 +818,7 @@ def show_textures(textures: pd.DataFrame, shape: tuple[int, int], rows: int) -> 
 
 
 def show_first_steps(steps: pd.DataFrame) -> Styler:
-    """Present the table of `fesemlib.first_step.first_step_by_width`.
+    """Present the table of `fesemlib.evaluation.first_step.first_step_by_width`.
 
     Examples
     --------
@@ -841,7 +841,7 @@ def show_first_steps(steps: pd.DataFrame) -> Styler:
 
 
 def show_remedies(trainings: pd.DataFrame, criterion: float) -> Styler:
-    """Present the trainings of `fesemlib.first_step.trainings_by_remedy`.
+    """Present the trainings of `fesemlib.evaluation.first_step.trainings_by_remedy`.
 
     Examples
     --------

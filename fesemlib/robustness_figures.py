@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from fesemlib.attention import HeldOutMap
-from fesemlib.robustness import DEGRADATIONS
+from fesemlib.evaluation.frames import combined_errors
+from fesemlib.evaluation.imaging import DEGRADATIONS
+from fesemlib.evaluation.occlusion import HeldOutMap
 from fesemlib.style import COLOURS, INK, Look, colour_formulations
-from fesemlib.windows import combined_errors
 
 __all__ = ["combination_figure", "imaging_figure", "maps_figure", "pasted_figure"]
 
@@ -35,7 +35,7 @@ def maps_figure(maps: Sequence[HeldOutMap], looks: Mapping[str, Look] | None = N
     Parameters
     ----------
     maps
-        From `fesemlib.attention.held_out_maps`.
+        From `fesemlib.evaluation.occlusion.held_out_maps`.
     looks
         From `fesemlib.style.formulation_looks`, to colour the names.
 
@@ -80,7 +80,7 @@ def pasted_figure(maps: Mapping[str, tuple[Any, Any, tuple[slice, slice]]]) -> F
     Parameters
     ----------
     maps
-        From `fesemlib.attention.pasted_maps`. Each map has a scale of its own.
+        From `fesemlib.evaluation.occlusion.pasted_maps`. Each map has a scale of its own.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def combination_figure(
     Parameters
     ----------
     frames
-        Predictions of several images, as of `fesemlib.windows.window_predictions`.
+        Predictions of several images, as of `fesemlib.evaluation.frames.window_predictions`.
     k_m_names
         The formulations from top to bottom.
     sources
@@ -167,7 +167,7 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
     Parameters
     ----------
     table
-        From `fesemlib.robustness.degraded_predictions`.
+        From `fesemlib.evaluation.imaging.degraded_predictions`.
     exchanged
         For each reader, the mean change when the micrograph is exchanged for that of another
         formulation.

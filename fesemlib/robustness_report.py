@@ -12,10 +12,10 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fesemlib.dataset import Dataset
+from fesemlib.evaluation.frames import FLIPS, Scale
+from fesemlib.evaluation.imaging import DEGRADATIONS
 from fesemlib.report import Banner, measure_text, show_table
-from fesemlib.robustness import DEGRADATIONS
 from fesemlib.validation.errors import LOG_MEAN, WITHOUT_WORST
-from fesemlib.windows import FLIPS, Scale
 
 __all__ = [
     "collapsed_answer",
@@ -45,11 +45,11 @@ _UNCHANGED = 0.5  # grey levels; less on average is rounding
 
 
 def show_maps(statistics: pd.DataFrame) -> Styler:
-    """Present `fesemlib.attention.map_statistics`.
+    """Present `fesemlib.evaluation.occlusion.map_statistics`.
 
     Examples
     --------
-    >>> from fesemlib.attention import HeldOutMap, map_statistics
+    >>> from fesemlib.evaluation.occlusion import HeldOutMap, map_statistics
     >>> image, change = np.zeros((3, 4), np.float32), 1e-4 * np.eye(3, 4)
     >>> one = HeldOutMap("A", image, predicted=1e-3, grey=change, mean=change, rotated=change)
     >>> show_maps(map_statistics([one])).data.loc["A", "greatest change (%)"]
@@ -107,7 +107,7 @@ def maps_answer(statistics: pd.DataFrame) -> str:
     Parameters
     ----------
     statistics
-        From `fesemlib.attention.map_statistics`.
+        From `fesemlib.evaluation.occlusion.map_statistics`.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def pasted_banner(dataset: Dataset, coarse: str, fine: str) -> Banner:
 
 
 def show_pasted(found: pd.DataFrame) -> Styler:
-    """Present `fesemlib.attention.find_patches`, averaged over the pictures.
+    """Present `fesemlib.evaluation.occlusion.find_patches`, averaged over the pictures.
 
     Examples
     --------
@@ -221,7 +221,7 @@ def pasted_answer(found: pd.DataFrame, fine_over_coarse: float) -> str:
     Parameters
     ----------
     found
-        From `fesemlib.attention.find_patches`; one of the readers is "linear in detail".
+        From `fesemlib.evaluation.occlusion.find_patches`; one of the readers is "linear in detail".
     fine_over_coarse
         k_m of the formulation that the patches come from, over that of the micrograph.
 
@@ -273,11 +273,11 @@ def pasted_answer(found: pd.DataFrame, fine_over_coarse: float) -> str:
 
 
 def show_sources(sources: pd.DataFrame) -> Styler:
-    """Present `fesemlib.windows.compare_sources`.
+    """Present `fesemlib.evaluation.frames.compare_sources`.
 
     Examples
     --------
-    >>> from fesemlib.windows import compare_sources
+    >>> from fesemlib.evaluation.frames import compare_sources
     >>> frames = pd.DataFrame(
     ...     {"formulation": "A", "true_km": 1e-3, "predicted_km": [8e-4, 1.2e-3]}
     ... )
@@ -299,13 +299,13 @@ def frames_answer(sources: pd.DataFrame, frames: str) -> str:
     Parameters
     ----------
     sources
-        From `fesemlib.windows.compare_sources`.
+        From `fesemlib.evaluation.frames.compare_sources`.
     frames
         Which of them is that of several images of a formulation.
 
     Examples
     --------
-    >>> from fesemlib.windows import compare_sources
+    >>> from fesemlib.evaluation.frames import compare_sources
     >>> frames = pd.DataFrame(
     ...     {"formulation": "A", "true_km": 1e-3, "predicted_km": [8e-4, 1.2e-3]}
     ... )
@@ -342,20 +342,20 @@ def frames_answer(sources: pd.DataFrame, frames: str) -> str:
 def show_scales(
     sources: pd.DataFrame, scales: Sequence[Scale], pixel_size_um: float | None
 ) -> Styler:
-    """Present `fesemlib.windows.compare_sources` for windows of several sizes.
+    """Present `fesemlib.evaluation.frames.compare_sources` for windows of several sizes.
 
     Parameters
     ----------
     sources
         In the order of `scales`.
     scales
-        From `fesemlib.windows.window_scales`.
+        From `fesemlib.evaluation.frames.window_scales`.
     pixel_size_um
         Of the micrographs, or None where it is not known.
 
     Examples
     --------
-    >>> from fesemlib.windows import compare_sources
+    >>> from fesemlib.evaluation.frames import compare_sources
     >>> frames = pd.DataFrame({"formulation": "A", "true_km": [1e-3, 1e-3], "predicted_km": 8e-4})
     >>> scale = Scale(window=(768, 1024), across=2, pitch=4.0)
     >>> shown = show_scales(compare_sources({scale.name: frames}), [scale], pixel_size_um=0.5).data
@@ -384,7 +384,7 @@ def scales_answer(sources: pd.DataFrame) -> str:
     Parameters
     ----------
     sources
-        From `fesemlib.windows.compare_sources`: the whole frame first, native windows last.
+        From `fesemlib.evaluation.frames.compare_sources`: the whole frame first, native windows last.
 
     Examples
     --------
@@ -425,7 +425,7 @@ def imaging_table(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        From `fesemlib.robustness.degraded_predictions`.
+        From `fesemlib.evaluation.imaging.degraded_predictions`.
 
     Returns
     -------
@@ -562,12 +562,12 @@ def _moves(names: Sequence[str]) -> str:
 
 
 def show_processing(changes: pd.DataFrame) -> Styler:
-    """Present `fesemlib.robustness.processing_changes`.
+    """Present `fesemlib.evaluation.imaging.processing_changes`.
 
     Examples
     --------
     >>> from fesemlib.params import Parameters
-    >>> from fesemlib.robustness import processing_changes
+    >>> from fesemlib.evaluation.imaging import processing_changes
     >>> image = np.random.default_rng(0).integers(80, 160, (48, 64)).astype(np.uint8)
     >>> shown = show_processing(processing_changes(image, Parameters())).data
     >>> sorted(set(shown["after equalisation alone"]))  # it undoes whatever keeps the order
@@ -590,7 +590,7 @@ def processing_answer(changes: pd.DataFrame) -> str:
     Parameters
     ----------
     changes
-        From `fesemlib.robustness.processing_changes`.
+        From `fesemlib.evaluation.imaging.processing_changes`.
 
     Examples
     --------

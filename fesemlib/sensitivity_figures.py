@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from fesemlib.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE
-from fesemlib.sensitivity import LOGARITHM, STEPS, change_in_words
+from fesemlib.evaluation.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE
+from fesemlib.evaluation.sensitivity import LOGARITHM, STEPS, change_in_words
 from fesemlib.style import COLOURS, INK
 from fesemlib.validation.errors import MEAN
 
@@ -31,7 +31,7 @@ def effects_figure(effects: pd.DataFrame) -> Figure:
     Parameters
     ----------
     effects
-        From `fesemlib.sensitivity.main_effects`. What is not finite has no dot.
+        From `fesemlib.evaluation.sensitivity.main_effects`. What is not finite has no dot.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def learning_curve_figure(curve: pd.DataFrame) -> Figure:
     Parameters
     ----------
     curve
-        From `fesemlib.learning_curve.curve_of`.
+        From `fesemlib.evaluation.learning_curve.curve_of`.
 
     Examples
     --------

@@ -10,8 +10,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fesemlib.dataset import Dataset
+from fesemlib.evaluation.sensitivity import LOGARITHM, RELATIVE, STEPS, change_in_words, in_words
 from fesemlib.report import Banner, percent, show_table
-from fesemlib.sensitivity import LOGARITHM, RELATIVE, STEPS, change_in_words, in_words
 from fesemlib.validation.errors import LOG_MEAN, MEAN, WITHOUT_WORST
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def show_cells(table: pd.DataFrame) -> Styler:
-    """Present `fesemlib.sensitivity.cell_table`.
+    """Present `fesemlib.evaluation.sensitivity.cell_table`.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def show_cells(table: pd.DataFrame) -> Styler:
 
 
 def show_effects(effects: pd.DataFrame) -> Styler:
-    """Present `fesemlib.sensitivity.main_effects`.
+    """Present `fesemlib.evaluation.sensitivity.main_effects`.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def show_effects(effects: pd.DataFrame) -> Styler:
 
 
 def show_learning_curve(curve: pd.DataFrame) -> Styler:
-    """Present `fesemlib.learning_curve.curve_of`: medians, and ranges, over the draws.
+    """Present `fesemlib.evaluation.learning_curve.curve_of`: medians, and ranges, over the draws.
 
     Examples
     --------

@@ -52,7 +52,7 @@ padding: str = "same"
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import baselines, drying_report, figures, published, report
+from fesemlib import drying_report, figures, report
 from fesemlib.dataset import load_dataset
 from fesemlib.drying.coefficients import (
     DRAWS,
@@ -66,6 +66,7 @@ from fesemlib.drying.coefficients import (
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.records import read_drying_run
 from fesemlib.drying_figures import drying_run_figure
+from fesemlib.evaluation import baselines, published
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import number_of_weights
 from fesemlib.params import Parameters

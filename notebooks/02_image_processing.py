@@ -44,7 +44,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from skimage.restoration import rolling_ball
 
-from fesemlib import baselines, explorers, figures, report, texture
+from fesemlib import explorers, figures, report, texture
 from fesemlib.before_after import BeforeAfter
 from fesemlib.dataset import (
     draw_stand_ins,
@@ -52,6 +52,7 @@ from fesemlib.dataset import (
     part_of_frame,
     with_data_bar,
 )
+from fesemlib.evaluation import baselines
 from fesemlib.micrographs.reading import crop_micrograph
 from fesemlib.network.inputs import (
     images_by_step,

@@ -64,13 +64,17 @@ results: str = ""
 # %% tags=["hide-input"]
 import math
 
-from fesemlib import baselines, figures, published, report
-from fesemlib.controls import (
+from fesemlib import figures, report
+from fesemlib.dataset import load_dataset, load_draws
+from fesemlib.evaluation import baselines, published
+from fesemlib.evaluation.controls import (
     evaluation_parameters,
     other_dropout_parameters,
 )
-from fesemlib.dataset import load_dataset, load_draws
-from fesemlib.first_step import first_step_by_width, trainings_by_remedy
+from fesemlib.evaluation.first_step import (
+    first_step_by_width,
+    trainings_by_remedy,
+)
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
 from fesemlib.validation import errors

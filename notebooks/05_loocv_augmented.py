@@ -64,8 +64,9 @@ import math
 
 import pandas as pd
 
-from fesemlib import baselines, figures, published, report
+from fesemlib import figures, report
 from fesemlib.dataset import load_dataset, load_draws
+from fesemlib.evaluation import baselines, published
 from fesemlib.network.augmentation import GROUPS, TRANSFORMATIONS
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, process_with

@@ -66,18 +66,18 @@ results: str = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from fesemlib import (
-    baselines,
-    controls,
-    protocol,
-    published,
-    published_evidence,
-    report,
-    statistics,
-)
 from fesemlib import evaluation_figures as figures
 from fesemlib import evaluation_report as answers
+from fesemlib import report
 from fesemlib.dataset import load_draws
+from fesemlib.evaluation import (
+    baselines,
+    controls,
+    published,
+    published_evidence,
+    statistics,
+)
+from fesemlib.evaluation import epochs as protocol
 from fesemlib.features import texture_features
 from fesemlib.network.architecture import number_of_weights
 from fesemlib.network.inputs import processed_micrographs

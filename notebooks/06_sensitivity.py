@@ -65,10 +65,11 @@ results: str = ""
 
 # %% tags=["hide-input"]
 
-from fesemlib import learning_curve, report, sensitivity
+from fesemlib import report
 from fesemlib import sensitivity_figures as figures
 from fesemlib import sensitivity_report as tables
 from fesemlib.dataset import load_dataset, part_of_frame
+from fesemlib.evaluation import learning_curve, sensitivity
 from fesemlib.params import Parameters
 from fesemlib.style import use_style
 from fesemlib.validation import errors

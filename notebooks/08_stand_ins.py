@@ -31,8 +31,9 @@ results: str = ""
 import numpy as np
 import pandas as pd
 
-from fesemlib import baselines, explorers, figures, report, texture
+from fesemlib import explorers, figures, report, texture
 from fesemlib.dataset import load_dataset, part_of_frame
+from fesemlib.evaluation import baselines
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
 from fesemlib.style import use_style

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fesemlib import attention
 from fesemlib.dataset import Dataset
+from fesemlib.evaluation import occlusion as attention
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.robustness_report import maps_answer, pasted_answer

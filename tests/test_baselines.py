@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fesemlib.baselines import (
+from fesemlib.evaluation.baselines import (
     determination,
     grey_level_statistics,
     grey_level_test,

@@ -10,9 +10,10 @@ from scipy import stats
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsRegressor
 
-from fesemlib import controls
-from fesemlib.baselines import linear_on_others
-from fesemlib.controls import (
+from fesemlib.dataset import Dataset, draw_stand_ins, load_dataset
+from fesemlib.evaluation import controls
+from fesemlib.evaluation.baselines import linear_on_others
+from fesemlib.evaluation.controls import (
     PUBLISHED,
     TEXTURE_MODELS,
     averaging_parameters,
@@ -30,11 +31,10 @@ from fesemlib.controls import (
     texture_controls,
     with_errors,
 )
-from fesemlib.dataset import Dataset, draw_stand_ins, load_dataset
+from fesemlib.evaluation.statistics import permutation_p_value
 from fesemlib.formulations import table1
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
-from fesemlib.statistics import permutation_p_value
 from fesemlib.validation.leave_one_out import (
     COLUMNS,
     held_out_predictions,

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 
-from fesemlib import figures, published
+from fesemlib import figures
+from fesemlib.evaluation import published
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import build_network
 from fesemlib.processing.background import process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fesemlib.first_step import first_step
+from fesemlib.evaluation.first_step import first_step
 from fesemlib.network.architecture import build_network, load_tensorflow
 
 RATE = 1e-3

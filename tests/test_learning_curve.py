@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from fesemlib import learning_curve as curves
 from fesemlib import sensitivity_report
 from fesemlib.dataset import draw_stand_ins
+from fesemlib.evaluation import learning_curve as curves
+from fesemlib.evaluation.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE
 from fesemlib.formulations import table1
-from fesemlib.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE
 from fesemlib.params import ParameterError, Parameters
 from fesemlib.sensitivity_figures import learning_curve_figure
 

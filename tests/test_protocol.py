@@ -5,16 +5,16 @@ import pandas as pd
 import pytest
 from conftest import texture
 
-from fesemlib import protocol
 from fesemlib.dataset import Dataset
-from fesemlib.micrographs.reading import Micrograph
-from fesemlib.params import Parameters
-from fesemlib.protocol import (
+from fesemlib.evaluation import epochs as protocol
+from fesemlib.evaluation.epochs import (
     SELECTIONS,
     best_inner_epochs,
     selected_predictions,
     train_for_selection,
 )
+from fesemlib.micrographs.reading import Micrograph
+from fesemlib.params import Parameters
 from fesemlib.validation.leave_one_out import COLUMNS, train_splits
 
 # One name is what joins two others.

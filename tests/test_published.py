@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib.baselines import mean_of_others, median_of_others
+from fesemlib.evaluation.baselines import mean_of_others, median_of_others
+from fesemlib.evaluation.published import candidates, concerns, table2
 from fesemlib.formulations import table1
-from fesemlib.published import candidates, concerns, table2
 
 
 @pytest.mark.parametrize(("training_set", "mean"), [("original", 0.446), ("augmented", 0.305)])

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fesemlib.formulations import table1
-from fesemlib.published import table2
-from fesemlib.published_evidence import (
+from fesemlib.evaluation.published import table2
+from fesemlib.evaluation.published_evidence import (
     chance_of_perfect_model,
     combined_p_value,
     inside_the_others,
     perfect_model,
     published_beside_rules,
 )
+from fesemlib.formulations import table1
 
 SMALL = list("BDEFG")
 SETS = ("original", "augmented")

@@ -17,12 +17,12 @@ from conftest import texture
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from fesemlib.baselines import GreyLevelTest
 from fesemlib.dataset import Dataset
+from fesemlib.evaluation.baselines import GreyLevelTest
+from fesemlib.evaluation.published import table2
 from fesemlib.formulations import table1
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
-from fesemlib.published import table2
 from fesemlib.report import (
     Banner,
     comparison,

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fesemlib import robustness
 from fesemlib.dataset import load_dataset
+from fesemlib.evaluation import imaging as robustness
+from fesemlib.evaluation.imaging import DEGRADATIONS, Reader, degrade
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with
-from fesemlib.robustness import DEGRADATIONS, Reader, degrade
 from fesemlib.robustness_report import imaging_answer, imaging_table, processing_answer
 
 PARAMETERS = Parameters(background_radius_px=10.0)

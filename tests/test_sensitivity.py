@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from fesemlib import sensitivity_report
 from fesemlib.dataset import load_dataset
-from fesemlib.params import ParameterError, Parameters, read_parameters
-from fesemlib.sensitivity import (
+from fesemlib.evaluation.sensitivity import (
     LOGARITHM,
     MEDIAN_RULE,
     MOST_COUNTED,
@@ -24,6 +23,7 @@ from fesemlib.sensitivity import (
     planned_cells,
     train_cells,
 )
+from fesemlib.params import ParameterError, Parameters, read_parameters
 from fesemlib.sensitivity_figures import effects_figure
 
 TWO_LEVELS = {

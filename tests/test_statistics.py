@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import permutation_test_score
 
-from fesemlib.statistics import (
+from fesemlib.evaluation.statistics import (
     compare_pairs,
     mean_interval,
     permutation_p_value,

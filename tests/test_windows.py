@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fesemlib import windows
 from fesemlib.dataset import fresh_stand_ins, load_dataset
+from fesemlib.evaluation import frames as windows
+from fesemlib.evaluation.frames import Scale
 from fesemlib.params import Parameters
 from fesemlib.robustness_report import frames_answer, scales_answer
-from fesemlib.windows import Scale
 
 
 def table(relative: np.ndarray, k_m: float = 2.0, name: str = "x") -> pd.DataFrame:

@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fesemlib.controls import (
+from fesemlib.dataset import Dataset, draw_stand_ins
+from fesemlib.evaluation.controls import (
     TEXTURE_MODELS,
     averaging_parameters,
     evaluation_parameters,
     fitted,
     with_errors,
 )
-from fesemlib.dataset import Dataset, draw_stand_ins
 from fesemlib.features import texture_features
 from fesemlib.formulations import table1
 from fesemlib.network.inputs import processed_micrographs

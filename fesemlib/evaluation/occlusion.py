@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.dataset import Dataset, fresh_stand_ins
+from fesemlib.evaluation.frames import window_places
 from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
@@ -28,7 +29,6 @@ from fesemlib.validation.leave_one_out import (
     kept_networks,
     leave_one_out_splits,
 )
-from fesemlib.windows import window_places
 
 __all__ = [
     "MID_GREY",

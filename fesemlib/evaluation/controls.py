@@ -29,9 +29,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.parallel import Parallel, delayed
 
-from fesemlib import published
-from fesemlib.baselines import mean_of_others, median_of_others
 from fesemlib.dataset import Dataset
+from fesemlib.evaluation import published
+from fesemlib.evaluation.baselines import mean_of_others, median_of_others
 from fesemlib.formulations import percentages
 from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network.inputs import network_inputs
@@ -319,7 +319,7 @@ def control_summary(controls: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     controls
-        Rows as of `fesemlib.controls.with_errors`, of networks with ``seed``; where a control has
+        Rows as of `fesemlib.evaluation.controls.with_errors`, of networks with ``seed``; where a control has
         no prediction, its error is NaN.
 
     Returns
@@ -693,7 +693,7 @@ def permutation_test(dataset: Dataset, parameters: Parameters, permutations: int
     -----
     What is left out is predicted, and its error taken, with the shuffled k_m as if they were true.
     Where k_m has nothing to do with the images, all orders are alike, and the p-value of
-    `fesemlib.statistics.permutation_p_value` is uniform. A shuffle may be the true order again.
+    `fesemlib.evaluation.statistics.permutation_p_value` is uniform. A shuffle may be the true order again.
 
     Examples
     --------

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from fesemlib.baselines import mean_of_others, median_of_others
+from fesemlib.evaluation.baselines import mean_of_others, median_of_others
+from fesemlib.evaluation.published import table2
 from fesemlib.formulations import table1
-from fesemlib.published import table2
 
 __all__ = [
     "CLAIMED_INSIDE",

@@ -14,11 +14,11 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from fesemlib.baselines import median_of_others
-from fesemlib.controls import evaluation_parameters
 from fesemlib.dataset import Dataset
+from fesemlib.evaluation.baselines import median_of_others
+from fesemlib.evaluation.controls import evaluation_parameters
+from fesemlib.evaluation.statistics import mean_interval
 from fesemlib.params import Parameters
-from fesemlib.statistics import mean_interval
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     held_out_predictions,
