@@ -15,7 +15,7 @@ from fesemlib import explorers
 from fesemlib.dataset import load_dataset
 from fesemlib.drying.coefficients import vial_of
 from fesemlib.params import Parameters
-from fesemlib.prediction import train_model
+from fesemlib.prediction.model import train_model
 
 REPETITIONS = 5
 

@@ -27,7 +27,7 @@ from fesemlib.dataset import draw_stand_ins, load_dataset
 from fesemlib.micrographs.files import image_files
 from fesemlib.micrographs.zeiss import write_zeiss_tiff
 from fesemlib.params import Parameters
-from fesemlib.prediction import load_model, predict_files, train_model
+from fesemlib.prediction.model import load_model, predict_files, train_model
 
 MEMBERS = 5
 WIDTH = 384

@@ -137,7 +137,7 @@ def signature_of_model(model: type[BaseModel]) -> str:
 
     Examples
     --------
-    >>> from fesemlib.model_folder import Texture
+    >>> from fesemlib.prediction.folder import Texture
     >>> signature_of_model(Texture)
     '(*, formulation: str, image: str, values: list[float])'
     """

@@ -17,7 +17,7 @@ import yaml
 
 if TYPE_CHECKING:
     from fesemlib.micrographs.reading import Micrograph
-    from fesemlib.prediction import Model
+    from fesemlib.prediction.model import Model
 
 __all__ = ["main"]
 
@@ -290,10 +290,10 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _train(options: argparse.Namespace) -> int:
     from fesemlib.dataset import load_dataset
-    from fesemlib.model_folder import check_target
     from fesemlib.network.architecture import check_input_shape
     from fesemlib.params import checked_parameters, read_parameters
-    from fesemlib.prediction import train_model
+    from fesemlib.prediction.folder import check_target
+    from fesemlib.prediction.model import train_model
     from fesemlib.processing.background import input_shape
     from fesemlib.storage import DiskFullError, writable
     from fesemlib.validation.workers import SchedulerError, TrainingError
@@ -371,7 +371,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _predict(options: argparse.Namespace) -> int:
     from fesemlib.micrographs.files import image_files
-    from fesemlib.prediction import load_model
+    from fesemlib.prediction.model import load_model
 
     try:
         _check_numbers(options)
@@ -385,8 +385,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _predict_all(options: argparse.Namespace, model: Model, files: list[str]) -> int:
-    from fesemlib import prediction_output as output
-    from fesemlib.prediction import Layer, predict_files
+    from fesemlib.prediction import output as output
+    from fesemlib.prediction.model import Layer, predict_files
     from fesemlib.progress import progress
 
     layer = Layer(options.thickness / 1e3, round(options.front_temperature + 273.15, 6))

@@ -29,7 +29,7 @@ from fesemlib.synthetic.foam import cell_diameter, porosity, synthesize_microgra
 
 if TYPE_CHECKING:
     from fesemlib.drying.vial import Vial
-    from fesemlib.prediction import Model
+    from fesemlib.prediction.model import Model
 
 __all__ = [
     "Seen",
@@ -139,7 +139,7 @@ def prediction_seen(
     Parameters
     ----------
     model
-        From `fesemlib.prediction.train_model`.
+        From `fesemlib.prediction.model.train_model`.
     image
         As those that it was trained on, uint8, shape (H, W).
     zoom
@@ -153,7 +153,7 @@ def prediction_seen(
     Examples
     --------
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.prediction import train_model
+    >>> from fesemlib.prediction.model import train_model
     >>> parameters = Parameters(input_width=64, epochs=1, parallel_jobs=1)
     >>> data = draw_stand_ins(3, 0, (96, 128))
     >>> model = train_model(data, parameters)
@@ -162,7 +162,7 @@ def prediction_seen(
     (['as taken', "network's input"], True)
     """
     from fesemlib.evaluation.imaging import degrade
-    from fesemlib.prediction import predict_micrographs
+    from fesemlib.prediction.model import predict_micrographs
     from fesemlib.processing.background import process_with
 
     changed = _zoomed(image, zoom, across, down)
@@ -290,7 +290,7 @@ def explore_prediction(model: Model, image: GreyImage) -> Any:
     Parameters
     ----------
     model
-        From `fesemlib.prediction.train_model`.
+        From `fesemlib.prediction.model.train_model`.
     image
         As those that it was trained on, uint8, shape (H, W).
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from fesemlib.drying.outlook import Case, Outlook
 from fesemlib.figures import titled_figure
 from fesemlib.micrographs.reading import GreyImage
-from fesemlib.prediction import Model, Row
+from fesemlib.prediction.model import Model, Row
 from fesemlib.style import COLOURS, INK
 
 __all__ = [
@@ -71,7 +71,7 @@ def pictures_figure(pictures: Mapping[str, GreyImage]) -> Figure:
     Parameters
     ----------
     pictures
-        From `fesemlib.new_micrographs.NewMicrographs`.
+        From `fesemlib.prediction.new_micrographs.NewMicrographs`.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
 
     Examples
     --------
-    >>> from fesemlib.model_folder import Card
+    >>> from fesemlib.prediction.folder import Card
     >>> card = Card.model_construct(k_m_range=(3e-4, 2e-3), formulations=[])
     >>> row = Row("vial.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3, in_domain=True)
     >>> axes = predictions_figure([row], Model(card, networks=())).axes[0]
@@ -133,13 +133,13 @@ def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
     Parameters
     ----------
     trial
-        From `fesemlib.prediction_trials.coverage_trial`.
+        From `fesemlib.prediction.trials.coverage_trial`.
     model
         Which made them.
 
     Examples
     --------
-    >>> from fesemlib.model_folder import Card
+    >>> from fesemlib.prediction.folder import Card
     >>> card = Card.model_construct(k_m_range=(3e-4, 2e-3), formulations=[])
     >>> predicted = {"predicted_km": 5e-4, "low": 4e-4, "high": 6e-4}
     >>> trial = pd.DataFrame({"true_km": [5e-4, 1e-3], **predicted})
@@ -196,7 +196,7 @@ def domain_figure(trial: pd.DataFrame, limit: float) -> Figure:
     Parameters
     ----------
     trial
-        From `fesemlib.prediction_trials.domain_trial`.
+        From `fesemlib.prediction.trials.domain_trial`.
     limit
         Distance from which on an image is flagged.
 

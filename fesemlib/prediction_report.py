@@ -15,11 +15,11 @@ from scipy.stats import binomtest
 
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.outlook import Case, Outlook
-from fesemlib.intervals import LEVEL, deciding_rank, expected_coverage
-from fesemlib.new_micrographs import NewMicrographs
-from fesemlib.prediction import Layer, Model, Row
+from fesemlib.prediction.intervals import LEVEL, deciding_rank, expected_coverage
+from fesemlib.prediction.model import Layer, Model, Row
+from fesemlib.prediction.new_micrographs import NewMicrographs
+from fesemlib.prediction.trials import FRESH
 from fesemlib.prediction_figures import short_name, short_names
-from fesemlib.prediction_trials import FRESH
 from fesemlib.report import Banner, percent, show_table, typeset
 
 __all__ = [
@@ -45,7 +45,7 @@ def show_model(model: Model) -> Styler:
 
     Examples
     --------
-    >>> from fesemlib.model_folder import Card, Image
+    >>> from fesemlib.prediction.folder import Card, Image
     >>> image = Image(height_px=1536, width_px=2048, pixel_size_um=None)
     >>> card = Card.model_construct(
     ...     data="the stand-ins", training_set="original", image=image, k_m_range=(3e-4, 2e-3),
@@ -76,7 +76,7 @@ def model_answer(model: Model) -> str:
 
     Examples
     --------
-    >>> from fesemlib.model_folder import Card
+    >>> from fesemlib.prediction.folder import Card
     >>> from fesemlib.network.architecture import build_network
     >>> from fesemlib.network.engine import TargetScale
     >>> from fesemlib.validation.leave_one_out import TrainedNetwork
@@ -132,7 +132,7 @@ def show_predictions(rows: Sequence[Row], layer: Layer) -> Styler:
     Parameters
     ----------
     rows
-        From `fesemlib.prediction`.
+        From `fesemlib.prediction.model`.
     layer
         For which the resistance is given.
 
@@ -209,7 +209,7 @@ def show_residuals(model: Model) -> Styler:
 
     Examples
     --------
-    >>> from fesemlib.model_folder import Card, Formulation
+    >>> from fesemlib.prediction.folder import Card, Formulation
     >>> formulations = [
     ...     Formulation(name=name, k_m=1e-3, log_residual=math.log(factor))
     ...     for name, factor in {"A": 0.5, "B": 1, "C": 1.5, "D": 2}.items()
@@ -243,7 +243,7 @@ def interval_answer(model: Model) -> str:
 
     Examples
     --------
-    >>> from fesemlib.model_folder import Card, Formulation
+    >>> from fesemlib.prediction.folder import Card, Formulation
     >>> errors = {"A": 0.1, "B": -0.2, "C": 0.3, "D": -0.4}
     >>> formulations = [Formulation(name=n, k_m=1e-3, log_residual=e) for n, e in errors.items()]
     >>> card = Card.model_construct(formulations=formulations, k_m_range=(1e-4, 2e-3))
@@ -311,7 +311,7 @@ def coverage_answer(trial: pd.DataFrame, k_m: Sequence[float]) -> str:
     Parameters
     ----------
     trial
-        From `fesemlib.prediction_trials.coverage_trial`.
+        From `fesemlib.prediction.trials.coverage_trial`.
     k_m
         Of the formulations that the model was trained on, m² s⁻¹.
 

@@ -11,13 +11,13 @@ from PIL import Image
 from scipy import ndimage
 
 from fesemlib.dataset import Dataset
-from fesemlib.domain import Domain
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.model_folder import card_of
 from fesemlib.network.architecture import build_network
 from fesemlib.network.engine import TargetScale
 from fesemlib.params import Parameters
-from fesemlib.prediction import Model
+from fesemlib.prediction.domain import Domain
+from fesemlib.prediction.folder import card_of
+from fesemlib.prediction.model import Model
 from fesemlib.processing.background import process_with
 from fesemlib.storage import digest
 from fesemlib.validation.leave_one_out import TrainedNetwork

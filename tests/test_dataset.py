@@ -20,7 +20,7 @@ from fesemlib.dataset import Dataset, DatasetError, draw_stand_ins, load_dataset
 from fesemlib.formulations import ManifestError, table1
 from fesemlib.micrographs.reading import MicrographError
 from fesemlib.params import Parameters
-from fesemlib.prediction_trials import strange_images
+from fesemlib.prediction.trials import strange_images
 from fesemlib.processing.background import resample_by_area
 from fesemlib.storage import BUILD_FOLDER
 

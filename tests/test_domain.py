@@ -8,9 +8,9 @@ from prediction_models import grain
 from skimage import data
 
 from fesemlib.dataset import draw_stand_ins, load_dataset
-from fesemlib.domain import Domain, texture_description, texture_names
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
+from fesemlib.prediction.domain import Domain, texture_description, texture_names
 from fesemlib.processing.background import process_with
 
 

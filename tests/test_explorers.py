@@ -16,7 +16,7 @@ from fesemlib import explorers
 from fesemlib.drying.outlook import cycle_of
 from fesemlib.drying.vial import Vial, drying_time, simulate_primary_drying
 from fesemlib.params import Parameters
-from fesemlib.prediction import Model, predict_micrographs
+from fesemlib.prediction.model import Model, predict_micrographs
 from fesemlib.processing.background import process
 from fesemlib.report import Banner
 from fesemlib.style import use_style

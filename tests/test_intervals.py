@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib.intervals import (
+from fesemlib.prediction.intervals import (
     expected_coverage,
     interval,
     jackknife_half_width,

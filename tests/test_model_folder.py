@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from prediction_models import PARAMETERS, SHAPE, grain, untrained_model
 
-from fesemlib import model_folder
-from fesemlib.model_folder import CARD, ModelError
 from fesemlib.network.architecture import load_tensorflow
 from fesemlib.params import Parameters
-from fesemlib.prediction import load_model, predict_micrographs
+from fesemlib.prediction import folder as model_folder
+from fesemlib.prediction.folder import CARD, ModelError
+from fesemlib.prediction.model import load_model, predict_micrographs
 from fesemlib.storage import DiskFullError
 
 
@@ -58,7 +58,7 @@ def test_a_fresh_interpreter_predicts_the_same(model, folder, tmp_path):
     np.save(tmp_path / "images.npy", images)
     script = (
         "import sys, numpy as np\n"
-        "from fesemlib.prediction import load_model, predict_micrographs\n"
+        "from fesemlib.prediction.model import load_model, predict_micrographs\n"
         f"model = load_model({str(folder)!r})\n"
         f"images = list(np.load({str(tmp_path / 'images.npy')!r}))\n"
         "for each in predict_micrographs(model, images):\n"

@@ -21,15 +21,15 @@ from prediction_models import (
     write_grain,
 )
 
-from fesemlib import prediction
 from fesemlib.cli import main
-from fesemlib.domain import texture_description
 from fesemlib.drying.equations import product_resistance
 from fesemlib.micrographs.files import PredictionError, image_files
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.model_folder import ModelError
 from fesemlib.network.inputs import network_inputs, processed_micrographs
-from fesemlib.prediction import (
+from fesemlib.prediction import model as prediction
+from fesemlib.prediction.domain import texture_description
+from fesemlib.prediction.folder import ModelError
+from fesemlib.prediction.model import (
     COLUMNS,
     Layer,
     load_model,

@@ -11,15 +11,15 @@ from prediction_models import grain, small_dataset, untrained_model, with_residu
 
 from fesemlib import prediction_figures as figures
 from fesemlib import prediction_report as answers
-from fesemlib.domain import texture_names
 from fesemlib.drying.coefficients import vial_of
 from fesemlib.drying.outlook import cycle_of, outlook_of, outlook_table
 from fesemlib.drying.vial import drying_time, simulate_primary_drying
 from fesemlib.micrographs.files import PredictionError
-from fesemlib.new_micrographs import predict_new_micrographs
 from fesemlib.params import Parameters
-from fesemlib.prediction import Layer, Row
-from fesemlib.prediction_trials import FRESH, NOISE, TEXTURES, domain_trial, strange_images
+from fesemlib.prediction.domain import texture_names
+from fesemlib.prediction.model import Layer, Row
+from fesemlib.prediction.new_micrographs import predict_new_micrographs
+from fesemlib.prediction.trials import FRESH, NOISE, TEXTURES, domain_trial, strange_images
 
 ROW = Row(
     "vial.tif",

@@ -234,7 +234,7 @@ def degraded_inputs(
     """
     images = [dataset.micrographs[position].image for position in _first_images(dataset)]
     code = (
-        code_digest(__name__, "fesemlib.processing.background"),
+        code_digest(__name__, "fesemlib.processing"),
         version("scipy"),
         version("numpy"),
     )

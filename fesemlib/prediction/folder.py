@@ -26,10 +26,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fesemlib.dataset import Dataset
-from fesemlib.domain import Domain, texture_names
 from fesemlib.network.architecture import build_network, load_tensorflow
 from fesemlib.network.engine import TargetScale
 from fesemlib.params import Parameters, quoted
+from fesemlib.prediction.domain import Domain, texture_names
 from fesemlib.processing.background import input_shape
 from fesemlib.storage import DiskFullError, code_digest, disk_is_full, writable
 from fesemlib.validation.folds import software
@@ -63,7 +63,7 @@ _PARAMETERS = {
     *("first_seed", "number_of_seeds", "prediction_training_set"),
 }
 # What decides how an image comes to be the network's input.
-_PROCESSING = ("fesemlib.processing.background", "fesemlib.domain")
+_PROCESSING = ("fesemlib.processing", "fesemlib.prediction.domain")
 
 # All that the configuration of a network of ours names.
 _KERAS_CLASSES = {
@@ -116,7 +116,7 @@ class Formulation(_Strict):
 
 
 class Texture(_Strict):
-    """What is measured of a micrograph of the training set; see `fesemlib.domain`."""
+    """What is measured of a micrograph of the training set; see `fesemlib.prediction.domain`."""
 
     formulation: str
     image: str
@@ -191,7 +191,7 @@ def card_of(
     Examples
     --------
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.prediction import train_model
+    >>> from fesemlib.prediction.model import train_model
     >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with temporary_build_folder():
@@ -280,7 +280,7 @@ def write_model_folder(
     Examples
     --------
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.prediction import train_model
+    >>> from fesemlib.prediction.model import train_model
     >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with temporary_build_folder() as folder:
@@ -371,7 +371,7 @@ def read_model_folder(folder: Path) -> tuple[Card, list[TrainedNetwork]]:
     Examples
     --------
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.prediction import train_model
+    >>> from fesemlib.prediction.model import train_model
     >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with temporary_build_folder() as folder:

@@ -19,7 +19,7 @@ from fesemlib.dataset import Dataset, draw_stand_ins, load_dataset
 from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import SYNTHETIC, Parameters
-from fesemlib.prediction import Model, Prediction, predict_micrographs, train_model
+from fesemlib.prediction.model import Model, Prediction, predict_micrographs, train_model
 from fesemlib.synthetic.foam import porosity, throat_diameter
 
 __all__ = [
@@ -61,7 +61,7 @@ def stand_in_model(model: Model, parameters: Parameters) -> Model:
 
     Examples
     --------
-    >>> from fesemlib.model_folder import Card
+    >>> from fesemlib.prediction.folder import Card
     >>> model = Model(Card.model_construct(synthetic=True), networks=())
     >>> stand_in_model(model, Parameters()) is model  # trained on stand-ins already
     True

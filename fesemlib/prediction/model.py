@@ -28,17 +28,13 @@ from fesemlib.dataset import (
     pixel_sizes_differ,
     rescale_micrograph,
 )
-from fesemlib.domain import Domain, texture_description
 from fesemlib.drying.equations import product_resistance
-from fesemlib.intervals import (
-    interval,
-    jackknife_half_width,
-    positive,
-    residuals_of_formulations,
-)
 from fesemlib.micrographs.files import PredictionError
 from fesemlib.micrographs.reading import GreyImage, Micrograph, read_micrograph
-from fesemlib.model_folder import (
+from fesemlib.network.inputs import processed_micrographs
+from fesemlib.params import Parameters
+from fesemlib.prediction.domain import Domain, texture_description
+from fesemlib.prediction.folder import (
     Card,
     ModelError,
     card_of,
@@ -46,8 +42,12 @@ from fesemlib.model_folder import (
     read_model_folder,
     write_model_folder,
 )
-from fesemlib.network.inputs import processed_micrographs
-from fesemlib.params import Parameters
+from fesemlib.prediction.intervals import (
+    interval,
+    jackknife_half_width,
+    positive,
+    residuals_of_formulations,
+)
 from fesemlib.processing.background import process_with, resize_by_area
 from fesemlib.progress import remark
 from fesemlib.validation.leave_one_out import (
@@ -96,7 +96,7 @@ class Prediction:
     members
         What each network says, m² s⁻¹.
     distance
-        Of its texture from those of the training set; see `fesemlib.domain`.
+        Of its texture from those of the training set; see `fesemlib.prediction.domain`.
     reasons
         Why it is outside the model's domain; empty if it is inside.
     """
@@ -248,7 +248,7 @@ class Model:
         return jackknife_half_width([each.log_residual for each in self.card.formulations])
 
     def save(self, folder: Path | str, overwrite: bool = False) -> Model:
-        """Write the model to a folder; see `fesemlib.model_folder.write_model_folder`."""
+        """Write the model to a folder; see `fesemlib.prediction.folder.write_model_folder`."""
         card = write_model_folder(Path(folder), self.card, self.networks, overwrite)
         return replace(self, card=card)
 
@@ -260,7 +260,7 @@ class Model:
         inputs
             Of the networks, in [0, 1], shape (n, h, w).
         textures
-            Of `fesemlib.domain.texture_description`, shape (n, features).
+            Of `fesemlib.prediction.domain.texture_description`, shape (n, features).
 
         Examples
         --------
@@ -383,7 +383,7 @@ def load_model(folder: Path | str) -> Model:
     Raises
     ------
     ModelError
-        See `fesemlib.model_folder.read_model_folder`.
+        See `fesemlib.prediction.folder.read_model_folder`.
 
     Examples
     --------

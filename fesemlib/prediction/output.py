@@ -11,8 +11,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from fesemlib.intervals import LEVEL
-from fesemlib.prediction import COLUMNS, Layer, Model, Row
+from fesemlib.prediction.intervals import LEVEL
+from fesemlib.prediction.model import COLUMNS, Layer, Model, Row
 from fesemlib.storage import write_atomically
 
 __all__ = ["heading", "line", "name_width", "write_csv", "write_json"]
@@ -43,7 +43,7 @@ def heading(model: Model, layer: Layer, width: int) -> str:
 
     Examples
     --------
-    >>> from fesemlib.model_folder import Card
+    >>> from fesemlib.prediction.folder import Card
     >>> card = Card.model_construct(data="the stand-ins", made="today", formulations=["A", "B"])
     >>> text = heading(Model(card, networks=()), Layer(thickness=0.01), width=8)
     >>> text.splitlines()[2]
@@ -71,7 +71,7 @@ def line(row: Row, width: int) -> str:
     Parameters
     ----------
     row
-        From `fesemlib.prediction.predict_files`.
+        From `fesemlib.prediction.model.predict_files`.
     width
         From `name_width`.
 
@@ -93,7 +93,7 @@ def line(row: Row, width: int) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as CSV with the columns `fesemlib.prediction.COLUMNS`, in SI units.
+    """Write rows as CSV with the columns `fesemlib.prediction.model.COLUMNS`, in SI units.
 
     What there is not is left empty; an end of an interval that is not bounded is ``inf``.
 
@@ -139,7 +139,7 @@ def write_json(path: Path, rows: Sequence[Row], model: Model, layer: Layer) -> N
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> from fesemlib.model_folder import Card
+    >>> from fesemlib.prediction.folder import Card
     >>> card = Card.model_construct(data="", synthetic=True, data_digest="", made="", members=[])
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "predictions.json")

@@ -11,7 +11,7 @@ from fesemlib.dataset import Dataset, draw_stand_ins
 from fesemlib.micrographs.files import PredictionError, image_files
 from fesemlib.micrographs.reading import GreyImage, read_micrograph
 from fesemlib.params import Parameters
-from fesemlib.prediction import Layer, Model, Row, predict_files, predict_micrographs, row_of
+from fesemlib.prediction.model import Layer, Model, Row, predict_files, predict_micrographs, row_of
 from fesemlib.processing.background import process_with
 from fesemlib.progress import progress
 
@@ -72,7 +72,7 @@ def predict_new_micrographs(
     Examples
     --------
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.prediction import train_model
+    >>> from fesemlib.prediction.model import train_model
     >>> from fesemlib.storage import temporary_build_folder
     >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
     >>> with temporary_build_folder():
