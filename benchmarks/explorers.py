@@ -11,9 +11,9 @@ import time
 from typing import Any
 from unittest.mock import patch
 
-from fesemlib import explorers
 from fesemlib.dataset import load_dataset
 from fesemlib.drying.coefficients import vial_of
+from fesemlib.pages import explorers
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import train_model
 

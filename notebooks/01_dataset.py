@@ -52,7 +52,6 @@ padding: str = "same"
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import drying_report, figures, report
 from fesemlib.dataset import load_dataset
 from fesemlib.drying.coefficients import (
     DRAWS,
@@ -65,13 +64,16 @@ from fesemlib.drying.coefficients import (
 )
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.records import read_drying_run
-from fesemlib.drying_figures import drying_run_figure
 from fesemlib.evaluation import baselines, published
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import number_of_weights
+from fesemlib.pages import report
+from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.figures.drying import drying_run_figure
+from fesemlib.pages.style import formulation_looks, use_style
+from fesemlib.pages.tables import drying as drying_report
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with, resize_by_area
-from fesemlib.style import formulation_looks, use_style
 
 use_style()
 parameters = Parameters.from_namespace(globals())

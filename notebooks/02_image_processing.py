@@ -44,8 +44,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from skimage.restoration import rolling_ball
 
-from fesemlib import explorers, figures, report, texture
-from fesemlib.before_after import BeforeAfter
+from fesemlib import texture
 from fesemlib.dataset import (
     draw_stand_ins,
     load_dataset,
@@ -59,6 +58,10 @@ from fesemlib.network.inputs import (
     network_inputs,
     processed_micrographs,
 )
+from fesemlib.pages import explorers, report
+from fesemlib.pages.before_after import BeforeAfter
+from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     central_detail,
@@ -67,7 +70,6 @@ from fesemlib.processing.background import (
     resize_by_area,
     subtract_background,
 )
-from fesemlib.style import formulation_looks, use_style
 
 use_style()
 parameters = Parameters.from_namespace(globals())

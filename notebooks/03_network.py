@@ -42,13 +42,14 @@ results: str = ""
 # %% tags=["hide-input"]
 import numpy as np
 
-from fesemlib import figures, report
 from fesemlib.dataset import load_dataset
 from fesemlib.network.architecture import build_network, layer_table
 from fesemlib.network.fast import FastForm, StandardForm
+from fesemlib.pages import report
+from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, resize_by_area
-from fesemlib.style import use_style
 
 use_style()
 parameters = Parameters.from_namespace(globals())

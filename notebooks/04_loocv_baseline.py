@@ -64,7 +64,6 @@ results: str = ""
 # %% tags=["hide-input"]
 import math
 
-from fesemlib import figures, report
 from fesemlib.dataset import load_dataset, load_draws
 from fesemlib.evaluation import baselines, published
 from fesemlib.evaluation.controls import (
@@ -75,8 +74,10 @@ from fesemlib.evaluation.first_step import (
     first_step_by_width,
     trainings_by_remedy,
 )
+from fesemlib.pages import report
+from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
-from fesemlib.style import use_style
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     held_out_predictions,

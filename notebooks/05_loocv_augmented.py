@@ -64,13 +64,14 @@ import math
 
 import pandas as pd
 
-from fesemlib import figures, report
 from fesemlib.dataset import load_dataset, load_draws
 from fesemlib.evaluation import baselines, published
 from fesemlib.network.augmentation import GROUPS, TRANSFORMATIONS
+from fesemlib.pages import report
+from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, process_with
-from fesemlib.style import use_style
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     TRAINING_SETS,

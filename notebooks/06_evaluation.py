@@ -66,9 +66,6 @@ results: str = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from fesemlib import evaluation_figures as figures
-from fesemlib import evaluation_report as answers
-from fesemlib import report
 from fesemlib.dataset import load_draws
 from fesemlib.evaluation import (
     baselines,
@@ -81,8 +78,11 @@ from fesemlib.evaluation import epochs as protocol
 from fesemlib.features import texture_features
 from fesemlib.network.architecture import number_of_weights
 from fesemlib.network.inputs import processed_micrographs
+from fesemlib.pages import report
+from fesemlib.pages.figures import evaluation as figures
+from fesemlib.pages.style import use_style
+from fesemlib.pages.tables import evaluation as answers
 from fesemlib.params import Parameters
-from fesemlib.style import use_style
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     TRAINING_SETS,

@@ -61,17 +61,17 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import report
-from fesemlib import robustness_figures as figures
-from fesemlib import robustness_report as answers
 from fesemlib.dataset import load_dataset
 from fesemlib.evaluation import controls
 from fesemlib.evaluation import frames as windows
 from fesemlib.evaluation import imaging as robustness
 from fesemlib.evaluation import occlusion as attention
 from fesemlib.network.inputs import network_inputs
+from fesemlib.pages import report
+from fesemlib.pages.figures import robustness as figures
+from fesemlib.pages.style import formulation_looks, use_style
+from fesemlib.pages.tables import robustness as answers
 from fesemlib.params import Parameters
-from fesemlib.style import formulation_looks, use_style
 
 use_style()
 parameters = Parameters.from_namespace(globals())

@@ -65,13 +65,13 @@ results: str = ""
 
 # %% tags=["hide-input"]
 
-from fesemlib import report
-from fesemlib import sensitivity_figures as figures
-from fesemlib import sensitivity_report as tables
 from fesemlib.dataset import load_dataset, part_of_frame
 from fesemlib.evaluation import learning_curve, sensitivity
+from fesemlib.pages import report
+from fesemlib.pages.figures import sensitivity as figures
+from fesemlib.pages.style import use_style
+from fesemlib.pages.tables import sensitivity as tables
 from fesemlib.params import Parameters
-from fesemlib.style import use_style
 from fesemlib.validation import errors
 
 use_style()

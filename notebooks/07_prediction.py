@@ -70,18 +70,18 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib import explorers, report
-from fesemlib import prediction_figures as figures
-from fesemlib import prediction_report as answers
 from fesemlib.dataset import load_dataset
 from fesemlib.drying import outlook as drying_outlook
 from fesemlib.drying.coefficients import vial_of
+from fesemlib.pages import explorers, report
+from fesemlib.pages.figures import prediction as figures
+from fesemlib.pages.style import use_style
+from fesemlib.pages.tables import prediction as answers
 from fesemlib.params import Parameters
 from fesemlib.prediction import intervals
 from fesemlib.prediction import model as prediction
 from fesemlib.prediction import trials as prediction_trials
 from fesemlib.prediction.new_micrographs import predict_new_micrographs
-from fesemlib.style import use_style
 
 use_style()
 parameters = Parameters.from_namespace(globals())

@@ -31,12 +31,14 @@ results: str = ""
 import numpy as np
 import pandas as pd
 
-from fesemlib import explorers, figures, report, texture
+from fesemlib import texture
 from fesemlib.dataset import load_dataset, part_of_frame
 from fesemlib.evaluation import baselines
 from fesemlib.formulations import table1
+from fesemlib.pages import explorers, report
+from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
-from fesemlib.style import use_style
 from fesemlib.synthetic.foam import (
     EDGE_GLOW_UM,
     THROAT_TO_CELL,

@@ -7,8 +7,8 @@ import pytest
 from fesemlib.dataset import Dataset
 from fesemlib.evaluation import occlusion as attention
 from fesemlib.micrographs.reading import Micrograph
+from fesemlib.pages.tables.robustness import maps_answer, pasted_answer
 from fesemlib.params import Parameters
-from fesemlib.robustness_report import maps_answer, pasted_answer
 
 
 def noise(seed: int = 0, shape: tuple[int, int] = (24, 32)) -> np.ndarray:

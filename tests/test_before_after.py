@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from fesemlib.before_after import BeforeAfter
+from fesemlib.pages.before_after import BeforeAfter
 
 
 def test_pictures_come_with_what_they_show():

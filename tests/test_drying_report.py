@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from fesemlib import drying_report
 from fesemlib.drying.coefficients import (
     DryingLabels,
     label_run,
@@ -21,8 +20,9 @@ from fesemlib.drying.coefficients import (
 )
 from fesemlib.drying.records import read_drying_run
 from fesemlib.drying.vial import PAPER_CYCLE
-from fesemlib.drying_figures import drying_run_figure
 from fesemlib.formulations import table1
+from fesemlib.pages.figures.drying import drying_run_figure
+from fesemlib.pages.tables import drying as drying_report
 from fesemlib.params import Parameters
 
 

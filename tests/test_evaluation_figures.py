@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
-from fesemlib.evaluation_figures import (
+from fesemlib.pages.figures.evaluation import (
     controls_figure,
     epochs_figure,
     permutation_figure,

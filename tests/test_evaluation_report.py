@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fesemlib import evaluation_report as answers
 from fesemlib.evaluation.controls import control_summary
 from fesemlib.evaluation.epochs import SELECTIONS
 from fesemlib.evaluation.published import table2
 from fesemlib.evaluation.published_evidence import published_beside_rules
 from fesemlib.evaluation.statistics import compare_pairs
+from fesemlib.pages.tables import evaluation as answers
 
 
 def controls(errors: dict[str, list[float]]) -> pd.DataFrame:

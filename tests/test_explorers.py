@@ -12,14 +12,14 @@ from matplotlib import rc_context
 from PIL import Image
 from prediction_models import grain, untrained_model
 
-from fesemlib import explorers
 from fesemlib.drying.outlook import cycle_of
 from fesemlib.drying.vial import Vial, drying_time, simulate_primary_drying
+from fesemlib.pages import explorers
+from fesemlib.pages.report import Banner
+from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Model, predict_micrographs
 from fesemlib.processing.background import process
-from fesemlib.report import Banner
-from fesemlib.style import use_style
 from fesemlib.synthetic.foam import synthesize_micrograph
 
 IMAGE = synthesize_micrograph(1e-3, 0, (192, 256), 2.0).image

@@ -6,10 +6,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 
-from fesemlib import figures
 from fesemlib.evaluation import published
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import build_network
+from fesemlib.pages.figures import paper as figures
 from fesemlib.processing.background import process
 from fesemlib.validation.leave_one_out import COLUMNS
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from fesemlib import sensitivity_report
 from fesemlib.dataset import draw_stand_ins
 from fesemlib.evaluation import learning_curve as curves
 from fesemlib.evaluation.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE
 from fesemlib.formulations import table1
+from fesemlib.pages.figures.sensitivity import learning_curve_figure
+from fesemlib.pages.tables import sensitivity as sensitivity_report
 from fesemlib.params import ParameterError, Parameters
-from fesemlib.sensitivity_figures import learning_curve_figure
 
 SHAPE = (96, 128)
 SIZES = [5, 8]

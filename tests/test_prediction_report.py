@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 from prediction_models import grain, small_dataset, untrained_model, with_residuals, write_grain
 
-from fesemlib import prediction_figures as figures
-from fesemlib import prediction_report as answers
 from fesemlib.drying.coefficients import vial_of
 from fesemlib.drying.outlook import cycle_of, outlook_of, outlook_table
 from fesemlib.drying.vial import drying_time, simulate_primary_drying
 from fesemlib.micrographs.files import PredictionError
+from fesemlib.pages.figures import prediction as figures
+from fesemlib.pages.tables import prediction as answers
 from fesemlib.params import Parameters
 from fesemlib.prediction.domain import texture_names
 from fesemlib.prediction.model import Layer, Row

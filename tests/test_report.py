@@ -22,8 +22,7 @@ from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.evaluation.published import table2
 from fesemlib.formulations import table1
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.params import Parameters
-from fesemlib.report import (
+from fesemlib.pages.report import (
     Banner,
     comparison,
     data_banner,
@@ -43,6 +42,7 @@ from fesemlib.report import (
     show_table,
     show_trainings,
 )
+from fesemlib.params import Parameters
 
 SEEDS = (0, 1, 2)
 MEASURES = ["mean", "mean without the worst", "mean |ln|"]
@@ -347,7 +347,7 @@ def test_glue_keeps_what_the_one_of_myst_keeps(value):
 
 def test_who_explores_sees_what_is_glued(monkeypatch):
     """JupyterLab shows the text with the name only."""
-    monkeypatch.setattr("fesemlib.report.in_live_notebook", lambda: True)
+    monkeypatch.setattr("fesemlib.pages.report.in_live_notebook", lambda: True)
     ((data, _),) = glued(glue, 0.25)
     assert data["text/plain"] == "error: 0.25"
 

@@ -9,9 +9,9 @@ import pytest
 from fesemlib.dataset import load_dataset
 from fesemlib.evaluation import imaging as robustness
 from fesemlib.evaluation.imaging import DEGRADATIONS, Reader, degrade
+from fesemlib.pages.tables.robustness import imaging_answer, imaging_table, processing_answer
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with
-from fesemlib.robustness_report import imaging_answer, imaging_table, processing_answer
 
 PARAMETERS = Parameters(background_radius_px=10.0)
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fesemlib import sensitivity_report
 from fesemlib.dataset import load_dataset
 from fesemlib.evaluation.sensitivity import (
     LOGARITHM,
@@ -23,8 +22,9 @@ from fesemlib.evaluation.sensitivity import (
     planned_cells,
     train_cells,
 )
+from fesemlib.pages.figures.sensitivity import effects_figure
+from fesemlib.pages.tables import sensitivity as sensitivity_report
 from fesemlib.params import ParameterError, Parameters, read_parameters
-from fesemlib.sensitivity_figures import effects_figure
 
 TWO_LEVELS = {
     "dropout_position": ["flatten", "dense"],

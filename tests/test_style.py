@@ -7,7 +7,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fesemlib.style import colour_formulations, formulation_looks, use_style
+from fesemlib.pages.style import colour_formulations, formulation_looks, use_style
 
 
 def test_looks_do_not_depend_on_the_order_and_differ():

@@ -9,8 +9,8 @@ import pytest
 from fesemlib.dataset import fresh_stand_ins, load_dataset
 from fesemlib.evaluation import frames as windows
 from fesemlib.evaluation.frames import Scale
+from fesemlib.pages.tables.robustness import frames_answer, scales_answer
 from fesemlib.params import Parameters
-from fesemlib.robustness_report import frames_answer, scales_answer
 
 
 def table(relative: np.ndarray, k_m: float = 2.0, name: str = "x") -> pd.DataFrame:

@@ -225,7 +225,7 @@ def label_run(
 
     Examples
     --------
-    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.pages.tables.drying import drying_record
     >>> from fesemlib.drying.records import read_drying_run
     >>> run = read_drying_run(drying_record(Parameters()))  # computed for formulation C
     >>> labels = label_run(run, vial_of(Parameters()))
@@ -290,7 +290,7 @@ def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.pages.tables.drying import drying_record
     >>> from fesemlib.drying.records import read_drying_run
     >>> run = read_drying_run(drying_record(Parameters()))
     >>> difference = worth_of_corrections(run, vial_of(Parameters()))["difference"]
@@ -345,7 +345,7 @@ def perturbed_coefficients(
 
     Examples
     --------
-    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.pages.tables.drying import drying_record
     >>> from fesemlib.drying.records import read_drying_run
     >>> vial = vial_of(Parameters())
     >>> labels = label_run(read_drying_run(drying_record(Parameters())), vial)
@@ -420,7 +420,7 @@ def uncertainty_budget(
 
     Examples
     --------
-    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.pages.tables.drying import drying_record
     >>> from fesemlib.drying.records import read_drying_run
     >>> vial = vial_of(Parameters())
     >>> labels = label_run(read_drying_run(drying_record(Parameters())), vial)
@@ -466,7 +466,7 @@ def spread_of_offsets(
 
     Examples
     --------
-    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.pages.tables.drying import drying_record
     >>> from fesemlib.drying.records import read_drying_run
     >>> vial = vial_of(Parameters())
     >>> labels = label_run(read_drying_run(drying_record(Parameters())), vial)

@@ -20,11 +20,11 @@ from PIL import Image
 
 from fesemlib.drying.vial import Cycle, PrimaryDryingError, drying_time, simulate_primary_drying
 from fesemlib.micrographs.reading import GreyImage
+from fesemlib.pages.report import Banner, typeset
+from fesemlib.pages.style import COLOURS, INK
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process, resize_by_area
 from fesemlib.progress import in_live_notebook
-from fesemlib.report import Banner, typeset
-from fesemlib.style import COLOURS, INK
 from fesemlib.synthetic.foam import cell_diameter, porosity, synthesize_micrograph, throat_diameter
 
 if TYPE_CHECKING:

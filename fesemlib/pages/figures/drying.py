@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fesemlib.drying.coefficients import DryingLabels
-from fesemlib.style import COLOURS, INK
+from fesemlib.pages.style import COLOURS, INK
 
 __all__ = ["drying_run_figure"]
 
@@ -26,7 +26,7 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
     Examples
     --------
     >>> from fesemlib.drying.coefficients import label_run, vial_of
-    >>> from fesemlib.drying_report import drying_record
+    >>> from fesemlib.pages.tables.drying import drying_record
     >>> from fesemlib.params import Parameters
     >>> from fesemlib.drying.records import read_drying_run
     >>> run = read_drying_run(drying_record(Parameters()))

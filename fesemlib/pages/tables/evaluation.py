@@ -17,7 +17,7 @@ from fesemlib.evaluation.published_evidence import (
     perfect_model,
 )
 from fesemlib.evaluation.statistics import Comparison, compare_pairs, permutation_p_value
-from fesemlib.report import measure_range, measure_text, percent, power_of_ten, show_table
+from fesemlib.pages.report import measure_range, measure_text, percent, power_of_ten, show_table
 from fesemlib.validation.errors import (
     LOG_MEAN,
     MEAN,

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 from fesemlib.evaluation.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE
 from fesemlib.evaluation.sensitivity import LOGARITHM, STEPS, change_in_words
-from fesemlib.style import COLOURS, INK
+from fesemlib.pages.style import COLOURS, INK
 from fesemlib.validation.errors import MEAN
 
 __all__ = ["effects_figure", "learning_curve_figure"]

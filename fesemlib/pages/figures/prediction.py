@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fesemlib.drying.outlook import Case, Outlook
-from fesemlib.figures import titled_figure
 from fesemlib.micrographs.reading import GreyImage
+from fesemlib.pages.figures.paper import titled_figure
+from fesemlib.pages.style import COLOURS, INK
 from fesemlib.prediction.model import Model, Row
-from fesemlib.style import COLOURS, INK
 
 __all__ = [
     "coverage_figure",

@@ -14,7 +14,7 @@ from pandas.io.formats.style import Styler
 from fesemlib.dataset import Dataset
 from fesemlib.evaluation.frames import FLIPS, Scale
 from fesemlib.evaluation.imaging import DEGRADATIONS
-from fesemlib.report import Banner, measure_text, show_table
+from fesemlib.pages.report import Banner, measure_text, show_table
 from fesemlib.validation.errors import LOG_MEAN, WITHOUT_WORST
 
 __all__ = [

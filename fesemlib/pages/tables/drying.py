@@ -13,8 +13,8 @@ from fesemlib.drying.coefficients import DryingLabels, Uncertainty, recorded_dry
 from fesemlib.drying.records import DryingRun
 from fesemlib.drying.vial import PAPER_CYCLE
 from fesemlib.formulations import table1
+from fesemlib.pages.report import Banner, results_folder, save_table, show_table
 from fesemlib.params import Parameters
-from fesemlib.report import Banner, results_folder, save_table, show_table
 
 __all__ = [
     "COMPUTED_NOISE",

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from fesemlib.evaluation.frames import combined_errors
 from fesemlib.evaluation.imaging import DEGRADATIONS
 from fesemlib.evaluation.occlusion import HeldOutMap
-from fesemlib.style import COLOURS, INK, Look, colour_formulations
+from fesemlib.pages.style import COLOURS, INK, Look, colour_formulations
 
 __all__ = ["combination_figure", "imaging_figure", "maps_figure", "pasted_figure"]
 
@@ -37,7 +37,7 @@ def maps_figure(maps: Sequence[HeldOutMap], looks: Mapping[str, Look] | None = N
     maps
         From `fesemlib.evaluation.occlusion.held_out_maps`.
     looks
-        From `fesemlib.style.formulation_looks`, to colour the names.
+        From `fesemlib.pages.style.formulation_looks`, to colour the names.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from fesemlib.evaluation.controls import control_summary
-from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
+from fesemlib.pages.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 from fesemlib.validation.errors import (
     MEAN,
     errors_of_formulations,

@@ -15,12 +15,12 @@ from scipy.stats import binomtest
 
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.outlook import Case, Outlook
+from fesemlib.pages.figures.prediction import short_name, short_names
+from fesemlib.pages.report import Banner, percent, show_table, typeset
 from fesemlib.prediction.intervals import LEVEL, deciding_rank, expected_coverage
 from fesemlib.prediction.model import Layer, Model, Row
 from fesemlib.prediction.new_micrographs import NewMicrographs
 from fesemlib.prediction.trials import FRESH
-from fesemlib.prediction_figures import short_name, short_names
-from fesemlib.report import Banner, percent, show_table, typeset
 
 __all__ = [
     "coverage_answer",

@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 
 from fesemlib.dataset import Dataset
 from fesemlib.evaluation.sensitivity import LOGARITHM, RELATIVE, STEPS, change_in_words, in_words
-from fesemlib.report import Banner, percent, show_table
+from fesemlib.pages.report import Banner, percent, show_table
 from fesemlib.validation.errors import LOG_MEAN, MEAN, WITHOUT_WORST
 
 __all__ = [

@@ -16,8 +16,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network.architecture import FILTERS
+from fesemlib.pages.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 from fesemlib.processing.background import FloatImage, ProcessedImage
-from fesemlib.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 from fesemlib.validation.errors import (
     at_the_end,
     held_out_error_along,

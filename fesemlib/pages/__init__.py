@@ -1,0 +1,1 @@
+"""What a reader sees: figures, tables and sentences, of arrays and tables."""

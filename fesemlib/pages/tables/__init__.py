@@ -1,0 +1,1 @@
+"""Tables and sentences, a file a chapter."""
