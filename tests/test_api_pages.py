@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from sphinx.util.typing import stringify_annotation
 
 import fesemlib
-from fesemlib.api_pages import sections_as_rubrics, signature_of_model, with_short_arrays
+from fesemlib.command.api_pages import sections_as_rubrics, signature_of_model, with_short_arrays
 
 BOOK = Path(__file__).parent.parent / "book"
 

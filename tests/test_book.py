@@ -21,10 +21,17 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from rich.console import Console
 
-import fesemlib.book
+import fesemlib.command.book
 import fesemlib.dataset
-from fesemlib.book import BookError, Profile, Stamp, build_book, execute_notebooks, stage_book
-from fesemlib.cli import main, parameter_value
+from fesemlib.command.book import (
+    BookError,
+    Profile,
+    Stamp,
+    build_book,
+    execute_notebooks,
+    stage_book,
+)
+from fesemlib.command.cli import main, parameter_value
 from fesemlib.params import Parameters
 from fesemlib.progress import PROGRESS_FILE, duration, progress, read_progress
 
@@ -92,8 +99,8 @@ def make_checkout(root: Path) -> Path:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with two small notebooks, which `fesem book` takes for its own."""
     root = make_checkout(tmp_path / "checkout")
-    monkeypatch.setattr(fesemlib.book, "checkout", lambda: root)
-    monkeypatch.setattr(fesemlib.book, "build_folder", lambda: root / "build")
+    monkeypatch.setattr(fesemlib.command.book, "checkout", lambda: root)
+    monkeypatch.setattr(fesemlib.command.book, "build_folder", lambda: root / "build")
     monkeypatch.setattr(
         fesemlib.dataset,
         "load_dataset",
@@ -245,8 +252,8 @@ class TestExecution:
         def fail(_: Profile) -> None:
             raise error
 
-        monkeypatch.setattr(fesemlib.book, "execute_notebooks", lambda *_: None)
-        monkeypatch.setattr(fesemlib.book, "stage_book", fail)
+        monkeypatch.setattr(fesemlib.command.book, "execute_notebooks", lambda *_: None)
+        monkeypatch.setattr(fesemlib.command.book, "stage_book", fail)
         with pytest.raises(BookError, match=r"build/test: the disk is full.*is kept") as caught:
             build_book(checkout / "params" / "test.yml", console=QUIET)
         assert caught.value.exit_code == 1
@@ -254,7 +261,7 @@ class TestExecution:
     def test_kernel_whose_port_was_taken_meanwhile_is_started_again(
         self, profile: Profile, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        make = fesemlib.book._kernels_of_this_interpreter
+        make = fesemlib.command.book._kernels_of_this_interpreter
         started = []
         with socket.create_server(("127.0.0.1", 0)) as taken:
 
@@ -267,7 +274,7 @@ class TestExecution:
                 return kernels
 
             monkeypatch.setattr(
-                fesemlib.book, "_kernels_of_this_interpreter", first_on_a_taken_port
+                fesemlib.command.book, "_kernels_of_this_interpreter", first_on_a_taken_port
             )
             assert execute(profile) == ["01_first", "02_second"]
         assert len(started) == 3  # the first notebook's kernel twice
@@ -297,7 +304,7 @@ class TestExecution:
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "data = types.SimpleNamespace(digest='', shape=(192, 256))\n"
             "fesemlib.dataset.load_dataset = lambda _: data\n"
-            "from fesemlib.cli import main\n"
+            "from fesemlib.command.cli import main\n"
             "sys.exit(main(['book', 'params/test.yml']))"
         )
         process = subprocess.Popen(
@@ -396,8 +403,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A checkout whose book has been built once."""
     root = make_checkout(tmp_path_factory.mktemp("built") / "checkout")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fesemlib.book, "checkout", lambda: root)
-        patch.setattr(fesemlib.book, "build_folder", lambda: root / "build")
+        patch.setattr(fesemlib.command.book, "checkout", lambda: root)
+        patch.setattr(fesemlib.command.book, "build_folder", lambda: root / "build")
         patch.setattr(
             fesemlib.dataset, "load_dataset", lambda _: SimpleNamespace(digest="", shape=(192, 256))
         )
@@ -437,7 +444,7 @@ class TestRendering:
     ) -> None:
         """In a copy of the package, of which a page shows one module."""
         copy = shutil.copytree(ROOT / "fesemlib", built / "fesemlib")
-        monkeypatch.setattr(fesemlib.book, "__file__", str(copy / "book.py"))
+        monkeypatch.setattr(fesemlib.command.book, "__file__", str(copy / "book.py"))
         page = built / "book" / "introduction.md"
         automodule = "```{eval-rst}\n.. automodule:: fesemlib.network.augmentation\n```"
         page.write_text(f"{page.read_text()}\n{automodule}\n")
@@ -508,7 +515,7 @@ class TestBadInput:
     def test_no_checkout(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(fesemlib.book, "checkout", lambda: None)
+        monkeypatch.setattr(fesemlib.command.book, "checkout", lambda: None)
         assert main(["book"]) == 2
         assert "fesem: error: the book is built from a checkout" in capsys.readouterr().err
 
@@ -715,7 +722,7 @@ def test_book_shows_on_a_terminal_how_far_a_notebook_is(tmp_path: Path) -> None:
     report, shown = tmp_path / "progress.json", StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
     with (
-        fesemlib.book._watch(console, "04_loocv_baseline", report),
+        fesemlib.command.book._watch(console, "04_loocv_baseline", report),
         progress(4, "folds") as advance,
     ):
         advance(0.2)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib.cache import SECONDS_IN_USE, Entry, bytes_of, entries, to_remove
-from fesemlib.cli import main
+from fesemlib.command.cache import SECONDS_IN_USE, Entry, bytes_of, entries, to_remove
+from fesemlib.command.cli import main
 
 NOW = 1e9
 KINDS = ("degraded", "processed", "micrographs", "inputs", "folds")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fesemlib.micrographs.zeiss
-from fesemlib.cli import main
+from fesemlib.command.cli import main
 from fesemlib.micrographs.reading import read_micrograph
 from fesemlib.synthetic.foam import synthesize_micrograph
 

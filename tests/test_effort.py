@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fesemlib.cli import main
+from fesemlib.command.cli import main
+from fesemlib.command.effort import Probe, estimate, planned_trainings, probe
 from fesemlib.dataset import load_dataset
-from fesemlib.effort import Probe, estimate, planned_trainings, probe
 from fesemlib.params import Parameters
 
 pytestmark = pytest.mark.usefixtures("own_build")
@@ -49,7 +49,9 @@ def test_check_tells_what_is_sound_and_what_it_takes(
     path = manifest().with_name("mine.yml")
     path.write_text("dataset: manifest.csv\n" + "".join(f"{k}: {v}\n" for k, v in SMALL.items()))
     probed = []
-    monkeypatch.setattr("fesemlib.effort.probe", lambda *of: probed.append(probe(*of)) or probed[0])
+    monkeypatch.setattr(
+        "fesemlib.command.effort.probe", lambda *of: probed.append(probe(*of)) or probed[0]
+    )
     assert main(["check", str(path)]) == 0
     assert 0 < probed[0].seconds_per_pixel < 1e-4
     assert probed[0].seconds_to_start >= 0
@@ -60,8 +62,8 @@ def test_check_tells_what_is_sound_and_what_it_takes(
     for part in ("trainings of 04_loocv_baseline", "memory", "disk", "comes on top"):
         assert part in told
     assert "too little" not in told
-    monkeypatch.setattr("fesemlib.effort.probe", lambda *_: probed[0])
-    monkeypatch.setattr("fesemlib.cli._free_bytes", lambda: (1_000, 10**18))
+    monkeypatch.setattr("fesemlib.command.effort.probe", lambda *_: probed[0])
+    monkeypatch.setattr("fesemlib.command.cli._free_bytes", lambda: (1_000, 10**18))
     assert main(["check", str(path)]) == 0
     assert re.search(
         r"too little: \S+ GB of memory .* lower parallel_jobs", capsys.readouterr().out

@@ -12,8 +12,8 @@ import yaml
 from bs4 import BeautifulSoup
 from filelock import FileLock
 
+from fesemlib.command.effort import planned_trainings
 from fesemlib.dataset import load_dataset
-from fesemlib.effort import planned_trainings
 from fesemlib.params import Parameters, read_parameters
 
 ROOT = Path(__file__).parent.parent

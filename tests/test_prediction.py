@@ -21,7 +21,7 @@ from prediction_models import (
     write_grain,
 )
 
-from fesemlib.cli import main
+from fesemlib.command.cli import main
 from fesemlib.drying.equations import product_resistance
 from fesemlib.micrographs.files import PredictionError, image_files
 from fesemlib.micrographs.reading import Micrograph

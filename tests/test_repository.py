@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from fesemlib.repository import book_configuration, citation, read_project, write_files
+from fesemlib.command.repository import book_configuration, citation, read_project, write_files
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = Path(sys.executable).parent

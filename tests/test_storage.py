@@ -381,7 +381,12 @@ def restless_threads():
 @pytest.mark.slow
 @pytest.mark.usefixtures("restless_threads")
 def test_digests_in_several_threads():
-    modules = ["fesemlib.book", "fesemlib.dataset", "fesemlib.prediction.domain", "fesemlib.params"]
+    modules = [
+        "fesemlib.command.book",
+        "fesemlib.dataset",
+        "fesemlib.prediction.domain",
+        "fesemlib.params",
+    ]
     expected = code_digest(*modules)
     for _ in range(5):
         code_digest.cache_clear()

@@ -9,7 +9,7 @@ from docutils.transforms import Transformer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib.typography import UnbrokenNumbers, unbroken
+from fesemlib.command.typography import UnbrokenNumbers, unbroken
 
 SPACE = "\N{NO-BREAK SPACE}"
 

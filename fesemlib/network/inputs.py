@@ -172,7 +172,7 @@ def keep_network_inputs(dataset: Dataset, parameters: Parameters) -> Path:
         inputs = np.stack(_of_each_processed(dataset, parameters, shrink)) / np.float32(255)
         write_sealed(path, lambda stream: np.save(stream, inputs))
     else:
-        path.touch()  # in use: `fesemlib.cache` leaves it for a day
+        path.touch()  # in use: `fesemlib.command.cache` leaves it for a day
     return path
 
 

@@ -147,7 +147,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _book(options: argparse.Namespace) -> int:
-    from fesemlib.book import BookError, build_book
+    from fesemlib.command.book import BookError, build_book
 
     try:
         index = build_book(options.parameters, _overrides(options))
@@ -175,8 +175,8 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _check(options: argparse.Namespace) -> int:
-    from fesemlib.checks import DEFAULT_PARAMETERS, checked_dataset, read_profile
-    from fesemlib.effort import estimate, probe, shortages
+    from fesemlib.command.checks import DEFAULT_PARAMETERS, checked_dataset, read_profile
+    from fesemlib.command.effort import estimate, probe, shortages
     from fesemlib.progress import duration
     from fesemlib.storage import checkout
 
@@ -236,7 +236,7 @@ def _add_clean(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from fesemlib.cache import Entry, bytes_of, cache_folder, entries, remove, to_remove
+    from fesemlib.command.cache import Entry, bytes_of, cache_folder, entries, remove, to_remove
 
     try:
         limit = bytes_of(options.keep)

@@ -2,7 +2,7 @@
 
 Both stand in ``pyproject.toml`` and nowhere else: ``authors`` under ``[project]``, and the address
 as ``Repository`` under ``[project.urls]``. Without an address, everything that would link to it is
-left out. After a change of either, ``python -m fesemlib.repository`` writes what is committed
+left out. After a change of either, ``python -m fesemlib.command.repository`` writes what is committed
 (``CITATION.cff`` and the links in ``README.md``) anew; the book's configuration is completed
 whenever a book is staged.
 """
@@ -121,7 +121,7 @@ def citation(project: Project) -> str:
     }
     if project.address:
         content["repository-code"] = project.address
-    head = "# Made by `python -m fesemlib.repository` from pyproject.toml.\n"
+    head = "# Made by `python -m fesemlib.command.repository` from pyproject.toml.\n"
     return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -210,4 +210,4 @@ def write_files(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_files(Path(__file__).parent.parent)
+    write_files(Path(__file__).parents[2])

@@ -36,10 +36,10 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from rich.console import Console
 
-from fesemlib.checks import DEFAULT_PARAMETERS, checked_dataset, read_profile
+from fesemlib.command.checks import DEFAULT_PARAMETERS, checked_dataset, read_profile
+from fesemlib.command.repository import book_configuration, read_project
 from fesemlib.params import SYNTHETIC, Parameters, parameter_table
 from fesemlib.progress import PROGRESS_FILE, REMARKS_FILE, duration, read_progress, read_remarks
-from fesemlib.repository import book_configuration, read_project
 from fesemlib.storage import (
     build_folder,
     checkout,
@@ -64,19 +64,7 @@ __all__ = [
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where it cannot overwrite itself."""
 
-# Modules without influence on what a notebook computes.
-_MODULES_BESIDE_THE_NOTEBOOKS = {
-    "api_pages",
-    "book",
-    "cache",
-    "checks",
-    "cli",
-    "effort",
-    "progress",
-    "remarks",
-    "repository",
-    "typography",
-}
+_PACKAGE = Path(__file__).resolve().parent.parent
 # Parameters that do not change a number.
 _PARAMETERS_WITHOUT_INFLUENCE = {"parallel_jobs", "results", "scheduler"}
 _PACKAGES_THAT_COMPUTE = ("tensorflow", "keras", "numpy", "scikit-image")
@@ -514,9 +502,9 @@ def _read_notebook(path: Path) -> dict[str, Any]:
 
 
 def _modules() -> list[str]:
-    """The modules of the package that notebooks may use."""
-    names = {path.stem for path in Path(__file__).parent.glob("*.py")}
-    return [f"fesemlib.{name}" for name in sorted(names - _MODULES_BESIDE_THE_NOTEBOOKS)]
+    """The modules and rooms of the package that notebooks may use: all but this one."""
+    names = {path.stem for path in _PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    return [f"fesemlib.{name}" for name in sorted(names - {"command", "progress", "__pycache__"})]
 
 
 def _is_current(profile: Profile, notebook: Path, determined_by: str) -> bool:
@@ -820,8 +808,8 @@ def _tree_digest(stage: Path) -> str:
     files = sorted(path for path in stage.rglob("*") if path.is_file())
     renderer = [version(name) for name in _PACKAGES_THAT_RENDER]
     content = [(path.relative_to(stage).as_posix(), digest(path)) for path in files]
-    modules = sorted(Path(__file__).parent.glob("*.py"))
-    package = [(path.name, digest(path)) for path in modules]  # its docstrings are pages, too
+    modules = sorted(_PACKAGE.rglob("*.py"))
+    package = [(path.relative_to(_PACKAGE).as_posix(), digest(path)) for path in modules]  # its docstrings are pages, too
     return digest(content, package, renderer)
 
 
@@ -833,7 +821,7 @@ def _run_jupyter_book(profile: Profile, work: Path) -> None:
     options = ["--all", "-W", "-n", "--keep-going", "--path-output", str(work)]
     files = ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
     # The pages of the package describe the one that runs this, whichever else is installed.
-    own = str(Path(__file__).resolve().parent.parent)
+    own = str(_PACKAGE.parent)
     paths = os.pathsep.join(filter(None, [own, os.environ.get("PYTHONPATH")]))
     with log.open("w", encoding="utf-8") as stream:
         status = subprocess.run(
