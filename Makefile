@@ -24,7 +24,7 @@ bench: .venv/.installed
 	@for benchmark in benchmarks/*.py; do $(BIN)/python "$$benchmark" || exit 1; done
 
 lint: .venv/.tests-installed
-	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
 lock: .venv/.installed
 	@$(find_uv) && "$$uv" pip compile --upgrade $(lock_options) pyproject.toml -o requirements.lock \

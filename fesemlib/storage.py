@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import errno
 import hashlib
+import importlib.util
 import os
 import tempfile
 import threading
@@ -219,8 +220,12 @@ def code_digest(*modules: str) -> str:
     """
     trees = []
     for module in modules:
-        place = Path(__file__).parent.joinpath(*module.split(".")[1:])
-        for path in sorted(place.rglob("*.py")) or [place.with_suffix(".py")]:
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        origin = Path(spec.origin)
+        is_room = spec.submodule_search_locations is not None
+        for path in sorted(origin.parent.rglob("*.py")) if is_room else [origin]:
             with _PARSING:
                 tree = ast.parse(path.read_text(encoding="utf-8"))
             for node in ast.walk(tree):

@@ -13,8 +13,7 @@ from scipy import fft, ndimage
 from skimage.feature import graycomatrix, graycoprops
 from skimage.transform import resize
 
-from fesemlib.micrographs.reading import GreyImage
-from fesemlib.processing.background import resize_by_area
+from fesemlib.processing.background import GreyImage, resize_by_area
 
 __all__ = [
     "charging_amplitude",

@@ -67,7 +67,7 @@ from fesemlib.drying.records import read_drying_run
 from fesemlib.evaluation import baselines, published
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import number_of_weights
-from fesemlib.pages import report
+from fesemlib.pages import report, statements
 from fesemlib.pages.figures import paper as figures
 from fesemlib.pages.figures.drying import drying_run_figure
 from fesemlib.pages.style import formulation_looks, use_style
@@ -78,7 +78,7 @@ from fesemlib.processing.background import process_with, resize_by_area
 use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
-report.data_banner(data, parameters)
+statements.data_banner(data, parameters)
 
 # %% [markdown]
 # ## The workflow
@@ -120,7 +120,7 @@ report.glue("number_of_formulations", len(data.formulations))
 report.glue("number_of_images", len(data.micrographs))
 report.glue("least_k_m", 1e3 * data.k_m.min())
 report.glue("greatest_k_m", 1e3 * data.k_m.max())
-report.glue("data_statement", report.data_banner(data, parameters).text)
+report.glue("data_statement", statements.data_banner(data, parameters).text)
 
 # %% [markdown]
 # The coefficients run from {glue:text}`least_k_m:.2f` to {glue:text}`greatest_k_m:.2f` (in 10⁻³ m² s⁻¹).
@@ -165,7 +165,7 @@ report.glue("published_error", 100 * published.table2()["augmented"].mean())
 # Even so, a straight line in the content of mannitol alone, fitted anew to the others for each formulation left out,
 # errs by {glue:text}`line_error:.1f` % on average on Table 1. The paper's network, with the augmented set, errs by
 # {glue:text}`published_error:.1f` % on the same nine. The line needs no micrograph, but mannitol is the component
-# that the paper names, and others do worse: it is what a network that sees a micrograph has to beat. [*What the numbers mean*](06_evaluation.ipynb) goes on from here, with the data of this run.
+# that the paper names, and others do worse: it is what a network that sees a micrograph has to beat. [*What the numbers mean*](07_evaluation.ipynb) goes on from here, with the data of this run.
 
 # %% [markdown]
 # ## Where the coefficients come from

@@ -58,7 +58,7 @@ from fesemlib.network.inputs import (
     network_inputs,
     processed_micrographs,
 )
-from fesemlib.pages import explorers, report
+from fesemlib.pages import explorers, report, statements
 from fesemlib.pages.before_after import BeforeAfter
 from fesemlib.pages.figures import paper as figures
 from fesemlib.pages.style import formulation_looks, use_style
@@ -74,7 +74,7 @@ from fesemlib.processing.background import (
 use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
-report.data_banner(data, parameters)
+statements.data_banner(data, parameters)
 
 # %% [markdown]
 # ## What is cut off

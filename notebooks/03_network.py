@@ -45,7 +45,7 @@ import numpy as np
 from fesemlib.dataset import load_dataset
 from fesemlib.network.architecture import build_network, layer_table
 from fesemlib.network.fast import FastForm, StandardForm
-from fesemlib.pages import report
+from fesemlib.pages import report, statements
 from fesemlib.pages.figures import paper as figures
 from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
@@ -54,7 +54,7 @@ from fesemlib.processing.background import input_shape, resize_by_area
 use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
-report.data_banner(data, parameters)
+statements.data_banner(data, parameters)
 
 # %% [markdown]
 # The network is small by today's standards: 4, 8 and 16 filters. It is close to networks

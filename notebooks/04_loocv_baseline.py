@@ -74,7 +74,7 @@ from fesemlib.evaluation.first_step import (
     first_step_by_width,
     trainings_by_remedy,
 )
-from fesemlib.pages import report
+from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import paper as figures
 from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
@@ -90,7 +90,7 @@ from fesemlib.validation.leave_one_out import (
 use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
-report.data_banner(data, parameters)
+statements.data_banner(data, parameters)
 
 # %% [markdown]
 # Each formulation is held out in turn, and all of that is repeated from several seeds. Stand-ins, moreover, can be drawn
@@ -107,7 +107,7 @@ predictions = held_out_predictions(original, parameters.model_selection)
 report.resolution(data, parameters)
 
 # %% tags=["remove-input"]
-report.selection_banner(parameters)
+statements.selection_banner(parameters)
 
 # %% tags=["remove-cell"]
 report.save_table(original, "predictions_original", parameters)
@@ -282,7 +282,7 @@ report.glue("evaluation_width", before.input_width)
 report.glue("longer_training", parameters.longer_training)
 
 # %% [markdown]
-# Compare what is held out only where both have learned what they were shown. [What the choices do](06_sensitivity.ipynb)
+# Compare what is held out only where both have learned what they were shown. [What the choices do](08_sensitivity.ipynb)
 # asks the same of more choices.
 #
 # ## Why a training collapses
@@ -304,7 +304,7 @@ report.save_table(steps, "first_step", parameters)
 report.glue("first_step_inputs", int(steps["inputs"].iloc[-1]))
 report.glue("first_step_full", steps["ratio"].iloc[-1])
 report.glue("first_step_here", steps["ratio"][parameters.input_width])
-report.glue("learning_rate", report.power_of_ten(parameters.learning_rate))
+report.glue("learning_rate", numbers.power_of_ten(parameters.learning_rate))
 
 # %% [markdown]
 # With the learning rate of {glue:text}`learning_rate`, one step moves a hidden unit by up to

@@ -67,7 +67,7 @@ import pandas as pd
 from fesemlib.dataset import load_dataset, load_draws
 from fesemlib.evaluation import baselines, published
 from fesemlib.network.augmentation import GROUPS, TRANSFORMATIONS
-from fesemlib.pages import report
+from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import paper as figures
 from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
@@ -84,7 +84,7 @@ from fesemlib.validation.leave_one_out import (
 use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
-report.data_banner(data, parameters)
+statements.data_banner(data, parameters)
 
 # %% [markdown]
 # ## Four images from one
@@ -130,7 +130,7 @@ predictions = {
 report.resolution(data, parameters)
 
 # %% tags=["remove-input"]
-report.selection_banner(parameters)
+statements.selection_banner(parameters)
 
 # %% tags=["hide-input"]
 all_results = pd.concat(results_by_set.values(), ignore_index=True)
@@ -232,7 +232,7 @@ for name, value in (
     ("least", paired.min()),
     ("greatest", paired.max()),
 ):
-    report.glue(f"paired_{name}", report.percent(value, sign=True))
+    report.glue(f"paired_{name}", numbers.percent(value, sign=True))
 report.glue("formulations_improved", int(falls.sum()))
 report.glue("number_of_formulations", len(data.formulations))
 
@@ -246,7 +246,7 @@ report.glue("batch_size", parameters.batch_size)
 report.glue("steps", training_steps(data, parameters))
 report.glue("criterion", 100 * criterion)
 report.glue("copies", len(GROUPS[parameters.augmentation_group]))
-report.glue("selection", report.selection_banner(parameters).text)
+report.glue("selection", statements.selection_banner(parameters).text)
 report.glue("papers_hours", published.TRAINING_TIME_HOURS)
 
 # %% [markdown]
@@ -261,7 +261,7 @@ report.glue("papers_hours", published.TRAINING_TIME_HOURS)
 # The two sets share their seeds and draws. Within each run, the mean error changes by {glue:text}`paired_median` points at equal steps
 # (from {glue:text}`paired_least` to {glue:text}`paired_greatest`). Believe a difference where all runs have it with the same sign, where
 # both ways of being fair show it, and all three measures; and look at the table for the formulations that carry it.
-# [What the numbers mean](06_evaluation.ipynb) tests it on the formulations. One thing is not made equal: a step takes up to
+# [What the numbers mean](07_evaluation.ipynb) tests it on the formulations. One thing is not made equal: a step takes up to
 # {glue:text}`batch_size` images, of which the original set may have fewer.
 #
 # ## Why it may differ from the paper

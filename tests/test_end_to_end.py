@@ -142,7 +142,7 @@ def test_no_cell_wrote_to_stderr(book):
 
 
 def test_explorers_leave_one_line_and_no_widget(book, pages):
-    explorers = {"02_image_processing": 1, "07_prediction": 2, "08_stand_ins": 1}
+    explorers = {"02_image_processing": 1, "06_prediction": 2, "10_stand_ins": 1}
     for path in (book / "executed").glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
         assert "widgets" not in notebook.metadata, path.name

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -15,25 +16,31 @@ from matplotlib import pyplot as plt
 import fesemlib
 from fesemlib.progress import PROGRESS_FILE, REMARKS_FILE
 
-MODULES = sorted(module.name for module in pkgutil.iter_modules(fesemlib.__path__))
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(fesemlib.__path__, "fesemlib.")
+    if not module.ispkg
+)
+ROOMS = sorted(module.name for module in pkgutil.iter_modules(fesemlib.__path__, "fesemlib."))
 
 
 def trains(name: str) -> bool:
     """Whether an example of the module may train: those that do say for how many epochs."""
-    source = Path(fesemlib.__path__[0], f"{name}.py").read_text(encoding="utf-8")
-    return re.search(r"^ *(>>>|\.\.\.) .*\bepochs=", source, re.MULTILINE) is not None
+    source = Path(fesemlib.__path__[0]).parent.joinpath(*name.split(".")).with_suffix(".py")
+    text = source.read_text(encoding="utf-8")
+    return re.search(r"^ *(>>>|\.\.\.) .*\bepochs=", text, re.MULTILINE) is not None
 
 
 MARKED = [pytest.param(name, marks=pytest.mark.slow) if trains(name) else name for name in MODULES]
 
 
-def to_be_shown(module: ModuleType) -> dict[str, object]:
-    """The functions that a module offers, and its classes that have public methods."""
-    offered = {name: getattr(module, name) for name in module.__all__}
+def to_be_shown(room: ModuleType) -> dict[str, object]:
+    """The functions that a room offers, and its classes that have public methods."""
+    offered = {name: getattr(room, name) for name in getattr(room, "__all__", [])}
     return {
         name: value
         for name, value in offered.items()
-        if getattr(value, "__module__", None) == module.__name__
+        if getattr(value, "__module__", "").startswith(room.__name__)
         and (
             any(is_public_method(*each) for each in vars(value).items())
             if inspect.isclass(value)
@@ -47,19 +54,18 @@ def is_public_method(name: str, value: object) -> bool:
     return not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, callables))
 
 
-def has_example(name: str, value: object, module: ModuleType) -> bool:
+def has_example(name: str, value: object) -> bool:
     """Whether it, or a method of it, has a section of examples with something to run."""
     return any(
         bool(test.examples) and re.search(r"^ *Examples\n *-{8}$", test.docstring, re.MULTILINE)
-        for test in doctest.DocTestFinder().find(value, name, module)
+        for test in doctest.DocTestFinder().find(value, name, sys.modules[value.__module__])
     )
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", ROOMS)
 def test_public_functions_have_examples(name: str) -> None:
-    module = importlib.import_module(f"fesemlib.{name}")
-    offered = to_be_shown(module)
-    without = [each for each in offered if not has_example(each, offered[each], module)]
+    offered = to_be_shown(importlib.import_module(name))
+    without = [each for each in offered if not has_example(each, offered[each])]
     assert without == []
 
 
@@ -73,7 +79,7 @@ def test_examples_are_right(
         monkeypatch.delenv(watcher, raising=False)
     report = StringIO()
     runner = doctest.DocTestRunner()
-    for test in doctest.DocTestFinder().find(importlib.import_module(f"fesemlib.{name}")):
+    for test in doctest.DocTestFinder().find(importlib.import_module(name)):
         runner.run(test, out=report.write)
     plt.close("all")
     assert runner.failures == 0, report.getvalue()

@@ -15,7 +15,7 @@ from prediction_models import grain, untrained_model
 from fesemlib.drying.outlook import cycle_of
 from fesemlib.drying.vial import Vial, drying_time, simulate_primary_drying
 from fesemlib.pages import explorers
-from fesemlib.pages.report import Banner
+from fesemlib.pages.statements import Banner
 from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Model, predict_micrographs

@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fesemlib.synthetic.foam import (
-    THROAT_TO_CELL,
-    foam_volume,
-    porosity,
-    wall_openings,
-    wall_thickness,
-)
+from fesemlib.drying.equations import porosity
+from fesemlib.synthetic.foam import THROAT_TO_CELL, foam_volume, wall_openings, wall_thickness
 
 # What PoreSpy calls and others deprecate is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")

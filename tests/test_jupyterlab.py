@@ -119,7 +119,7 @@ def test_list_of_chapters_is_complete() -> None:
 def test_script_opens_as_a_notebook_runs_and_is_explored(
     page: Page, address: str, notebooks: Path
 ) -> None:
-    script = notebooks / "08_stand_ins.py"
+    script = notebooks / "10_stand_ins.py"
     before = script.read_text(encoding="utf-8")
     page.goto(f"{address}/lab/tree/notebooks/{script.name}?token={TOKEN}")
     expect(page.locator(".jp-Notebook")).to_be_visible(timeout=MINUTES)

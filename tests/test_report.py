@@ -22,19 +22,16 @@ from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.evaluation.published import table2
 from fesemlib.formulations import table1
 from fesemlib.micrographs.reading import Micrograph
+from fesemlib.pages.numbers import power_of_ten
 from fesemlib.pages.report import (
-    Banner,
     comparison,
-    data_banner,
     data_bar,
     glue,
     grey_levels,
-    power_of_ten,
     resolution,
     results_folder,
     save_figure,
     save_table,
-    selection_banner,
     show_comparison,
     show_formulations,
     show_grey_levels,
@@ -42,6 +39,7 @@ from fesemlib.pages.report import (
     show_table,
     show_trainings,
 )
+from fesemlib.pages.statements import Banner, data_banner, selection_banner
 from fesemlib.params import Parameters
 
 SEEDS = (0, 1, 2)

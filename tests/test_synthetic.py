@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from fesemlib.drying.equations import porosity
 from fesemlib.synthetic.foam import (
     cell_diameter,
-    porosity,
     synthesize_micrograph,
     throat_diameter,
     wall_thickness,

@@ -23,16 +23,6 @@ from sphinx.util.typing import stringify_annotation
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-__all__ = [
-    "ModuleInSourceOrder",
-    "ShortArrays",
-    "ShortValue",
-    "sections_as_rubrics",
-    "setup",
-    "signature_of_model",
-    "with_short_arrays",
-]
-
 LONGEST_VALUE = 60
 
 _ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[.*?\], ~numpy\.dtype\[(.*?)\]\]")

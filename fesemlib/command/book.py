@@ -51,16 +51,6 @@ from fesemlib.storage import (
     write_atomically,
 )
 
-__all__ = [
-    "BookError",
-    "Profile",
-    "Stamp",
-    "build_book",
-    "execute_notebooks",
-    "render_book",
-    "stage_book",
-]
-
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where it cannot overwrite itself."""
 
@@ -809,7 +799,9 @@ def _tree_digest(stage: Path) -> str:
     renderer = [version(name) for name in _PACKAGES_THAT_RENDER]
     content = [(path.relative_to(stage).as_posix(), digest(path)) for path in files]
     modules = sorted(_PACKAGE.rglob("*.py"))
-    package = [(path.relative_to(_PACKAGE).as_posix(), digest(path)) for path in modules]  # its docstrings are pages, too
+    package = [
+        (path.relative_to(_PACKAGE).as_posix(), digest(path)) for path in modules
+    ]  # its docstrings are pages, too
     return digest(content, package, renderer)
 
 

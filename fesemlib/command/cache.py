@@ -15,8 +15,6 @@ from pathlib import Path
 
 from fesemlib.storage import build_folder
 
-__all__ = ["Entry", "bytes_of", "cache_folder", "entries", "remove", "to_remove"]
-
 SECONDS_IN_USE = 24 * 3600.0
 """How long after it was last written or named a training may still be reading its inputs."""
 

@@ -11,8 +11,6 @@ from fesemlib.params import WIDEST_SYNTHETIC, Parameters, quoted, read_parameter
 if TYPE_CHECKING:
     from fesemlib.dataset import Dataset
 
-__all__ = ["DEFAULT_PARAMETERS", "checked_dataset", "read_profile"]
-
 DEFAULT_PARAMETERS = Path("params", "book.yml")
 """The parameter file of a checkout that is used where none is named."""
 

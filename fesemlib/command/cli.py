@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from fesemlib.micrographs.reading import Micrograph
     from fesemlib.prediction.model import Model
 
-__all__ = ["main"]
-
 INTERRUPTED = 130
 
 # What a message of `synthesize_micrograph` calls a parameter, and what the command calls it.
@@ -466,12 +464,9 @@ def _add_synthesize(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _synthesize(options: argparse.Namespace) -> int:
+    from fesemlib.drying.equations import porosity
     from fesemlib.micrographs.zeiss import write_zeiss_tiff
-    from fesemlib.synthetic.foam import (
-        cell_diameter,
-        porosity,
-        throat_diameter,
-    )
+    from fesemlib.synthetic.foam import cell_diameter, throat_diameter
 
     try:
         _check_target(options.path, options.force)

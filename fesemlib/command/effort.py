@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from fesemlib.dataset import Dataset
     from fesemlib.params import Parameters
 
-__all__ = ["Effort", "Probe", "Trainings", "estimate", "planned_trainings", "probe", "shortages"]
-
 _LEAST_EPOCHS = 4
 _SECONDS_OF_EPOCHS = 2.0
 _BYTES = 4  # of a weight, and of a pixel of the network's input
@@ -149,24 +147,24 @@ def planned_trainings(dataset: Dataset, parameters: Parameters) -> list[Training
             for width, epochs in remedy_effort(dataset, parameters).items()
         ],
         *[loocv("05_loocv_augmented", parameters, copies)] * draws,
-        loocv("06_evaluation", averaging_parameters(parameters)),
-        loocv("06_evaluation", quick),
-        *[loocv("06_evaluation", one_seed)] * parameters.permutations,
-        loocv("06_evaluation", small),  # in all epochs
-        Trainings("06_evaluation", pairs, images, small.epochs, small.input_width),
-        *[loocv("06_robustness", one_seed)] * (len(scales) - 1),  # the first is the whole frame
+        loocv("07_evaluation", averaging_parameters(parameters)),
+        loocv("07_evaluation", quick),
+        *[loocv("07_evaluation", one_seed)] * parameters.permutations,
+        loocv("07_evaluation", small),  # in all epochs
+        Trainings("07_evaluation", pairs, images, small.epochs, small.input_width),
+        *[loocv("09_robustness", one_seed)] * (len(scales) - 1),  # the first is the whole frame
     ]
     if small.input_width == parameters.input_width:  # these have been trained
-        planned.remove(loocv("06_evaluation", small))
+        planned.remove(loocv("07_evaluation", small))
     trained = (small, moved, quick)  # to the criterion, too
     for levels in planned_cells(parameters):
         cell = parameters_of_cell(parameters, levels)
         if cell not in trained:
-            planned.append(loocv("06_sensitivity", cell))
+            planned.append(loocv("08_sensitivity", cell))
     for used in (small, averaging_parameters(parameters)):
         planned += [
             Trainings(
-                "06_sensitivity",
+                "08_sensitivity",
                 parameters.learning_curve_seeds,
                 size,
                 used.epochs,
@@ -179,7 +177,7 @@ def planned_trainings(dataset: Dataset, parameters: Parameters) -> list[Training
     )
     planned.append(
         Trainings(
-            "07_prediction",
+            "06_prediction",
             parameters.number_of_seeds,
             every,
             parameters.epochs,

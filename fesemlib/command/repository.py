@@ -2,9 +2,9 @@
 
 Both stand in ``pyproject.toml`` and nowhere else: ``authors`` under ``[project]``, and the address
 as ``Repository`` under ``[project.urls]``. Without an address, everything that would link to it is
-left out. After a change of either, ``python -m fesemlib.command.repository`` writes what is committed
-(``CITATION.cff`` and the links in ``README.md``) anew; the book's configuration is completed
-whenever a book is staged.
+left out. After a change of either, ``python -m fesemlib.command.repository`` writes what is
+committed (``CITATION.cff`` and the links in ``README.md``) anew; the book completes its own
+configuration whenever it is staged.
 """
 
 from __future__ import annotations
@@ -16,15 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-__all__ = [
-    "Project",
-    "book_configuration",
-    "citation",
-    "read_project",
-    "readme_links",
-    "write_files",
-]
 
 _LINKS = re.compile(r"(<!-- links -->\n).*?(<!-- end of links -->)", re.DOTALL)
 _PAPER = {

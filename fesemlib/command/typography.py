@@ -11,8 +11,6 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-__all__ = ["UnbrokenNumbers", "setup", "unbroken"]
-
 _SPACE = "\N{NO-BREAK SPACE}"
 # At its beginning, a text goes on from another node, such as a number that was glued.
 _BEFORE_UNIT = re.compile(

@@ -25,20 +25,6 @@ from fesemlib.drying.records import DryingRun, DryingRunError
 from fesemlib.drying.vial import Cycle, Vial, simulate_primary_drying
 from fesemlib.params import Parameters
 
-__all__ = [
-    "DRAWS",
-    "STEADY",
-    "DryingLabels",
-    "Uncertainty",
-    "label_run",
-    "perturbed_coefficients",
-    "recorded_drying",
-    "spread_of_offsets",
-    "uncertainty_budget",
-    "vial_of",
-    "worth_of_corrections",
-]
-
 FloatArray = npt.NDArray[np.float64]
 
 DRAWS = 1000

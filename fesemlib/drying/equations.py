@@ -9,23 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.integrate import cumulative_trapezoid
 
-__all__ = [
-    "CLASSIC_RESISTANCE",
-    "GAS_CONSTANT",
-    "ICE_DENSITY",
-    "MOLAR_MASS_WATER",
-    "SOLIDS_DENSITY",
-    "dried_thickness",
-    "front_temperature",
-    "ice_conductivity",
-    "ice_vapour_pressure",
-    "mass_transfer_coefficient",
-    "porosity",
-    "product_resistance",
-    "sublimation_enthalpy",
-    "vapour_flux",
-]
-
 GAS_CONSTANT = 8.314462618  # J mol⁻¹ K⁻¹, CODATA 2018
 MOLAR_MASS_WATER = 0.01801528  # kg mol⁻¹
 ICE_DENSITY = 918.0  # kg m⁻³, near 250 K

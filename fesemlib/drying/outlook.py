@@ -17,8 +17,6 @@ from fesemlib.drying.vial import (
 )
 from fesemlib.params import Parameters
 
-__all__ = ["Case", "Outlook", "cycle_of", "outlook_of", "outlook_table"]
-
 _TIME_STEP = 300.0  # s, between the points of a curve
 
 

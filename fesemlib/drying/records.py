@@ -16,8 +16,6 @@ from scipy.ndimage import median_filter
 
 from fesemlib.params import quoted
 
-__all__ = ["DryingRun", "DryingRunError", "read_drying_run"]
-
 FloatArray = npt.NDArray[np.float64]
 Conversion = Callable[[FloatArray], FloatArray]
 

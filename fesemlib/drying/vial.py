@@ -29,15 +29,6 @@ from fesemlib.drying.equations import (
     sublimation_enthalpy,
 )
 
-__all__ = [
-    "PAPER_CYCLE",
-    "Cycle",
-    "PrimaryDryingError",
-    "Vial",
-    "drying_time",
-    "simulate_primary_drying",
-]
-
 _TRIPLE_POINT = 273.16  # K
 _TRIPLE_PRESSURE = 611.657  # Pa
 _COLDEST = 150.0  # K: the vapour pressure of ice is that of an ultra-high vacuum

@@ -9,16 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = [
-    "GreyLevelTest",
-    "determination",
-    "grey_level_statistics",
-    "grey_level_test",
-    "linear_on_others",
-    "mean_of_others",
-    "median_of_others",
-]
-
 
 def mean_of_others(k_m: pd.Series[float]) -> pd.DataFrame:
     """Predict every formulation by the mean k_m of the others.

@@ -33,34 +33,12 @@ from fesemlib.dataset import Dataset
 from fesemlib.evaluation import published
 from fesemlib.evaluation.baselines import mean_of_others, median_of_others
 from fesemlib.formulations import percentages
-from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
+from fesemlib.processing.background import GreyImage
 from fesemlib.texture import correlation_length
 from fesemlib.validation.errors import MEAN, measures, measures_of_runs
 from fesemlib.validation.leave_one_out import Split, held_out_predictions, train_splits
-
-__all__ = [
-    "PUBLISHED",
-    "TEXTURE_MODELS",
-    "averaging_parameters",
-    "blind_controls",
-    "composition_controls",
-    "composition_of",
-    "control_summary",
-    "evaluation_parameters",
-    "fitted",
-    "is_identified",
-    "mean_of_seeds",
-    "network_controls",
-    "one_number_controls",
-    "other_dropout_parameters",
-    "permutation_test",
-    "predict_left_out",
-    "published_controls",
-    "texture_controls",
-    "with_errors",
-]
 
 Values = npt.NDArray[np.float64]
 
@@ -319,7 +297,7 @@ def control_summary(controls: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     controls
-        Rows as of `fesemlib.evaluation.controls.with_errors`, of networks with ``seed``; where a control has
+        Rows as of `with_errors`, of networks with ``seed``; where a control has
         no prediction, its error is NaN.
 
     Returns
@@ -678,7 +656,7 @@ def permutation_test(dataset: Dataset, parameters: Parameters, permutations: int
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`; of the seeds the first is used. Every
+        As in `leave_one_formulation_out`; of the seeds the first is used. Every
         training ends as `to_criterion` says there.
     permutations
         How many shuffles.
@@ -686,14 +664,14 @@ def permutation_test(dataset: Dataset, parameters: Parameters, permutations: int
     Returns
     -------
     DataFrame
-        The columns of `fesemlib.validation.errors.measures_of_runs`; row 0 is of the true order, each further
+        The columns of `measures_of_runs`; row 0 is of the true order, each further
         one of a shuffle.
 
     Notes
     -----
     What is left out is predicted, and its error taken, with the shuffled k_m as if they were true.
     Where k_m has nothing to do with the images, all orders are alike, and the p-value of
-    `fesemlib.evaluation.statistics.permutation_p_value` is uniform. A shuffle may be the true order again.
+    `permutation_p_value` is uniform. A shuffle may be the true order again.
 
     Examples
     --------

@@ -13,8 +13,6 @@ from fesemlib.dataset import Dataset
 from fesemlib.params import Parameters
 from fesemlib.validation.leave_one_out import Split, held_out_predictions, train_splits
 
-__all__ = ["SELECTIONS", "best_inner_epochs", "selected_predictions", "train_for_selection"]
-
 SELECTIONS = {
     "last": "last epoch",
     "best_inner": "best epoch on inner formulations",

@@ -20,17 +20,6 @@ from fesemlib.validation.leave_one_out import Split, kept_networks, train_splits
 if TYPE_CHECKING:
     import keras
 
-__all__ = [
-    "REMEDIES",
-    "REMEDY_SEEDS",
-    "FirstStep",
-    "first_step",
-    "first_step_by_width",
-    "remedy_effort",
-    "trainings_by_remedy",
-]
-
-
 REMEDIES: dict[str, dict[str, object]] = {
     "as it is": {},
     "centred": {"input_scaling": "centred"},

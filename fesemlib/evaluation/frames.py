@@ -24,20 +24,6 @@ from fesemlib.validation.leave_one_out import (
     train_splits,
 )
 
-__all__ = [
-    "FLIPS",
-    "Scale",
-    "combined_errors",
-    "compare_sources",
-    "flipped_predictions",
-    "frame_predictions",
-    "scatter_and_offset",
-    "window_dataset",
-    "window_places",
-    "window_predictions",
-    "window_scales",
-]
-
 Place = tuple[slice, slice]
 
 FLIPS = "flips of one frame"
@@ -284,7 +270,7 @@ def frame_predictions(
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`; `fresh_frames` is used for
+        As in `leave_one_formulation_out`; `fresh_frames` is used for
         stand-ins.
     networks
         For each formulation one that was trained on the others.

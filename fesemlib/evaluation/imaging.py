@@ -16,10 +16,10 @@ from loky import cpu_count
 from scipy import ndimage
 
 from fesemlib.dataset import Dataset
-from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,
+    GreyImage,
     equalize_histogram,
     process_with,
     resize_by_area,
@@ -35,17 +35,6 @@ from fesemlib.storage import (
     write_sealed,
 )
 from fesemlib.validation.leave_one_out import TrainedNetwork
-
-__all__ = [
-    "DEGRADATIONS",
-    "Degradation",
-    "Reader",
-    "degrade",
-    "degraded_inputs",
-    "degraded_predictions",
-    "exchanged_changes",
-    "processing_changes",
-]
 
 Images = npt.NDArray[np.float32]
 

@@ -31,18 +31,6 @@ from fesemlib.storage import digest
 from fesemlib.validation.errors import at_the_end, measures_of_runs
 from fesemlib.validation.leave_one_out import Split, train_splits
 
-__all__ = [
-    "AVERAGED",
-    "MEDIAN",
-    "NETWORK",
-    "RIDGE",
-    "StandIns",
-    "curve_of",
-    "draw_training_and_test",
-    "input_width",
-    "learning_curve",
-]
-
 Values = npt.NDArray[np.float64]
 
 NETWORK = "network"
@@ -256,7 +244,7 @@ def curve_of(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``predictor, region, size, draw``, the measures of `fesemlib.validation.errors.measures_of_runs`, and
+        ``predictor, region, size, draw``, the measures of `measures_of_runs`, and
         ``steps``, NaN for what is not trained in steps. Those of the region "training" tell how
         well a network fits what it was trained on.
 

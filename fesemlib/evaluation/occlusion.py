@@ -19,39 +19,15 @@ import pandas as pd
 
 from fesemlib.dataset import Dataset, fresh_stand_ins
 from fesemlib.evaluation.frames import window_places
-from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
-from fesemlib.processing.background import process_with, resize_by_area
+from fesemlib.processing.background import GreyImage, process_with, resize_by_area
 from fesemlib.validation.leave_one_out import (
     COLLAPSED_RANGE,
     TrainedNetwork,
     kept_networks,
     leave_one_out_splits,
 )
-
-__all__ = [
-    "MID_GREY",
-    "HeldOutMap",
-    "Pasted",
-    "Predictor",
-    "as_input",
-    "collapsed_networks",
-    "detail_model",
-    "detail_of",
-    "find_patches",
-    "held_out_maps",
-    "held_out_networks",
-    "map_statistics",
-    "occlusion_map",
-    "occlusion_patch",
-    "paste",
-    "pasted_maps",
-    "pasted_patches",
-    "patch_places",
-    "share_inside",
-    "share_of_detail",
-]
 
 Values = npt.NDArray[np.float64]
 Images = npt.NDArray[np.float32]
@@ -73,7 +49,7 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
     Parameters
     ----------
     dataset, parameters
-        As in `fesemlib.validation.leave_one_out.leave_one_formulation_out`, for the original training set; what
+        As in `leave_one_formulation_out`, for the original training set; what
         that has trained is taken from the cache.
 
     Examples
@@ -95,7 +71,7 @@ def held_out_networks(dataset: Dataset, parameters: Parameters) -> dict[str, Tra
 def collapsed_networks(
     networks: Mapping[str, TrainedNetwork], inputs: Images, k_m: Values
 ) -> list[str]:
-    """Those that answer the same to every micrograph, as in `fesemlib.validation.leave_one_out.training_summary`.
+    """Those that answer the same to every micrograph, as in `training_summary`.
 
     Parameters
     ----------

@@ -17,15 +17,6 @@ from fesemlib.evaluation.baselines import mean_of_others, median_of_others
 from fesemlib.evaluation.published import table2
 from fesemlib.formulations import table1
 
-__all__ = [
-    "CLAIMED_INSIDE",
-    "chance_of_perfect_model",
-    "combined_p_value",
-    "inside_the_others",
-    "perfect_model",
-    "published_beside_rules",
-]
-
 Values = npt.NDArray[np.float64]
 
 

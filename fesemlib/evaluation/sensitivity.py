@@ -26,21 +26,6 @@ from fesemlib.validation.leave_one_out import (
     training_summary,
 )
 
-__all__ = [
-    "LOGARITHM",
-    "MEDIAN_RULE",
-    "MOST_COUNTED",
-    "RELATIVE",
-    "STEPS",
-    "cell_table",
-    "change_in_words",
-    "in_words",
-    "main_effects",
-    "parameters_of_cell",
-    "planned_cells",
-    "train_cells",
-]
-
 Level = bool | int | float | str
 
 MEDIAN_RULE = "median of the others"
@@ -116,8 +101,8 @@ def train_cells(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        For each cell the rows and columns of `fesemlib.validation.leave_one_out.held_out_predictions` and
-        `fesemlib.validation.leave_one_out.training_summary`, with ``cell``, its number from 1 on, the levels, and
+        For each cell the rows and columns of `held_out_predictions` and
+        `training_summary`, with ``cell``, its number from 1 on, the levels, and
         ``steps``, those of Adam until the end.
 
     Notes
@@ -163,7 +148,7 @@ def cell_table(trained: pd.DataFrame, parameters: Parameters) -> pd.DataFrame:
         Indexed by ``cell``, and last `MEDIAN_RULE`, which trains nothing: the levels;
         ``training_error``, the median over the trainings; ``missed``, how many of the
         ``trainings`` are above the criterion, dead and diverged ones among them; ``steps``, the
-        median; and the three measures of `fesemlib.validation.errors.measures`, medians over the runs.
+        median; and the three measures of `measures`, medians over the runs.
 
     Examples
     --------

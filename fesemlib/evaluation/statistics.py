@@ -1,7 +1,7 @@
 """How sure a mean error is, and whether one way of training is better than another.
 
 The formulations are the sample: they are what a conclusion generalises over. Runs repeat a
-measurement of the same formulation; `fesemlib.validation.errors` makes one error of them before anything is
+measurement of the same formulation; `errors` makes one error of them before anything is
 compared.
 """
 
@@ -12,14 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-
-__all__ = [
-    "Comparison",
-    "Interval",
-    "compare_pairs",
-    "mean_interval",
-    "permutation_p_value",
-]
 
 Values = npt.NDArray[np.float64]
 

@@ -26,8 +26,6 @@ from PIL.PngImagePlugin import PngImageFile
 
 from fesemlib.micrographs.pixel_size import PixelSize, pixel_size
 
-__all__ = ["MOST_PIXELS", "DecodedImage", "DecodingError", "decode", "in_bands"]
-
 Pixels = npt.NDArray[Any]
 
 MOST_PIXELS = 100_000_000

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from fesemlib.micrographs.reading import SUFFIXES
 
-__all__ = ["PredictionError", "image_files"]
-
 
 class PredictionError(ValueError):
     """A micrograph cannot be predicted by a model, or there is none."""

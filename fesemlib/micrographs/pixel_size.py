@@ -11,12 +11,6 @@ import tifffile
 
 from fesemlib.params import GREATEST_PIXEL_SIZE_UM, LEAST_PIXEL_SIZE_UM
 
-__all__ = [
-    "PixelSize",
-    "PixelSizeSource",
-    "pixel_size",
-]
-
 PixelSizeSource = Literal["Zeiss tag", "FEI tag", "ImageJ", "TIFF resolution", "manifest"]
 
 # As NFKC writes them: there is one mu, and one Å.

@@ -15,8 +15,6 @@ from fesemlib.micrographs.decoding import DecodingError, decode, in_bands
 from fesemlib.micrographs.pixel_size import PixelSize, PixelSizeSource
 from fesemlib.processing.background import GreyImage
 
-__all__ = ["GreyImage", "Micrograph", "MicrographError", "crop_micrograph", "read_micrograph"]
-
 Pixels = npt.NDArray[Any]
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")

@@ -15,10 +15,9 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
-from fesemlib.micrographs.reading import GreyImage, Micrograph
+from fesemlib.micrographs.reading import Micrograph
+from fesemlib.processing.background import GreyImage
 from fesemlib.storage import write_atomically
-
-__all__ = ["burn_data_bar", "write_zeiss_tiff"]
 
 STATEMENT = "SYNTHETIC"
 

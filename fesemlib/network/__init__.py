@@ -3,7 +3,7 @@
 from fesemlib.network.architecture import build_network, layer_table, number_of_weights
 from fesemlib.network.augmentation import augment
 from fesemlib.network.engine import Settings, TargetScale, train_fold
-from fesemlib.network.inputs import network_inputs, processed_micrographs
+from fesemlib.network.inputs import network_input, network_inputs, processed_micrographs
 
 __all__ = [
     "Settings",
@@ -11,6 +11,7 @@ __all__ = [
     "augment",
     "build_network",
     "layer_table",
+    "network_input",
     "network_inputs",
     "number_of_weights",
     "processed_micrographs",

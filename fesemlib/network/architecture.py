@@ -18,19 +18,6 @@ import pandas as pd
 if TYPE_CHECKING:
     import keras
 
-__all__ = [
-    "FILTERS",
-    "HIDDEN_UNITS",
-    "build_network",
-    "check_input_shape",
-    "initial_weights",
-    "layer_table",
-    "load_tensorflow",
-    "number_of_inputs",
-    "number_of_weights",
-    "training_device",
-]
-
 FILTERS = (4, 8, 16)
 HIDDEN_UNITS = 10
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GROUPS", "TRANSFORMATIONS", "augment"]
-
 _Images = npt.NDArray[np.floating]
 
 # Rows are the second to last axis, columns the last.

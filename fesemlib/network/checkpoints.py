@@ -14,8 +14,6 @@ import numpy.typing as npt
 from fesemlib.progress import remark
 from fesemlib.storage import read_sealed, write_sealed
 
-__all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "SECONDS_OF_USE", "Checkpoint"]
-
 _remark_once = cache(remark)
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0

@@ -27,19 +27,6 @@ from fesemlib.network.checkpoints import Checkpoint
 from fesemlib.network.fast import executable_form
 from fesemlib.params import Parameters
 
-__all__ = [
-    "AbandonedError",
-    "Engine",
-    "InputScale",
-    "Outcome",
-    "Settings",
-    "TargetScale",
-    "engine_for",
-    "logged_epochs",
-    "train_fold",
-    "use_one_thread",
-]
-
 Values = npt.NDArray[np.float64]
 Images = npt.NDArray[np.float32]
 

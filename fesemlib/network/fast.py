@@ -41,8 +41,6 @@ from fesemlib.network.architecture import FILTERS, load_tensorflow
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["FastForm", "StandardForm", "executable_form"]
-
 # What computes a tensor's values; TensorFlow has no types that mypy could check.
 Tensor = Any
 

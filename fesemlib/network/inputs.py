@@ -18,11 +18,11 @@ import numpy.typing as npt
 from loky import cpu_count
 
 from fesemlib.dataset import Dataset
-from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,
     FloatImage,
+    GreyImage,
     input_shape,
     process_with,
     resize_by_area,
@@ -37,14 +37,6 @@ from fesemlib.storage import (
     writable,
     write_sealed,
 )
-
-__all__ = [
-    "images_by_step",
-    "keep_network_inputs",
-    "kept_inputs",
-    "network_inputs",
-    "processed_micrographs",
-]
 
 _Result = TypeVar("_Result")
 
@@ -111,6 +103,40 @@ def network_inputs(dataset: Dataset, parameters: Parameters) -> FloatImage:
     return inputs
 
 
+def network_input(image: GreyImage, parameters: Parameters) -> FloatImage:
+    """Make the network's input of one micrograph: processed, shrunk, in [0, 1].
+
+    Parameters
+    ----------
+    image
+        uint8, shape (H, W).
+    parameters
+        Those of the processing, and `input_width`.
+
+    Returns
+    -------
+    ndarray
+        float32, shape (h, w): grey levels divided by 255.
+
+    Raises
+    ------
+    ValueError
+        When the image is narrower than `input_width`.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).integers(0, 256, (96, 128)).astype(np.uint8)
+    >>> network_input(image, Parameters(input_width=64)).shape
+    (48, 64)
+    """
+    return shrunk_input(process_with(parameters, image).equalized, parameters.input_width)
+
+
+def shrunk_input(processed: GreyImage, width: int) -> FloatImage:
+    """The network's input, float32 (h, w) in [0, 1], of a processed micrograph, uint8 (H, W)."""
+    return resize_by_area(processed, width) / np.float32(255)
+
+
 def images_by_step(
     dataset: Dataset, parameters: Parameters, width: int
 ) -> dict[str, list[npt.NDArray[np.generic]]]:
@@ -168,8 +194,8 @@ def keep_network_inputs(dataset: Dataset, parameters: Parameters) -> Path:
     remove_unfinished(folder)
     path = folder / f"{name}.npy"
     if read_sealed(path) is None:
-        shrink = partial(resize_by_area, width=width)
-        inputs = np.stack(_of_each_processed(dataset, parameters, shrink)) / np.float32(255)
+        shrink = partial(shrunk_input, width=width)
+        inputs = np.stack(_of_each_processed(dataset, parameters, shrink))
         write_sealed(path, lambda stream: np.save(stream, inputs))
     else:
         path.touch()  # in use: `fesemlib.command.cache` leaves it for a day

@@ -9,10 +9,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from fesemlib.micrographs.reading import GreyImage
-from fesemlib.processing.background import resize_by_area
-
-__all__ = ["BeforeAfter"]
+from fesemlib.processing.background import GreyImage, resize_by_area
 
 _WIDTH = 1000  # px, enough for a page's text on a fine screen, and a few hundred kilobytes
 _QUALITY = 80

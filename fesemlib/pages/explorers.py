@@ -18,30 +18,19 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
+from fesemlib.drying.equations import porosity
 from fesemlib.drying.vial import Cycle, PrimaryDryingError, drying_time, simulate_primary_drying
-from fesemlib.micrographs.reading import GreyImage
-from fesemlib.pages.report import Banner, typeset
+from fesemlib.pages.numbers import typeset
+from fesemlib.pages.statements import Banner
 from fesemlib.pages.style import COLOURS, INK
 from fesemlib.params import Parameters
-from fesemlib.processing.background import process, resize_by_area
+from fesemlib.processing.background import GreyImage, process, resize_by_area
 from fesemlib.progress import in_live_notebook
-from fesemlib.synthetic.foam import cell_diameter, porosity, synthesize_micrograph, throat_diameter
+from fesemlib.synthetic.foam import cell_diameter, synthesize_micrograph, throat_diameter
 
 if TYPE_CHECKING:
     from fesemlib.drying.vial import Vial
     from fesemlib.prediction.model import Model
-
-__all__ = [
-    "Seen",
-    "background_seen",
-    "drying_seen",
-    "explore_background",
-    "explore_drying",
-    "explore_prediction",
-    "explore_stand_in",
-    "prediction_seen",
-    "stand_in_seen",
-]
 
 _WIDTH = 480  # px of a picture
 _WINDOW = (360, 480)  # px of a stand-in: small enough to follow the slider
@@ -272,7 +261,7 @@ def explore_stand_in(seed: int = 0) -> Any:
     'Explore it'
     """
     if not in_live_notebook():
-        return _hint("k_m, solids, pixel size and seed of a stand-in", "08_stand_ins")
+        return _hint("k_m, solids, pixel size and seed of a stand-in", "10_stand_ins")
     import ipywidgets as widgets
 
     return _explorer(
@@ -300,7 +289,7 @@ def explore_prediction(model: Model, image: GreyImage) -> Any:
     'Explore it'
     """
     if not in_live_notebook():
-        return _hint("crop, brightness, contrast, defocus and noise", "07_prediction")
+        return _hint("crop, brightness, contrast, defocus and noise", "06_prediction")
     import ipywidgets as widgets
 
     slider = widgets.FloatSlider
@@ -333,7 +322,7 @@ def explore_drying(vial: Vial, parameters: Parameters) -> Any:
     'Explore it'
     """
     if not in_live_notebook():
-        return _hint("k_m, shelf temperature, heat transfer and filling", "07_prediction")
+        return _hint("k_m, shelf temperature, heat transfer and filling", "06_prediction")
     from dataclasses import replace
 
     import ipywidgets as widgets

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,50 +13,29 @@ from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from fesemlib.dataset import Dataset
-from fesemlib.drying.equations import CLASSIC_RESISTANCE, product_resistance
+from fesemlib.drying.equations import CLASSIC_RESISTANCE, porosity, product_resistance
 from fesemlib.evaluation import published
 from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.network.architecture import HIDDEN_UNITS
+from fesemlib.pages.numbers import (
+    measure_range,
+    measure_text,
+    minus,
+    percent,
+    significant,
+    typeset,
+    typeset_label,
+)
+from fesemlib.pages.statements import Banner
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape
 from fesemlib.progress import in_live_notebook
 from fesemlib.storage import build_folder, digest, writable, write_atomically
-from fesemlib.synthetic.foam import THROAT_TO_CELL, cell_diameter, porosity, throat_diameter
+from fesemlib.synthetic.foam import THROAT_TO_CELL, cell_diameter, throat_diameter
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import training_summary
-
-__all__ = [
-    "Banner",
-    "comparison",
-    "data_banner",
-    "data_bar",
-    "first_sentence",
-    "glue",
-    "grey_levels",
-    "measure_range",
-    "measure_text",
-    "percent",
-    "power_of_ten",
-    "published_statement",
-    "resolution",
-    "results_folder",
-    "save_figure",
-    "save_table",
-    "selection_banner",
-    "show_comparison",
-    "show_first_steps",
-    "show_formulations",
-    "show_grey_levels",
-    "show_measures",
-    "show_reading",
-    "show_remedies",
-    "show_table",
-    "show_textures",
-    "show_trainings",
-    "typeset",
-]
 
 # A feature narrower than two pixels cannot be told from its neighbours (sampling theorem).
 _PIXELS_TO_RESOLVE = 2
@@ -75,63 +53,6 @@ _LAYER, _FRONT = 0.01, 250.0
 
 # With fewer images, chance reaches that R² about once in a hundred tests, or more often.
 _FEW = 20
-
-
-class Banner:
-    """A sentence in a box, in JupyterLab and in the book.
-
-    Parameters
-    ----------
-    title, text
-        Plain text.
-    kind
-        Sphinx' name of the box: ``"warning"`` or ``"note"``.
-    """
-
-    def __init__(self, title: str, text: str, kind: str) -> None:
-        self.title, self.text, self.kind = title, text, kind
-
-    def __repr__(self) -> str:
-        return f"{self.title}: {self.text}"
-
-    def _repr_html_(self) -> str:
-        return (
-            f'<div class="admonition {self.kind} data-banner">'
-            f'<p class="admonition-title">{escape(typeset(self.title))}</p>'
-            f"<p>{escape(typeset(self.text))}</p></div>"
-        )
-
-
-def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
-    """Say which micrographs the numbers of a page come from; for its top.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> data_banner(draw_stand_ins(2, 0, (96, 128)), Parameters()).title
-    'Synthetic data'
-    """
-    height, width = dataset.shape
-    if dataset.synthetic:
-        drawn = f"seed {parameters.synthetic_seed}"
-        if parameters.synthetic_draws > 1:
-            drawn += f"; leave-one-out also on {parameters.synthetic_draws - 1} more draws"
-        return Banner(
-            "Synthetic data",
-            f"The {len(dataset.micrographs)} micrographs behind these numbers are computed, not "
-            f"measured ({width}×{height} px, {drawn}): the paper's are "
-            "not public. The k_m are the measured ones of Table 1. No number computed from these "
-            "images says anything about a real product.",
-            "warning",
-        )
-    rescaled = " and rescaling" if parameters.rescale else ""
-    return Banner(
-        "Your data",
-        f"The numbers on this page come from the {len(dataset.micrographs)} micrographs of "
-        f"{len(dataset.formulations)} formulations in {Path(parameters.dataset).name} "
-        f"({width}×{height} px after cropping{rescaled}).",
-        "note",
-    )
 
 
 def resolution(dataset: Dataset, parameters: Parameters) -> Banner:
@@ -306,32 +227,8 @@ def grey_levels(tested: Sequence[Mapping[str, GreyLevelTest]], synthetic: bool) 
 
 def _range_of(values: Sequence[float]) -> str:
     """The least and the greatest of some numbers, as text; one number, if they are one."""
-    ends = dict.fromkeys(_minus(f"{value:.2f}") for value in (min(values), max(values)))
+    ends = dict.fromkeys(minus(f"{value:.2f}") for value in (min(values), max(values)))
     return " to ".join(ends)
-
-
-def selection_banner(parameters: Parameters) -> Banner:
-    """Say which epoch's prediction counts, and loudly when the held-out image has chosen it.
-
-    Examples
-    --------
-    >>> selection_banner(Parameters(model_selection="best_on_held_out")).title
-    'Chosen on the held-out micrograph'
-    """
-    if parameters.model_selection == "last":
-        return Banner(
-            "Model selection",
-            f"All networks were trained for as many steps as {parameters.epochs:,} passes over the "
-            "original set take, and predict with their last weights; the held-out micrographs had "
-            "no say in that.",
-            "note",
-        )
-    return Banner(
-        "Chosen on the held-out micrograph",
-        "The predictions on this page are those of the epoch that suits the held-out micrograph "
-        "best. For a new product nobody could make that choice: these errors are too small.",
-        "warning",
-    )
 
 
 def published_statement(training_set: str, formulations: pd.DataFrame) -> str:
@@ -416,17 +313,15 @@ def save_table(table: pd.DataFrame, name: str, parameters: Parameters) -> pd.Dat
     return table
 
 
-def glue(name: str, value: float | str) -> None:
-    """Keep a number or a text under a name, for the prose of any page.
+def glue(*pair: Any, **numbers: float | str) -> None:
+    """Keep numbers or texts under their names, for the prose of any page.
 
     Parameters
     ----------
-    name
-        A page asks for it with the role ``{glue:text}`` and, say, the text
-        ``/notebooks/page.ipynb::name:.2f``.
-    value
-        A text, which is `typeset`, or a number; NumPy's numbers become Python's, which format as
-        expected.
+    **numbers
+        A page asks for one with the role ``{glue:text}`` and, say, the text
+        ``/notebooks/page.ipynb::name:.2f``. A text is `typeset`; NumPy's numbers become Python's,
+        which format as expected.
 
     Notes
     -----
@@ -434,8 +329,13 @@ def glue(name: str, value: float | str) -> None:
 
     Examples
     --------
-    >>> glue("error", np.float32(0.25))  # goes into the outputs of a notebook's cell, unseen
+    >>> glue(error=np.float32(0.25))  # goes into the outputs of a notebook's cell, unseen
     """
+    for name, value in (dict([pair]) if pair else numbers).items():
+        _glue_one(name, value)
+
+
+def _glue_one(name: str, value: float | str) -> None:
     from IPython.display import publish_display_data
 
     if isinstance(value, np.generic):
@@ -549,40 +449,6 @@ def show_measures(
             "means in %)",
         )
     )
-
-
-def measure_range(measure: str, values: Mapping[str, float]) -> str:
-    """One of the measures of `fesemlib.validation.errors` as text: median and, of several runs, the range.
-
-    Parameters
-    ----------
-    measure
-        Its name; relative errors are given in %, logarithms as they are.
-    values
-        ``median, least, greatest``.
-
-    Examples
-    --------
-    >>> measure_range(errors.LOG_MEAN, {"median": 0.3, "least": 0.25, "greatest": 0.4})
-    '0.300 (0.250–0.400)'
-    """
-    shown = {name: measure_text(measure, values[name]) for name in ("median", "least", "greatest")}
-    if shown["least"] == shown["greatest"]:
-        return shown["median"]
-    return f"{shown['median']} ({shown['least']}–{shown['greatest']})"
-
-
-def measure_text(measure: str, value: float, sign: bool = False) -> str:
-    """A value of one of the measures of `fesemlib.validation.errors`; a dash where it is not finite.
-
-    Examples
-    --------
-    >>> measure_text(errors.MEAN, 0.3), measure_text(errors.LOG_MEAN, 0.3)
-    ('30.0', '0.300')
-    """
-    if measure != errors.LOG_MEAN:
-        return percent(value, sign)
-    return _minus(f"{value:{'+' if sign else ''}.3f}") if np.isfinite(value) else "—"
 
 
 def _steps(summary: pd.DataFrame, batch_size: int) -> str:
@@ -737,9 +603,9 @@ def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
     shown = pd.DataFrame(
         {
             "composition": formulations["composition"].fillna(""),
-            "k_m (10⁻³ m² s⁻¹)": [_significant(1e3 * k_m, digits) for k_m in formulations["k_m"]],
+            "k_m (10⁻³ m² s⁻¹)": [significant(1e3 * k_m, digits) for k_m in formulations["k_m"]],
             "std (%)": ["" if pd.isna(v) else f"{v:g}" for v in formulations["std_percent"]],
-            "R_p (cm² Torr h g⁻¹)": [_significant(r_p, digits) for r_p in resistance],
+            "R_p (cm² Torr h g⁻¹)": [significant(r_p, digits) for r_p in resistance],
         },
         index=list(formulations.index),
     )
@@ -748,35 +614,49 @@ def show_formulations(formulations: pd.DataFrame, caption: str) -> Styler:
     return _to_the_left(table, "composition")
 
 
-def _significant(value: float, digits: int) -> str:
-    """So many digits, however small or large the value, and no power of ten."""
-    return f"{Decimal(f'{value:.{digits - 1}e}'):f}"
-
-
-def show_table(table: pd.DataFrame, caption: str) -> Styler:
+def show_table(
+    table: pd.DataFrame,
+    caption: str,
+    formats: Mapping[str, str | Callable[[Any], str]] | None = None,
+    narrow: bool = False,
+) -> Styler:
     """A table with its caption, the same HTML whenever it is made.
 
     Parameters
     ----------
     table
-        As it should appear; numbers are formatted by pandas.
+        As it should appear, but for the digits of its numbers.
     caption
         Plain text.
+    formats
+        By column, as for `pandas.io.formats.style.Styler.format`; what is missing becomes a dash.
+    narrow
+        Whether a wide table is set in small print, its row names over several lines.
 
     Examples
     --------
-    >>> table = show_table(pd.DataFrame({"k_m": [1e-3]}), "One number")
-    >>> table.caption, table.to_html() == show_table(table.data, "One number").to_html()
+    >>> table = show_table(pd.DataFrame({"k_m": [1.234e-3]}), "One number", {"k_m": "{:.1e}"})
+    >>> table.caption, "1.2e−03" in table.to_html()
     ('One number', True)
     """
-    shown = table.rename(columns=_typeset_label, index=_typeset_label)
-    return (
-        shown.style.set_caption(typeset(caption))
+    written: dict[Any, Any] = {
+        typeset_label(name): _formatter(form) for name, form in (formats or {}).items()
+    }
+    shown = table.rename(columns=typeset_label, index=typeset_label)
+    styled = (
+        shown.style.format(written, na_rep="—")
+        .set_caption(typeset(caption))
         .set_uuid(digest(caption))
         .set_table_styles(
             [{"selector": "caption", "props": "caption-side: top; text-align: left;"}]
         )
     )
+    return _narrow(styled) if narrow else styled
+
+
+def _formatter(form: str | Callable[[Any], str]) -> Callable[[Any], str]:
+    """A format of a number as a function, with a minus sign."""
+    return form if callable(form) else lambda value: minus(form.format(value))
 
 
 def show_textures(textures: pd.DataFrame, shape: tuple[int, int], rows: int) -> Styler:
@@ -803,7 +683,7 @@ def show_textures(textures: pd.DataFrame, shape: tuple[int, int], rows: int) -> 
             "correlation length (px)": [
                 f"{value:.1f}" for value in textures["correlation_length_px"]
             ],
-            "slope": [_minus(f"{value:.2f}") for value in textures["slope"]],
+            "slope": [minus(f"{value:.2f}") for value in textures["slope"]],
             "contrast": [f"{value:.1f}" for value in textures["contrast"]],
             "shade (%)": [f"{100 * value:.0f}" for value in textures["charging"]],
         },
@@ -895,74 +775,3 @@ def _columns(published_too: bool) -> str:
 
 def _number_in_paper(number: int, papers_own: bool) -> str:
     return f"{'Table' if papers_own else 'In the form of Table'} {number} of the paper"
-
-
-def _minus(number: str) -> str:
-    return number.replace("-", "−")
-
-
-_SYMBOLS = {"k_m": "kₘ", "R_p": "Rₚ"}
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def typeset(text: str) -> str:
-    """Give the symbols in a plain text their subscripts.
-
-    Parameters
-    ----------
-    text
-        With ``k_m`` and ``R_p``.
-
-    Examples
-    --------
-    >>> typeset("R_p follows from k_m.")
-    'Rₚ follows from kₘ.'
-    """
-    return re.sub(r"\b(k_m|R_p)\b", lambda match: _SYMBOLS[match[1]], text)
-
-
-def _typeset_label(label: object) -> object:
-    return typeset(label) if isinstance(label, str) else label
-
-
-def power_of_ten(value: float, digits: int = 1) -> str:
-    """A small positive number as it is typeset: ``3.1·10⁻⁸``; from 0.01 on, as a decimal number.
-
-    Parameters
-    ----------
-    value
-        Such as a probability.
-    digits
-        Significant ones.
-
-    Examples
-    --------
-    >>> power_of_ten(3.1e-8, 2), power_of_ten(0.25, 2)
-    ('3.1·10⁻⁸', '0.25')
-    """
-    if value == 0 or value >= 0.01:
-        return f"{value:.{digits}g}"
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
-
-
-def percent(fraction: float, sign: bool = False) -> str:
-    """A fraction in percent with three significant digits, never in scientific notation.
-
-    Parameters
-    ----------
-    fraction
-        What is not finite, such as the error of a training that diverged, becomes a dash.
-    sign
-        Whether a positive number has its sign, too.
-
-    Examples
-    --------
-    >>> percent(0.126), percent(0.126, sign=True), percent(float("inf"))
-    ('12.6', '+12.6', '—')
-    """
-    if not np.isfinite(fraction):
-        return "—"
-    value = 100 * fraction
-    decimals = 2 if value == 0 else max(0, 2 - int(np.floor(np.log10(abs(value)))))
-    return _minus(f"{value:{'+' if sign else ''}.{decimals}f}")

@@ -12,8 +12,6 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "INK", "Look", "colour_formulations", "formulation_looks", "use_style"]
-
 INK = "#333333"
 """Lines and letters that stand for nothing in particular."""
 COLOURS: list[str] = sns.color_palette("colorblind").as_hex()

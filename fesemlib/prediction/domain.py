@@ -24,10 +24,7 @@ import numpy.typing as npt
 import pywt
 from scipy import ndimage
 
-from fesemlib.micrographs.reading import GreyImage
-from fesemlib.processing.background import resize_by_area
-
-__all__ = ["Domain", "texture_description", "texture_names"]
+from fesemlib.processing.background import GreyImage, resize_by_area
 
 Values = npt.NDArray[np.float64]
 

@@ -35,21 +35,6 @@ from fesemlib.storage import DiskFullError, code_digest, disk_is_full, writable
 from fesemlib.validation.folds import software
 from fesemlib.validation.leave_one_out import TrainedNetwork
 
-__all__ = [
-    "CARD",
-    "Card",
-    "Formulation",
-    "Image",
-    "Member",
-    "ModelError",
-    "Texture",
-    "card_of",
-    "check_target",
-    "processing_has_changed",
-    "read_model_folder",
-    "write_model_folder",
-]
-
 CARD = "model_card.json"
 """Name of the file that describes a model folder."""
 

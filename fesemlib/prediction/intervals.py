@@ -22,16 +22,6 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import betabinom
 
-__all__ = [
-    "LEVEL",
-    "deciding_rank",
-    "expected_coverage",
-    "interval",
-    "jackknife_half_width",
-    "positive",
-    "residuals_of_formulations",
-]
-
 Values = npt.NDArray[np.float64]
 
 LEVEL = 0.8
@@ -71,7 +61,7 @@ def residuals_of_formulations(predictions: pd.DataFrame) -> pd.Series[float]:
     ----------
     predictions
         The held-out predictions of all seeds: ``held_out, image, true_km, predicted_km``, as from
-        `fesemlib.validation.leave_one_out.held_out_predictions`. The ensemble's prediction of an image is the
+        `held_out_predictions`. The ensemble's prediction of an image is the
         mean over the seeds.
 
     Returns

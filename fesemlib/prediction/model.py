@@ -30,7 +30,7 @@ from fesemlib.dataset import (
 )
 from fesemlib.drying.equations import product_resistance
 from fesemlib.micrographs.files import PredictionError
-from fesemlib.micrographs.reading import GreyImage, Micrograph, read_micrograph
+from fesemlib.micrographs.reading import Micrograph, read_micrograph
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.prediction.domain import Domain, texture_description
@@ -48,7 +48,7 @@ from fesemlib.prediction.intervals import (
     positive,
     residuals_of_formulations,
 )
-from fesemlib.processing.background import process_with, resize_by_area
+from fesemlib.processing.background import GreyImage, process_with, resize_by_area
 from fesemlib.progress import remark
 from fesemlib.validation.leave_one_out import (
     TrainedNetwork,
@@ -58,21 +58,6 @@ from fesemlib.validation.leave_one_out import (
     leave_one_out_splits,
     train_splits,
 )
-
-__all__ = [
-    "COLUMNS",
-    "Layer",
-    "Model",
-    "ModelError",
-    "Prediction",
-    "Row",
-    "load_model",
-    "predict_files",
-    "predict_micrographs",
-    "row_of",
-    "rows_as_table",
-    "train_model",
-]
 
 Values = npt.NDArray[np.float64]
 Images = npt.NDArray[np.float32]

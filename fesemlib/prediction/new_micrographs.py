@@ -9,13 +9,11 @@ import numpy as np
 
 from fesemlib.dataset import Dataset, draw_stand_ins
 from fesemlib.micrographs.files import PredictionError, image_files
-from fesemlib.micrographs.reading import GreyImage, read_micrograph
+from fesemlib.micrographs.reading import read_micrograph
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Layer, Model, Row, predict_files, predict_micrographs, row_of
-from fesemlib.processing.background import process_with
+from fesemlib.processing.background import GreyImage, process_with
 from fesemlib.progress import progress
-
-__all__ = ["NewMicrographs", "predict_new_micrographs"]
 
 _SEED = 8_000_000  # far from that of the set and of the trials
 _MOST_SHOWN = 6

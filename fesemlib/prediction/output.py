@@ -15,8 +15,6 @@ from fesemlib.prediction.intervals import LEVEL
 from fesemlib.prediction.model import COLUMNS, Layer, Model, Row
 from fesemlib.storage import write_atomically
 
-__all__ = ["heading", "line", "name_width", "write_csv", "write_json"]
-
 _WIDEST_NAME = 40
 
 

@@ -16,23 +16,12 @@ from PIL import Image
 from scipy import ndimage
 
 from fesemlib.dataset import Dataset, draw_stand_ins, load_dataset
+from fesemlib.drying.equations import porosity
 from fesemlib.formulations import SOLUTES, table1
-from fesemlib.micrographs.reading import GreyImage
 from fesemlib.params import SYNTHETIC, Parameters
 from fesemlib.prediction.model import Model, Prediction, predict_micrographs, train_model
-from fesemlib.synthetic.foam import porosity, throat_diameter
-
-__all__ = [
-    "COARSE",
-    "FINE",
-    "FRESH",
-    "NOISE",
-    "TEXTURES",
-    "coverage_trial",
-    "domain_trial",
-    "stand_in_model",
-    "strange_images",
-]
+from fesemlib.processing.background import GreyImage
+from fesemlib.synthetic.foam import throat_diameter
 
 FRESH = "fresh stand-ins in range"
 NOISE = "noise"

@@ -22,19 +22,6 @@ from skimage.exposure import equalize_adapthist
 
 from fesemlib.params import Parameters
 
-__all__ = [
-    "PROCESSING_PARAMETERS",
-    "ProcessedImage",
-    "central_detail",
-    "equalize_histogram",
-    "input_shape",
-    "process",
-    "process_with",
-    "resample_by_area",
-    "resize_by_area",
-    "subtract_background",
-]
-
 FloatImage = npt.NDArray[np.float32]
 GreyImage = npt.NDArray[np.uint8]
 

@@ -39,17 +39,8 @@ import numpy.typing as npt
 from scipy import ndimage, sparse, special
 
 from fesemlib.drying.equations import GAS_CONSTANT, MOLAR_MASS_WATER, porosity
-from fesemlib.micrographs.reading import GreyImage, Micrograph
-
-__all__ = [
-    "cell_diameter",
-    "foam_volume",
-    "porosity",
-    "synthesize_micrograph",
-    "throat_diameter",
-    "wall_openings",
-    "wall_thickness",
-]
+from fesemlib.micrographs.reading import Micrograph
+from fesemlib.processing.background import GreyImage
 
 FloatImage = npt.NDArray[np.float32]  # axes (y, x)
 Solid = npt.NDArray[np.bool_]  # axes (z, y, x)

@@ -16,8 +16,6 @@ from fesemlib.network.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, Checkpoint
 from fesemlib.network.engine import Images, Outcome, Settings, Values, train_fold
 from fesemlib.storage import code_digest, read_sealed, write_sealed
 
-__all__ = ["FoldJob", "software"]
-
 
 @dataclass(frozen=True)
 class FoldJob:

@@ -27,27 +27,12 @@ from fesemlib.network.inputs import keep_network_inputs
 from fesemlib.params import Parameters
 from fesemlib.progress import progress
 from fesemlib.storage import build_folder, digest, remove_unfinished, writable
-from fesemlib.validation.errors import at_the_end, run_columns
+from fesemlib.validation.errors import at_the_end, relative_error, run_columns
 from fesemlib.validation.folds import FoldJob, software
 from fesemlib.validation.workers import trained
 
 if TYPE_CHECKING:
     import keras
-
-__all__ = [
-    "TRAINING_SETS",
-    "Split",
-    "TrainedNetwork",
-    "full_splits",
-    "held_out_predictions",
-    "kept_networks",
-    "leave_one_formulation_out",
-    "leave_one_out_of_draws",
-    "leave_one_out_splits",
-    "train_splits",
-    "training_steps",
-    "training_summary",
-]
 
 Values = npt.NDArray[np.float64]
 Images = npt.NDArray[np.float32]
@@ -623,7 +608,7 @@ def _predictions_of(
         draw=dataset.draw,
         seed=split.seed,
         training_set=split.training_set,
-        relative_error=((table["predicted_km"] - table["true_km"]).abs() / table["true_km"]).fillna(
+        relative_error=relative_error(table["predicted_km"], table["true_km"]).fillna(
             np.inf  # a training that diverged
         ),
     )

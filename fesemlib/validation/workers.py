@@ -30,8 +30,6 @@ from fesemlib.network.inputs import kept_inputs
 from fesemlib.progress import duration, remark
 from fesemlib.validation.folds import FoldJob, software
 
-__all__ = ["SchedulerError", "TrainingError", "trained"]
-
 SECONDS_TO_CONNECT = 5.0
 """How long a scheduler may take to answer."""
 

@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 from fesemlib.drying.coefficients import DryingLabels
 from fesemlib.pages.style import COLOURS, INK
 
-__all__ = ["drying_run_figure"]
-
 _NAMED = 4  # with more thermocouples, the legend does not name each
 
 

@@ -22,8 +22,6 @@ from fesemlib.validation.errors import (
     training_error_along,
 )
 
-__all__ = ["controls_figure", "epochs_figure", "permutation_figure", "spread_figure"]
-
 _FIRST, _SECOND, _THIRD = COLOURS[:3]
 _LEAST = 0.01  # %; smaller errors are drawn there
 _LABEL_POINTS = 10.0  # from one name at the end of a line to the next
@@ -128,7 +126,7 @@ def permutation_figure(errors: Sequence[float]) -> Figure:
     Parameters
     ----------
     errors
-        Mean relative errors of `fesemlib.evaluation.controls.permutation_test`, the true order first.
+        Mean relative errors of `permutation_test`, the true order first.
 
     Examples
     --------
@@ -157,7 +155,7 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
     Parameters
     ----------
     outer
-        From `fesemlib.evaluation.epochs.train_for_selection`, of trainings that end at the same epoch.
+        From `train_for_selection`, of trainings that end at the same epoch.
     blind_error
         Of the median of the others.
 

@@ -14,10 +14,9 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from fesemlib.evaluation.baselines import GreyLevelTest
-from fesemlib.micrographs.reading import GreyImage
 from fesemlib.network.architecture import FILTERS
 from fesemlib.pages.style import COLOURS, INK, Look, colour_formulations, formulation_looks
-from fesemlib.processing.background import FloatImage, ProcessedImage
+from fesemlib.processing.background import FloatImage, GreyImage, ProcessedImage
 from fesemlib.validation.errors import (
     at_the_end,
     held_out_error_along,
@@ -27,23 +26,6 @@ from fesemlib.validation.errors import (
 
 if TYPE_CHECKING:
     import keras
-
-__all__ = [
-    "augmentation_figure",
-    "composition_figure",
-    "crop_figure",
-    "grey_level_figure",
-    "held_out_figure",
-    "histograms_figure",
-    "micrographs_figure",
-    "network_figure",
-    "parity_figure",
-    "processing_figure",
-    "stand_in_figure",
-    "titled_figure",
-    "training_figure",
-    "workflow_figure",
-]
 
 _GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "antialiased"}
 _REPRODUCED, _CUT = COLOURS[0], COLOURS[2]

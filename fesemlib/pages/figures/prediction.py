@@ -13,20 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fesemlib.drying.outlook import Case, Outlook
-from fesemlib.micrographs.reading import GreyImage
 from fesemlib.pages.figures.paper import titled_figure
 from fesemlib.pages.style import COLOURS, INK
 from fesemlib.prediction.model import Model, Row
-
-__all__ = [
-    "coverage_figure",
-    "domain_figure",
-    "drying_figure",
-    "pictures_figure",
-    "predictions_figure",
-    "short_name",
-    "short_names",
-]
+from fesemlib.processing.background import GreyImage
 
 _PALE = "#999999"
 _INSIDE, _OUTSIDE = COLOURS[0], COLOURS[3]

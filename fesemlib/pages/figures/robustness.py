@@ -21,8 +21,6 @@ from fesemlib.evaluation.imaging import DEGRADATIONS
 from fesemlib.evaluation.occlusion import HeldOutMap
 from fesemlib.pages.style import COLOURS, INK, Look, colour_formulations
 
-__all__ = ["combination_figure", "imaging_figure", "maps_figure", "pasted_figure"]
-
 _FIRST, _SECOND = COLOURS[:2]
 _WIDTH = 8.5  # inches, of every figure
 _COLUMNS = 3

@@ -13,8 +13,6 @@ from fesemlib.evaluation.sensitivity import LOGARITHM, STEPS, change_in_words
 from fesemlib.pages.style import COLOURS, INK
 from fesemlib.validation.errors import MEAN
 
-__all__ = ["effects_figure", "learning_curve_figure"]
-
 _FIRST, _SECOND, _THIRD = COLOURS[:3]
 _RATIOS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 100, 1000)
 _PREDICTORS = {

@@ -13,24 +13,9 @@ from fesemlib.drying.coefficients import DryingLabels, Uncertainty, recorded_dry
 from fesemlib.drying.records import DryingRun
 from fesemlib.drying.vial import PAPER_CYCLE
 from fesemlib.formulations import table1
-from fesemlib.pages.report import Banner, results_folder, save_table, show_table
+from fesemlib.pages.report import results_folder, save_table, show_table
+from fesemlib.pages.statements import Banner
 from fesemlib.params import Parameters
-
-__all__ = [
-    "COMPUTED_NOISE",
-    "computed_formulation",
-    "corrections_answer",
-    "drying_record",
-    "label_sentence",
-    "offsets_sentence",
-    "remarks_sentence",
-    "run_banner",
-    "show_corrections",
-    "show_thermocouples",
-    "show_uncertainty",
-    "spread_sentence",
-    "uncertainty_of",
-]
 
 COMPUTED_NOISE = 0.1  # K, of a thermocouple in the computed run
 _COMPUTED_FALLBACK = "C"  # where the example is no formulation of Table 1

@@ -17,7 +17,8 @@ from fesemlib.evaluation.published_evidence import (
     perfect_model,
 )
 from fesemlib.evaluation.statistics import Comparison, compare_pairs, permutation_p_value
-from fesemlib.pages.report import measure_range, measure_text, percent, power_of_ten, show_table
+from fesemlib.pages.numbers import measure_range, measure_text, percent, power_of_ten
+from fesemlib.pages.report import show_table
 from fesemlib.validation.errors import (
     LOG_MEAN,
     MEAN,
@@ -27,20 +28,6 @@ from fesemlib.validation.errors import (
     measures,
     spread_of_seeds_and_draws,
 )
-
-__all__ = [
-    "claim_answer",
-    "published_answer",
-    "show_chances",
-    "show_controls",
-    "show_difference",
-    "show_perfect_model",
-    "show_permutations",
-    "show_rules",
-    "show_selection",
-    "show_spread",
-    "small_errors_answer",
-]
 
 _SMALL = 0.01  # relative error
 _SIGNIFICANT = 0.05
@@ -252,6 +239,7 @@ def show_controls(summary: pd.DataFrame, number: int) -> Styler:
     >>> controls = pd.DataFrame(
     ...     {"control": "median", "held_out": ["A", "B"], "seed": 0, "relative_error": [0.5, 0.25]}
     ... )
+    >>> from fesemlib.evaluation.controls import control_summary
     >>> show_controls(control_summary(controls), number=3).data.loc["median"].to_list()
     ['37.5', '25.0', '—', '2 of 3']
     """

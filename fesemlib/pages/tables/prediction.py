@@ -16,28 +16,13 @@ from scipy.stats import binomtest
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.outlook import Case, Outlook
 from fesemlib.pages.figures.prediction import short_name, short_names
-from fesemlib.pages.report import Banner, percent, show_table, typeset
+from fesemlib.pages.numbers import percent, typeset
+from fesemlib.pages.report import show_table
+from fesemlib.pages.statements import Banner
 from fesemlib.prediction.intervals import LEVEL, deciding_rank, expected_coverage
 from fesemlib.prediction.model import Layer, Model, Row
 from fesemlib.prediction.new_micrographs import NewMicrographs
 from fesemlib.prediction.trials import FRESH
-
-__all__ = [
-    "coverage_answer",
-    "domain_answer",
-    "drying_answer",
-    "interval_answer",
-    "model_answer",
-    "new_banner",
-    "outside_remark",
-    "predictions_answer",
-    "show_domain",
-    "show_drying",
-    "show_model",
-    "show_predictions",
-    "show_residuals",
-    "trial_banner",
-]
 
 
 def show_model(model: Model) -> Styler:

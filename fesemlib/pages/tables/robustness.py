@@ -14,27 +14,10 @@ from pandas.io.formats.style import Styler
 from fesemlib.dataset import Dataset
 from fesemlib.evaluation.frames import FLIPS, Scale
 from fesemlib.evaluation.imaging import DEGRADATIONS
-from fesemlib.pages.report import Banner, measure_text, show_table
+from fesemlib.pages.numbers import measure_text
+from fesemlib.pages.report import show_table
+from fesemlib.pages.statements import Banner
 from fesemlib.validation.errors import LOG_MEAN, WITHOUT_WORST
-
-__all__ = [
-    "collapsed_answer",
-    "contrast_answer",
-    "frames_answer",
-    "imaging_answer",
-    "imaging_table",
-    "maps_answer",
-    "pasted_answer",
-    "pasted_banner",
-    "processing_answer",
-    "scales_answer",
-    "show_imaging",
-    "show_maps",
-    "show_pasted",
-    "show_processing",
-    "show_scales",
-    "show_sources",
-]
 
 _NOTHING = 0.01  # a change of less than this share of the prediction counts as none
 _ALIKE = 0.3  # correlations below count as none
@@ -384,7 +367,7 @@ def scales_answer(sources: pd.DataFrame) -> str:
     Parameters
     ----------
     sources
-        From `fesemlib.evaluation.frames.compare_sources`: the whole frame first, native windows last.
+        From `compare_sources`: the whole frame first, native windows last.
 
     Examples
     --------

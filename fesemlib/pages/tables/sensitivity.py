@@ -11,16 +11,10 @@ from pandas.io.formats.style import Styler
 
 from fesemlib.dataset import Dataset
 from fesemlib.evaluation.sensitivity import LOGARITHM, RELATIVE, STEPS, change_in_words, in_words
-from fesemlib.pages.report import Banner, percent, show_table
+from fesemlib.pages.numbers import percent
+from fesemlib.pages.report import show_table
+from fesemlib.pages.statements import Banner
 from fesemlib.validation.errors import LOG_MEAN, MEAN, WITHOUT_WORST
-
-__all__ = [
-    "always_synthetic",
-    "field_width_mm",
-    "show_cells",
-    "show_effects",
-    "show_learning_curve",
-]
 
 
 def show_cells(table: pd.DataFrame) -> Styler:

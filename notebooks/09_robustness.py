@@ -67,7 +67,7 @@ from fesemlib.evaluation import frames as windows
 from fesemlib.evaluation import imaging as robustness
 from fesemlib.evaluation import occlusion as attention
 from fesemlib.network.inputs import network_inputs
-from fesemlib.pages import report
+from fesemlib.pages import report, statements
 from fesemlib.pages.figures import robustness as figures
 from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.pages.tables import robustness as answers
@@ -76,12 +76,12 @@ from fesemlib.params import Parameters
 use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
-report.data_banner(data, parameters)
+statements.data_banner(data, parameters)
 
 # %% [markdown]
 # The networks are those of [leave one formulation out](04_loocv_baseline.ipynb), original set, first seed. Each predicts the
 # formulation that it has not seen. {glue:text}`collapsed_answer` Beside them stand the networks that
-# **average their feature maps** ([What the numbers mean](06_evaluation.ipynb)), which cannot tell one place of the frame
+# **average their feature maps** ([What the numbers mean](07_evaluation.ipynb)), which cannot tell one place of the frame
 # from another.
 
 # %% tags=["hide-input"]

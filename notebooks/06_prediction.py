@@ -15,7 +15,7 @@
 # vapour. This chapter trains on all formulations, predicts $k_m$ of new micrographs with an interval, asks whether
 # the network may be asked about them at all, and works out what the predictions mean for drying.
 #
-# Your own micrograph goes in by one parameter: `.venv/bin/papermill notebooks/07_prediction.ipynb out.ipynb -p image new.tif`.
+# Your own micrograph goes in by one parameter: `.venv/bin/papermill notebooks/06_prediction.ipynb out.ipynb -p image new.tif`.
 # It may be a folder, too. [On the command line](../book/predicting.md) the same is `fesem predict`.
 #
 # **What you will learn**
@@ -73,7 +73,7 @@ results: str = ""
 from fesemlib.dataset import load_dataset
 from fesemlib.drying import outlook as drying_outlook
 from fesemlib.drying.coefficients import vial_of
-from fesemlib.pages import explorers, report
+from fesemlib.pages import explorers, report, statements
 from fesemlib.pages.figures import prediction as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import prediction as answers
@@ -86,7 +86,7 @@ from fesemlib.prediction.new_micrographs import predict_new_micrographs
 use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
-report.data_banner(data, parameters)
+statements.data_banner(data, parameters)
 
 # %% [markdown]
 # ## What has been trained?

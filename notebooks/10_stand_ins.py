@@ -33,9 +33,10 @@ import pandas as pd
 
 from fesemlib import texture
 from fesemlib.dataset import load_dataset, part_of_frame
+from fesemlib.drying.equations import porosity
 from fesemlib.evaluation import baselines
 from fesemlib.formulations import table1
-from fesemlib.pages import explorers, report
+from fesemlib.pages import explorers, report, statements
 from fesemlib.pages.figures import paper as figures
 from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
@@ -43,7 +44,6 @@ from fesemlib.synthetic.foam import (
     EDGE_GLOW_UM,
     THROAT_TO_CELL,
     cell_diameter,
-    porosity,
     synthesize_micrograph,
     throat_diameter,
     wall_thickness,
@@ -51,7 +51,7 @@ from fesemlib.synthetic.foam import (
 
 use_style()
 parameters = Parameters.from_namespace(globals())
-report.Banner(
+statements.Banner(
     "Synthetic images",
     f"All images on this page are computed, not measured (seed {synthetic_seed}), whatever data "
     "the rest of the book uses. No number computed from them says anything about a real product.",

@@ -78,7 +78,7 @@ from fesemlib.evaluation import epochs as protocol
 from fesemlib.features import texture_features
 from fesemlib.network.architecture import number_of_weights
 from fesemlib.network.inputs import processed_micrographs
-from fesemlib.pages import report
+from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import evaluation as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import evaluation as answers
@@ -95,7 +95,7 @@ use_style()
 parameters = Parameters.from_namespace(globals())
 draws = load_draws(parameters)
 data = draws[0]
-report.data_banner(data, parameters)
+statements.data_banner(data, parameters)
 
 # %% [markdown]
 # ## What do the published errors imply?
@@ -252,20 +252,20 @@ rivals = means.drop("network, original set")
 # %% tags=["remove-cell"]
 report.glue("predictors", len(means))
 report.glue("network_rank", 1 + int((rivals < own).sum()))
-report.glue("network_error", report.percent(own))
+report.glue("network_error", numbers.percent(own))
 report.glue("best_control", str(rivals.idxmin()))
-report.glue("best_control_error", report.percent(rivals.min()))
+report.glue("best_control_error", numbers.percent(rivals.min()))
 best = complete.loc[rivals.idxmin()]
 report.glue(
-    "best_control_without_worst", report.percent(best[errors.WITHOUT_WORST])
+    "best_control_without_worst", numbers.percent(best[errors.WITHOUT_WORST])
 )
 report.glue(
     "best_control_log",
-    report.measure_text(errors.LOG_MEAN, best[errors.LOG_MEAN]),
+    numbers.measure_text(errors.LOG_MEAN, best[errors.LOG_MEAN]),
 )
 
 # %% tags=["remove-cell"]
-report.glue("criterion", report.percent(parameters.training_criterion))
+report.glue("criterion", numbers.percent(parameters.training_criterion))
 report.glue("most_epochs", parameters.longer_training * parameters.epochs)
 report.glue("pixel", data.shape[1] / parameters.input_width)
 report.glue("evaluation_width", small_input.input_width)
@@ -341,10 +341,10 @@ p_value = statistics.permutation_p_value(true_error, shuffled)
 report.glue("permutations", parameters.permutations)
 report.glue(
     "permutation_rate",
-    report.power_of_ten(parameters.permutation_learning_rate),
+    numbers.power_of_ten(parameters.permutation_learning_rate),
 )
-report.glue("learning_rate", report.power_of_ten(parameters.learning_rate))
-report.glue("permutation_error", report.percent(true_error))
+report.glue("learning_rate", numbers.power_of_ten(parameters.learning_rate))
+report.glue("permutation_error", numbers.percent(true_error))
 report.glue("permutation_p", f"{p_value:.2g}")
 report.glue("least_p", f"{1 / len(orders):.2g}")
 
@@ -404,7 +404,7 @@ answers.show_difference(compared)
 # %% tags=["remove-cell"]
 report.glue(
     "augmentation_difference",
-    report.percent(compared.difference.mean, sign=True),
+    numbers.percent(compared.difference.mean, sign=True),
 )
 report.glue("augmentation_better", compared.better)
 report.glue("augmentation_p", f"{compared.p_value:.2g}")
@@ -447,7 +447,7 @@ report.save_table(selected, "selection", parameters)
 report.glue("epochs", small_input.epochs)
 for name, chosen in selected.groupby("selection"):
     mean = errors.measures(chosen).loc[errors.MEAN, "median"]
-    report.glue(f"selection_{name}", report.percent(mean))
+    report.glue(f"selection_{name}", numbers.percent(mean))
 
 # %% [markdown]
 # **How to read it.** If the first two columns are alike, little is lost by fixing the epochs beforehand. What the

@@ -67,7 +67,7 @@ results: str = ""
 
 from fesemlib.dataset import load_dataset, part_of_frame
 from fesemlib.evaluation import learning_curve, sensitivity
-from fesemlib.pages import report
+from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import sensitivity as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import sensitivity as tables
@@ -77,7 +77,7 @@ from fesemlib.validation import errors
 use_style()
 parameters = Parameters.from_namespace(globals())
 data = load_dataset(parameters)
-report.data_banner(data, parameters)
+statements.data_banner(data, parameters)
 
 # %% [markdown]
 # ## What does each choice do?
@@ -130,7 +130,7 @@ report.save_table(cells, "sensitivity_cells", parameters)
 report.save_table(effects, "sensitivity", parameters)
 used = sensitivity.parameters_of_cell(parameters, {})
 counted = errors.log_errors(trained) <= sensitivity.MOST_COUNTED
-report.glue("criterion", report.percent(parameters.training_criterion))
+report.glue("criterion", numbers.percent(parameters.training_criterion))
 report.glue("most_epochs", parameters.longer_training * parameters.epochs)
 report.glue("cells", len(cells) - 1)
 report.glue("input_width", used.input_width)
@@ -143,11 +143,11 @@ report.glue("bounded", int((~counted).sum()))
 report.glue("predictions", len(trained))
 report.glue("missed", int(cells["missed"].sum()))
 report.glue("trainings", int(cells["trainings"].sum()))
-report.glue("rule", report.percent(cells["mean"].iloc[-1]))
+report.glue("rule", numbers.percent(cells["mean"].iloc[-1]))
 above = cells["mean"].iloc[:-1] > cells["mean"].iloc[-1]
 report.glue("above", int(above.sum()))
-report.glue("least", report.percent(cells["mean"].iloc[:-1].min()))
-report.glue("greatest", report.percent(cells["mean"].iloc[:-1].max()))
+report.glue("least", numbers.percent(cells["mean"].iloc[:-1].min()))
+report.glue("greatest", numbers.percent(cells["mean"].iloc[:-1].max()))
 
 # %% [markdown]
 # **How to read it.** The formulations are the sample: the intervals say how far an effect may be from this if other
@@ -173,7 +173,7 @@ report.glue("greatest", report.percent(cells["mean"].iloc[:-1].max()))
 # This is no recipe. Whoever took the combination with the least error from this page would have **tuned on the held-out
 # formulations**: its error would no longer say what to expect of a new one. The page tells which choices may explain a
 # difference between two reproductions. For choosing there are inner formulations, as in the
-# [previous chapter](06_evaluation.ipynb).
+# [previous chapter](07_evaluation.ipynb).
 #
 # **In short:** over the combinations, the mean relative error lies between {glue:text}`least` % and
 # {glue:text}`greatest` %, {glue:text}`above` of them err more than the median of the others with its {glue:text}`rule` %, and
@@ -196,7 +196,7 @@ tables.always_synthetic(data)
 #
 # At every size the paper's network is trained to the criterion above. Beside it stand the network with averaged
 # feature maps, which takes {glue:text}`averaging_epochs` epochs whatever it has learned by then, ridge regression on texture
-# features (both as in [an earlier chapter](06_evaluation.ipynb); the features are measured on pixels
+# features (both as in [an earlier chapter](07_evaluation.ipynb); the features are measured on pixels
 # {glue:text}`finer:.1f` times finer than the networks are given), and the median of the training set, which sees no image.
 
 # %%
@@ -234,9 +234,9 @@ middle = curve.groupby(["predictor", "region", "size"])["mean"].median()
 for region in ("inside", "outside"):
     network = middle[learning_curve.NETWORK, region]
     rule = middle[learning_curve.MEDIAN, region]
-    report.glue(f"{region}_first", report.percent(network[min(sizes)]))
-    report.glue(f"{region}_last", report.percent(network[max(sizes)]))
-    report.glue(f"{region}_rule", report.percent(rule[max(sizes)]))
+    report.glue(f"{region}_first", numbers.percent(network[min(sizes)]))
+    report.glue(f"{region}_last", numbers.percent(network[max(sizes)]))
+    report.glue(f"{region}_rule", numbers.percent(rule[max(sizes)]))
 
 # %% [markdown]
 # **How to read it.** A predictor gains from its images only where its line lies below the dashed one. A line that falls

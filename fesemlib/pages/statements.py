@@ -1,0 +1,91 @@
+"""The few statements that code makes, as a reader acts on them: each branch is tested."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+from fesemlib.dataset import Dataset
+from fesemlib.pages.numbers import typeset
+from fesemlib.params import Parameters
+
+
+class Banner:
+    """A sentence in a box, in JupyterLab and in the book.
+
+    Parameters
+    ----------
+    title, text
+        Plain text.
+    kind
+        Sphinx' name of the box: ``"warning"`` or ``"note"``.
+    """
+
+    def __init__(self, title: str, text: str, kind: str) -> None:
+        self.title, self.text, self.kind = title, text, kind
+
+    def __repr__(self) -> str:
+        return f"{self.title}: {self.text}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div class="admonition {self.kind} data-banner">'
+            f'<p class="admonition-title">{escape(typeset(self.title))}</p>'
+            f"<p>{escape(typeset(self.text))}</p></div>"
+        )
+
+
+def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
+    """Say which micrographs the numbers of a page come from; for its top.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> data_banner(draw_stand_ins(2, 0, (96, 128)), Parameters()).title
+    'Synthetic data'
+    """
+    height, width = dataset.shape
+    if dataset.synthetic:
+        drawn = f"seed {parameters.synthetic_seed}"
+        if parameters.synthetic_draws > 1:
+            drawn += f"; leave-one-out also on {parameters.synthetic_draws - 1} more draws"
+        return Banner(
+            "Synthetic data",
+            f"The {len(dataset.micrographs)} micrographs behind these numbers are computed, not "
+            f"measured ({width}×{height} px, {drawn}): the paper's are "
+            "not public. The k_m are the measured ones of Table 1. No number computed from these "
+            "images says anything about a real product.",
+            "warning",
+        )
+    rescaled = " and rescaling" if parameters.rescale else ""
+    return Banner(
+        "Your data",
+        f"The numbers on this page come from the {len(dataset.micrographs)} micrographs of "
+        f"{len(dataset.formulations)} formulations in {Path(parameters.dataset).name} "
+        f"({width}×{height} px after cropping{rescaled}).",
+        "note",
+    )
+
+
+def selection_banner(parameters: Parameters) -> Banner:
+    """Say which epoch's prediction counts, and loudly when the held-out image has chosen it.
+
+    Examples
+    --------
+    >>> selection_banner(Parameters(model_selection="best_on_held_out")).title
+    'Chosen on the held-out micrograph'
+    """
+    if parameters.model_selection == "last":
+        return Banner(
+            "Model selection",
+            f"All networks were trained for as many steps as {parameters.epochs:,} passes over the "
+            "original set take, and predict with their last weights; the held-out micrographs had "
+            "no say in that.",
+            "note",
+        )
+    return Banner(
+        "Chosen on the held-out micrograph",
+        "The predictions on this page are those of the epoch that suits the held-out micrograph "
+        "best. For a new product nobody could make that choice: these errors are too small.",
+        "warning",
+    )
