@@ -68,9 +68,10 @@ from fesemlib.evaluation import baselines, published
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import number_of_weights
 from fesemlib.pages import report, statements
-from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.figures import micrographs as figures
 from fesemlib.pages.figures.drying import drying_run_figure
 from fesemlib.pages.style import formulation_looks, use_style
+from fesemlib.pages.tables import data as tables
 from fesemlib.pages.tables import drying as drying_report
 from fesemlib.params import Parameters
 from fesemlib.processing.background import process_with, resize_by_area
@@ -109,7 +110,7 @@ report.save_figure(workflow, "figure_1", parameters)
 
 # %% tags=["hide-input"]
 table_1 = report.save_table(data.formulations, "table_1", parameters)
-report.show_formulations(
+tables.show_formulations(
     table_1,
     "composition, mass transfer coefficient, and its standard deviation over "
     "the vials with a thermocouple",

@@ -60,8 +60,9 @@ from fesemlib.network.inputs import (
 )
 from fesemlib.pages import explorers, report, statements
 from fesemlib.pages.before_after import BeforeAfter
-from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.figures import micrographs as figures
 from fesemlib.pages.style import formulation_looks, use_style
+from fesemlib.pages.tables import data as tables
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     central_detail,
@@ -94,13 +95,13 @@ cut = figures.crop_figure(recorded.image, recorded.data_bar_row)
 report.save_figure(cut, "crop", parameters)
 
 # %% tags=["remove-cell"]
-report.glue("data_bar", report.data_bar(data))
+report.glue("data_bar", tables.data_bar(data))
 
 # %% [markdown]
 # {glue:text}`data_bar` This is what was read of the micrographs as they are:
 
 # %% tags=["hide-input"]
-report.show_reading(data)
+tables.show_reading(data)
 
 # %% [markdown]
 # ## Background subtraction
@@ -241,7 +242,7 @@ report.save_figure(grid, "figure_3", parameters)
 
 # %%
 inputs = network_inputs(data, parameters)
-report.resolution(data, parameters)
+tables.resolution(data, parameters)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "figure-inputs", "caption": "The processed micrographs of all formulations at the size at which the network sees them."}, "image": {"alt": "The processed micrographs at the size of the network's input"}}
 small = [(image * 255).round().astype("uint8") for image in inputs]
@@ -346,11 +347,11 @@ panels = figures.grey_level_figure(controls[0].k_m, tested[0])
 report.save_figure(panels, "grey_levels", parameters)
 
 # %% tags=["hide-input"]
-report.show_grey_levels(tested)
+tables.show_grey_levels(tested)
 
 # %% tags=["remove-cell"]
 report.glue(
-    "grey_level_statement", report.grey_levels(tested, controls[0].synthetic)
+    "grey_level_statement", tables.grey_levels(tested, controls[0].synthetic)
 )
 
 # %% [markdown]

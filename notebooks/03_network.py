@@ -46,8 +46,9 @@ from fesemlib.dataset import load_dataset
 from fesemlib.network.architecture import build_network, layer_table
 from fesemlib.network.fast import FastForm, StandardForm
 from fesemlib.pages import report, statements
-from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.figures import network as figures
 from fesemlib.pages.style import use_style
+from fesemlib.pages.tables import data as tables
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, resize_by_area
 
@@ -109,7 +110,7 @@ report.glue("weights_at_full_size", full_size.count_params() / 1e6)
 # depends on where it started.
 
 # %% tags=["remove-input"]
-report.resolution(data, parameters)
+tables.resolution(data, parameters)
 
 # %% [markdown]
 # ## Training

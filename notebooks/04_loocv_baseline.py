@@ -75,8 +75,10 @@ from fesemlib.evaluation.first_step import (
     trainings_by_remedy,
 )
 from fesemlib.pages import numbers, report, statements
-from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.figures import validation as figures
 from fesemlib.pages.style import use_style
+from fesemlib.pages.tables import data as data_tables
+from fesemlib.pages.tables import validation as validation_tables
 from fesemlib.params import Parameters
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
@@ -104,7 +106,7 @@ original = leave_one_out_of_draws(draws, parameters, "original")
 predictions = held_out_predictions(original, parameters.model_selection)
 
 # %% tags=["remove-input"]
-report.resolution(data, parameters)
+data_tables.resolution(data, parameters)
 
 # %% tags=["remove-input"]
 statements.selection_banner(parameters)
@@ -130,7 +132,7 @@ report.glue("steps", training_steps(data, parameters))
 # criterion alone; what came out for {glue:text}`number_of_seeds` seeds and {glue:text}`number_of_draws` draws:
 
 # %% tags=["hide-input"]
-report.show_trainings(
+validation_tables.show_trainings(
     original, parameters.training_criterion, parameters.batch_size
 )
 
@@ -160,7 +162,7 @@ report.glue(
 # %% tags=["remove-cell"]
 report.glue(
     "published_statement",
-    report.published_statement("original", data.formulations),
+    validation_tables.published_statement("original", data.formulations),
 )
 held_out_error = errors.errors_of_formulations(predictions)[held_out]
 report.glue("held_out_error", 100 * held_out_error)
@@ -198,8 +200,10 @@ parity = figures.parity_figure(predictions, candidates)
 report.save_figure(parity, "figure_6", parameters)
 
 # %% tags=["hide-input"]
-table_2 = report.comparison({"original": predictions}, data.formulations)
-report.show_comparison(
+table_2 = validation_tables.comparison(
+    {"original": predictions}, data.formulations
+)
+validation_tables.show_comparison(
     table_2,
     "relative errors of the held-out formulations, trained on the original set",
 )
@@ -263,7 +267,7 @@ by_place = {
 }
 
 # %% tags=["hide-input"]
-report.show_measures(
+validation_tables.show_measures(
     {
         "before the ten units": errors.at_the_end(by_place["flatten"]),
         "after the ten units": errors.at_the_end(by_place["dense"]),
@@ -297,7 +301,7 @@ report.glue("longer_training", parameters.longer_training)
 
 # %% tags=["hide-input"]
 steps = first_step_by_width(data, parameters)
-report.show_first_steps(steps)
+validation_tables.show_first_steps(steps)
 
 # %% tags=["remove-cell"]
 report.save_table(steps, "first_step", parameters)
@@ -326,7 +330,7 @@ report.glue("learning_rate", numbers.power_of_ten(parameters.learning_rate))
 # %% tags=["hide-input"]
 remedies = trainings_by_remedy(data, parameters)
 report.save_table(remedies, "remedies", parameters)
-report.show_remedies(remedies, parameters.training_criterion)
+validation_tables.show_remedies(remedies, parameters.training_criterion)
 
 # %% [markdown]
 # A remedy has shown its worth where it leaves clearly fewer units silent, or trainings that miss the criterion, than the row *as it

@@ -68,8 +68,10 @@ from fesemlib.dataset import load_dataset, load_draws
 from fesemlib.evaluation import baselines, published
 from fesemlib.network.augmentation import GROUPS, TRANSFORMATIONS
 from fesemlib.pages import numbers, report, statements
-from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.figures import validation as figures
 from fesemlib.pages.style import use_style
+from fesemlib.pages.tables import data as data_tables
+from fesemlib.pages.tables import validation as validation_tables
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, process_with
 from fesemlib.validation import errors
@@ -127,14 +129,14 @@ predictions = {
 }
 
 # %% tags=["remove-input"]
-report.resolution(data, parameters)
+data_tables.resolution(data, parameters)
 
 # %% tags=["remove-input"]
 statements.selection_banner(parameters)
 
 # %% tags=["hide-input"]
 all_results = pd.concat(results_by_set.values(), ignore_index=True)
-report.show_trainings(
+validation_tables.show_trainings(
     all_results, parameters.training_criterion, parameters.batch_size
 )
 
@@ -158,9 +160,9 @@ report.save_figure(parity, "figure_8", parameters)
 # ## The errors side by side
 
 # %% tags=["hide-input"]
-table_2 = report.comparison(predictions, data.formulations)
+table_2 = validation_tables.comparison(predictions, data.formulations)
 report.save_table(table_2, "table_2", parameters)
-report.show_comparison(
+validation_tables.show_comparison(
     table_2, "relative errors of the held-out formulations"
 )
 
@@ -183,7 +185,7 @@ compared = {
 }
 
 # %% tags=["hide-input"]
-report.show_measures(
+validation_tables.show_measures(
     compared,
     "Augmentation at equal steps and at equal training error",
     criterion,

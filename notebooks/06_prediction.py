@@ -76,6 +76,7 @@ from fesemlib.drying.coefficients import vial_of
 from fesemlib.pages import explorers, report, statements
 from fesemlib.pages.figures import prediction as figures
 from fesemlib.pages.style import use_style
+from fesemlib.pages.tables import data as tables
 from fesemlib.pages.tables import prediction as answers
 from fesemlib.params import Parameters
 from fesemlib.prediction import intervals
@@ -103,7 +104,7 @@ model = model.save(
 answers.show_model(model)
 
 # %% tags=["remove-input"]
-report.resolution(data, parameters)
+tables.resolution(data, parameters)
 
 # %% tags=["remove-cell"]
 report.glue("model_answer", answers.model_answer(model))

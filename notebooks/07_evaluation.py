@@ -82,6 +82,7 @@ from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import evaluation as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import evaluation as answers
+from fesemlib.pages.tables import validation as tables
 from fesemlib.params import Parameters
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
@@ -192,7 +193,7 @@ trained = {
 }
 
 # %%
-report.show_measures(
+tables.show_measures(
     {name: errors.at_the_end(table) for name, table in trained.items()},
     "The networks of this section",
     parameters.training_criterion,
@@ -315,7 +316,7 @@ quick = small_input.model_copy(
 quick_results = leave_one_formulation_out(data, quick, to_criterion=True)
 
 # %%
-report.show_measures(
+tables.show_measures(
     {
         "rate of the other chapters": errors.at_the_end(
             trained["network, small input"]

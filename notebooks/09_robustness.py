@@ -70,6 +70,7 @@ from fesemlib.network.inputs import network_inputs
 from fesemlib.pages import report, statements
 from fesemlib.pages.figures import robustness as figures
 from fesemlib.pages.style import formulation_looks, use_style
+from fesemlib.pages.tables import data as tables
 from fesemlib.pages.tables import robustness as answers
 from fesemlib.params import Parameters
 
@@ -95,7 +96,7 @@ collapsed = attention.collapsed_networks(networks, inputs, data.k_m)
 report.glue("collapsed_answer", answers.collapsed_answer(collapsed))
 
 # %% tags=["remove-input"]
-report.resolution(data, parameters)
+tables.resolution(data, parameters)
 
 # %% [markdown]
 # ## Where does the network look?

@@ -37,8 +37,9 @@ from fesemlib.drying.equations import porosity
 from fesemlib.evaluation import baselines
 from fesemlib.formulations import table1
 from fesemlib.pages import explorers, report, statements
-from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.figures import micrographs as figures
 from fesemlib.pages.style import use_style
+from fesemlib.pages.tables import data as tables
 from fesemlib.params import Parameters
 from fesemlib.synthetic.foam import (
     EDGE_GLOW_UM,
@@ -234,7 +235,7 @@ beside = pd.concat([measured, real[measured.columns]])
 report.save_table(
     beside.rename_axis("frame"), "stand_ins_texture", parameters
 )
-report.show_textures(beside, stand_ins.shape, rows)
+tables.show_textures(beside, stand_ins.shape, rows)
 
 # %% tags=["remove-cell"]
 typical_length = np.exp(np.log(real["correlation_length_px"]).mean())

@@ -9,7 +9,9 @@ from matplotlib.patches import Rectangle, StepPatch
 from fesemlib.evaluation import published
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import build_network
-from fesemlib.pages.figures import paper as figures
+from fesemlib.pages.figures import micrographs as micrographs_figures
+from fesemlib.pages.figures import network as network_figures
+from fesemlib.pages.figures import validation as validation_figures
 from fesemlib.processing.background import process
 from fesemlib.validation.leave_one_out import COLUMNS
 
@@ -37,20 +39,20 @@ def predictions(names: str = "ABCDEFGHI") -> pd.DataFrame:
     [(2000 / 2048, "20 µm", 20), (0.01, "200 nm", 0.2), (12.0, "200 µm", 200)],
 )
 def test_scale_bar_is_as_long_as_it_says(pixel_size_um, label, length_um):
-    figure = figures.micrographs_figure([IMAGE] * 4, list("ABCD"), pixel_size_um)
+    figure = micrographs_figures.micrographs_figure([IMAGE] * 4, list("ABCD"), pixel_size_um)
     assert label in texts(figure)
     bars = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     assert [bar.get_width() for bar in bars] == [pytest.approx(length_um / pixel_size_um)]
 
 
 def test_no_scale_bar_without_a_pixel_size():
-    figure = figures.micrographs_figure([IMAGE] * 4, list("ABCD"))
+    figure = micrographs_figures.micrographs_figure([IMAGE] * 4, list("ABCD"))
     assert texts(figure) == list("ABCD")
 
 
 def test_histograms_hold_every_pixel():
     steps = process(IMAGE, radius=20)
-    figure = figures.processing_figure(steps)
+    figure = micrographs_figures.processing_figure(steps)
     drawn = [
         patch.get_data()[0]
         for axes in figure.axes
@@ -64,7 +66,7 @@ def test_histograms_hold_every_pixel():
 
 
 def test_network_figure_names_every_output():
-    figure = figures.network_figure(build_network((48, 64)))
+    figure = network_figures.network_figure(build_network((48, 64)))
     shown = " ".join(texts(figure)).replace("\n", "")
     for shape in ("64×48×1", "64×48×4", "32×24×8", "16×12×16", "8×6×16", "768"):
         assert shape in shown
@@ -74,7 +76,7 @@ def test_network_figure_names_every_output():
 
 def test_parity_shows_medians_ranges_and_both_published_candidates():
     candidates = published.candidates("original")
-    figure = figures.parity_figure(predictions(), candidates)
+    figure = validation_figures.parity_figure(predictions(), candidates)
     parity, errors = figure.axes
     medians = {
         container.get_label(): container.lines[0].get_ydata()[0] for container in parity.containers
@@ -91,7 +93,7 @@ def test_parity_shows_medians_ranges_and_both_published_candidates():
 
 
 def test_nothing_published_is_drawn_for_other_formulations():
-    figure = figures.parity_figure(predictions("ABC"), None)
+    figure = validation_figures.parity_figure(predictions("ABC"), None)
     labels = [text.get_text() for axes in figure.axes for text in axes.get_legend().get_texts()]
     assert not [label for label in labels if "published" in label]
 
@@ -99,7 +101,7 @@ def test_nothing_published_is_drawn_for_other_formulations():
 def test_held_out_figure_separates_training_from_test():
     train = predictions("ACD").assign(role="train", held_out="B")
     test = predictions("B")
-    figure = figures.held_out_figure(pd.concat([train, test]), test, None)
+    figure = validation_figures.held_out_figure(pd.concat([train, test]), test, None)
     sizes = {c.get_label(): len(c.lines[0].get_xdata()) for c in figure.axes[0].containers}
     assert sizes == {"training, median and range": 3, "held out (B), median and range": 1}
 
@@ -107,7 +109,7 @@ def test_held_out_figure_separates_training_from_test():
 def test_workflow_shows_the_images_it_is_given():
     steps = process(IMAGE, radius=20)
     small = IMAGE[::2, ::2] / np.float32(255)
-    figure = figures.workflow_figure(steps, small, 3_445, 1.4e-3)
+    figure = micrographs_figures.workflow_figure(steps, small, 3_445, 1.4e-3)
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     expected = [steps.original, steps.subtracted, steps.equalized, small * 255]
     for ours, given in zip(shown, expected, strict=True):
@@ -117,7 +119,7 @@ def test_workflow_shows_the_images_it_is_given():
 
 def test_composition_figure_draws_the_series_of_table_1_apart():
     table = table1()
-    axes = figures.composition_figure(table).axes[0]
+    axes = micrographs_figures.composition_figure(table).axes[0]
     names = {(note.xy[0], round(note.xy[1], 6)): note.get_text() for note in axes.texts}
     drawn = {}
     for series in axes.containers:
@@ -140,7 +142,7 @@ def test_words_about_composition_hold_for_table_1():
 def test_stand_in_figure_shows_every_point_and_the_mean_ratio():
     cell = np.array([10.0, 20.0, 40.0])
     k_m = np.array([2e-4, 5e-4, 1e-3])
-    figure = figures.stand_in_figure(cell, cell * [0.1, 0.2, 0.4], k_m, k_m[::-1])
+    figure = micrographs_figures.stand_in_figure(cell, cell * [0.1, 0.2, 0.4], k_m, k_m[::-1])
     sizes, brightness = figure.axes
     line, points = sizes.lines
     np.testing.assert_allclose(points.get_xydata(), np.c_[cell, cell * [0.1, 0.2, 0.4]])
@@ -153,7 +155,7 @@ def test_stand_in_figure_shows_every_point_and_the_mean_ratio():
 
 def test_errors_within_a_decade_have_labelled_ticks():
     table = predictions("ABC").assign(relative_error=[0.25, 0.4, 0.6] * 2)
-    errors = figures.parity_figure(table, None).axes[1]
+    errors = validation_figures.parity_figure(table, None).axes[1]
     low, high = errors.get_xlim()
     ticks = [tick for tick in errors.xaxis.get_majorticklocs() if low <= tick <= high]
     assert len(ticks) >= 1

@@ -23,23 +23,17 @@ from fesemlib.evaluation.published import table2
 from fesemlib.formulations import table1
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.pages.numbers import power_of_ten
-from fesemlib.pages.report import (
-    comparison,
+from fesemlib.pages.report import glue, results_folder, save_figure, save_table, show_table
+from fesemlib.pages.statements import Banner, data_banner, selection_banner
+from fesemlib.pages.tables.data import (
     data_bar,
-    glue,
     grey_levels,
     resolution,
-    results_folder,
-    save_figure,
-    save_table,
-    show_comparison,
     show_formulations,
     show_grey_levels,
     show_reading,
-    show_table,
-    show_trainings,
 )
-from fesemlib.pages.statements import Banner, data_banner, selection_banner
+from fesemlib.pages.tables.validation import comparison, show_comparison, show_trainings
 from fesemlib.params import Parameters
 
 SEEDS = (0, 1, 2)

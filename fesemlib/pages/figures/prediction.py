@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fesemlib.drying.outlook import Case, Outlook
-from fesemlib.pages.figures.paper import titled_figure
+from fesemlib.pages.figures.micrographs import titled_figure
 from fesemlib.pages.style import COLOURS, INK
 from fesemlib.prediction.model import Model, Row
 from fesemlib.processing.background import GreyImage
