@@ -393,7 +393,7 @@ report.glue(
 # original images, the operator's hand or the charging goes along with $k_m$. Where it does not, that is no proof
 # that they tell nothing. With fewer than 20 images, chance reaches 0.2 about once in a hundred tests, or more often.
 #
-# Where brightness and contrast come to tell of $k_m$ on the way, the reason is geometry. Averaging over the pixels of
+# Where brightness and contrast come to tell of $k_m$ on the way, a reason is geometry. Averaging over the pixels of
 # the network's input evens out narrow pores more than wide ones, so that the contrast of the input
 # measures their size. And more pixels reach the ball where the pores are wide, so that the subtraction
 # leaves more of them white. The classic equalisation itself leaves little room for that: it gives all images the

@@ -105,7 +105,7 @@ print(f"weights: {paper_network.count_params():,}, {same.count_params():,}")
 print("the same answers:", np.allclose(*answers))
 
 # %% [markdown]
-# The chapters that follow use it with the parameters of the run, which are those of the paper unless they are changed:
+# The chapters that follow use it with the parameters of this run; unless these are changed, it is the network above:
 
 # %%
 network = build_network(
@@ -158,11 +158,11 @@ report.glue(
 # are left open by the paper. This book makes each of them a [parameter](../book/parameters.md) and starts
 # from what is usual; the most consequential are these:
 #
-# - $k_m$ is of the order of 10⁻³, too small a number for a network to start from. By default the network
+# - $k_m$ is of the order of 10⁻³ in the paper, too small a number for a network to start from. By default the network
 #   learns $k_m$ scaled to the range from 0 to 1 of its training set; the predictions are scaled back.
 # - The number of passes over the training set (*epochs*) is fixed beforehand and the same for all
-#   formulations, large enough that the networks fit what they are shown. It is **not** chosen by looking at the
-#   micrograph that is to be predicted.
+#   formulations, meant to be large enough that the networks fit what they are shown. By default it is **not**
+#   chosen by looking at the micrograph that is to be predicted.
 # - The first weights, the dropout and the order of the images are random. A training can therefore be
 #   repeated from several *seeds*, and all are reported.
 #

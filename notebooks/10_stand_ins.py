@@ -235,7 +235,8 @@ report.show_table(
     both,
     f"Texture of the nine stand-ins, {width}×{min(height, rows)} px, and of "
     f"two real frames of another kind of sample, 2048×{rows} px",
-    dict.fromkeys(both, "{:.3g}") | {"shade": "{:.0%}"},
+    dict.fromkeys(both, "{:.2f}")
+    | {"shade": "{:.0%}", "pixel (µm)": "{:.3f}"},
 )
 
 # %% tags=["remove-cell"]

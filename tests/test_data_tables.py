@@ -73,14 +73,14 @@ def test_what_was_read_is_told_once_for_micrographs_that_share_it(own):
     shown = cells(show_reading(replace(own, micrographs=(*own.micrographs[:8], odd))))
     same = ", ".join(f"{name}.tif" for name in "ABCDEFGH")
     assert shown == [
-        [same, "2048 × 4", "0", "—", "0.9766", "—", "—"],
-        ["I.tif", "2048 × 3", "1", "3", "—", "—", "—"],
+        [same, "2048 × 4", "0", "—", "0.9766"],
+        ["I.tif", "2048 × 3", "1", "3", "—"],
     ]
 
 
 def test_stand_ins_are_rendered_and_named_by_their_formulations():
     shown = cells(show_reading(draw_stand_ins(2, 0, (96, 128))))
-    assert shown == [["1, 2", "128 × 96", "0", "—", "0.9766", "rendered", "—"]]
+    assert shown == [["1, 2", "128 × 96", "0", "0.9766", "rendered"]]
 
 
 def test_a_rescaled_micrograph_tells_its_first_pixel_size(own):

@@ -73,12 +73,13 @@ def show_reading(dataset: Dataset) -> Styler:
             "before rescaling (µm)": micrograph.rescaled_from_um,
         }
         for micrograph in dataset.micrographs
-    )
+    ).dropna(axis="columns", how="all")
     names = dataset.images["formulation" if dataset.synthetic else "image"].rename("micrographs")
     shared = names.groupby([told[name] for name in told], sort=False, dropna=False)
     shown = shared.agg(", ".join).reset_index()[["micrographs", *told]]
-    formats = {"data bar from row": "{:.0f}", **dict.fromkeys([*told][3::2], "{:.4g}")}
-    caption = "What was read of the micrographs; a dash stands for what was not found"
+    sizes = dict.fromkeys(("pixel (µm)", "before rescaling (µm)"), "{:.4g}")
+    formats = {"data bar from row": "{:.0f}", **sizes}
+    caption = "What was read of the micrographs; a dash, or no column, for what was not found"
     table = show_table(shown, caption, formats).hide(axis="index")
     wrapped = {"white-space": "normal", "min-width": "10em"}
     return _to_the_left(table.set_properties(subset=["micrographs"], **wrapped), "micrographs")
