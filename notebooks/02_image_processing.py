@@ -44,7 +44,6 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from skimage.restoration import rolling_ball
 
-from fesemlib import texture
 from fesemlib.dataset import (
     draw_stand_ins,
     load_dataset,
@@ -57,6 +56,7 @@ from fesemlib.network.inputs import (
     images_by_step,
     network_inputs,
     processed_micrographs,
+    shrunk_input,
 )
 from fesemlib.pages import explorers, report, statements
 from fesemlib.pages.before_after import BeforeAfter
@@ -68,9 +68,9 @@ from fesemlib.processing.background import (
     central_detail,
     equalize_histogram,
     process_with,
-    resize_by_area,
     subtract_background,
 )
+from fesemlib.texture import charging_amplitude
 
 use_style()
 parameters = Parameters.from_namespace(globals())
@@ -90,17 +90,15 @@ example = data.first_image(parameters.example_formulation)
 micrograph = data.micrographs[example]
 recorded = with_data_bar(data, example)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-crop", "caption": "A micrograph with a data bar; the coloured rows are cut off."}, "image": {"alt": "A micrograph with a data bar at its lower edge, and a line above the rows that are cut off"}}
+# %% mystnb={"figure": {"name": "figure-crop", "caption": "A micrograph with a data bar; the coloured rows are cut off."}, "image": {"alt": "A micrograph with a data bar at its lower edge, and a line above the rows that are cut off"}}
 cut = figures.crop_figure(recorded.image, recorded.data_bar_row)
 report.save_figure(cut, "crop", parameters)
 
-# %% tags=["remove-cell"]
-report.glue("data_bar", tables.data_bar(data))
-
 # %% [markdown]
-# {glue:text}`data_bar` This is what was read of the micrographs as they are:
+# Where micrographs of the set have a bar, one of them is shown, with its own. Otherwise it is a stand-in, with a
+# bar drawn into a copy of it. This is what was read of the micrographs as they are:
 
-# %% tags=["hide-input"]
+# %%
 tables.show_reading(data)
 
 # %% [markdown]
@@ -142,53 +140,60 @@ variants = {
     "scikit-image": detail + rolling_ball(negative, radius=radius),
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-variants", "caption": "A detail of one micrograph as recorded, and what three algorithms called rolling ball make of it, each with the histogram of its grey levels. scikit-image's is applied to a light background as well."}, "image": {"alt": "A detail of a micrograph and three versions of it without background, with the histogram of the grey levels below each"}}
+# %% mystnb={"figure": {"name": "figure-variants", "caption": "A detail of one micrograph as recorded, and what three algorithms called rolling ball make of it, each with the histogram of its grey levels. scikit-image's is applied to a light background as well."}, "image": {"alt": "A detail of a micrograph and three versions of it without background, with the histogram of the grey levels below each"}}
 side_by_side = figures.histograms_figure({"original": detail, **variants})
 report.save_figure(side_by_side, "rolling_balls", parameters)
 
 # %% tags=["remove-cell"]
 light, dark, other = (image.astype(float) for image in variants.values())
-report.glue("detail_mean", detail.mean())
-report.glue("light_mean", light.mean())
-report.glue("dark_mean", dark.mean())
-report.glue(
-    "skimage_correlation", np.corrcoef(light.ravel(), other.ravel())[0, 1]
-)
-report.glue("skimage_difference", np.abs(light - other).mean())
 averaged = uniform_filter(negative.astype(float), size=3, mode="nearest")
-smoothed = detail + rolling_ball(averaged, radius=radius)
-smoothed_difference = np.abs(light - smoothed.clip(0, 255)).mean()
-report.glue("smoothed_difference", smoothed_difference)
+smoothed = (detail + rolling_ball(averaged, radius=radius)).clip(0, 255)
+report.glue(
+    detail_mean=detail.mean(),
+    light_mean=light.mean(),
+    dark_mean=dark.mean(),
+    skimage_correlation=np.corrcoef(light.ravel(), other.ravel())[0, 1],
+    skimage_difference=abs(light - other).mean(),
+    smoothed_difference=abs(light - smoothed).mean(),
+)
 
 # %% [markdown]
-# The mean grey level of the detail is {glue:text}`detail_mean:.0f`. It becomes {glue:text}`light_mean:.0f`
-# with a light background and {glue:text}`dark_mean:.0f` with a dark one. The shift to lighter values that the
-# paper describes is that of the light variant, which is this book's default. scikit-image's result differs
-# from it by {glue:text}`skimage_difference:.0f` grey levels on average, at a correlation of
-# {glue:text}`skimage_correlation:.2f`. Averaged over 3 × 3 px before, it still differs by
-# {glue:text}`smoothed_difference:.0f`: the averaging is one reason, the ball's height and the opening are the
-# others. Whoever takes one for the other trains the network on other images.
-# This book follows ImageJ step by step, and its tests compare the result, pixel by pixel, with images that
+# The mean grey level of the detail is {glue:text}`detail_mean:.0f`; it becomes {glue:text}`light_mean:.0f`
+# with a light background and {glue:text}`dark_mean:.0f` with a dark one. No image becomes darker by the first, nor
+# lighter by the second: a ball on top of the landscape turns the ground white, one below it turns the ground
+# black. The shift to lighter values that the paper describes is therefore that of the light variant, which is
+# this book's default.
+#
+# scikit-image's result differs from it by {glue:text}`skimage_difference:.0f` grey levels on average, at a
+# correlation of {glue:text}`skimage_correlation:.2f`; two names for one operation would give 0 and 1. Averaged over
+# 3 × 3 px before, it differs by {glue:text}`smoothed_difference:.0f`: as far as that is less, the averaging is the
+# reason, and what remains is due to the ball's height and to the opening. Whoever takes one for the other trains
+# the network on other images. This book follows ImageJ step by step, and its tests compare the result, pixel by pixel, with images that
 # ImageJ itself has processed.
 #
 # ## Histogram equalisation
 #
-# What is left is bright. Equalisation maps the grey levels, in their order, so
-# that each range of levels is used by about the same share of pixels: the cumulative distribution
+# With a light background, what is left is brighter than before. Equalisation maps the grey levels, in their order,
+# so that each range of levels is used by about the same share of pixels: the cumulative distribution
 # becomes a straight line {cite}`pizer1987`. After it, all micrographs have about the same histogram,
 # whatever the operator had set.
 
 # %%
 processed = process_with(parameters, micrograph.image)
+steps = {
+    "(a) original": processed.original,
+    "(b) background subtracted": processed.subtracted,
+    "(c) histogram equalised": processed.equalized,
+}
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processing", "caption": "As Figure 2 of the paper: (a) one micrograph as recorded, (b) after background subtraction, (c) after histogram equalisation too, each with the histogram of its grey levels."}, "image": {"alt": "One micrograph in three processing steps with the histogram of its grey levels below each"}}
-steps = figures.processing_figure(processed)
-report.save_figure(steps, "figure_2", parameters)
+# %% mystnb={"figure": {"name": "figure-processing", "caption": "As Figure 2 of the paper: (a) one micrograph as recorded, (b) after background subtraction, (c) after histogram equalisation too, each with the histogram of its grey levels."}, "image": {"alt": "One micrograph in three processing steps with the histogram of its grey levels below each"}}
+figure_2 = figures.histograms_figure(steps)
+report.save_figure(figure_2, "figure_2", parameters)
 
 # %% [markdown]
 # Slide from one to the other, to see what goes and what stays:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-slider", "caption": "One micrograph as it was recorded, and after background subtraction and histogram equalisation. In the rendered book the line between them can be moved."}}
+# %% mystnb={"figure": {"name": "figure-slider", "caption": "One micrograph as it was recorded, and after background subtraction and histogram equalisation. In the rendered book the line between them can be moved."}}
 BeforeAfter(
     processed.original,
     processed.equalized,
@@ -196,26 +201,28 @@ BeforeAfter(
     "background subtracted, histogram equalised",
 )
 
-# %% tags=["remove-input"]
+# %%
 explorers.explore_background(micrograph.image, parameters)
 
 # %% tags=["remove-cell"]
-report.glue("mean_before", processed.original.mean())
-report.glue("mean_subtracted", processed.subtracted.mean())
-report.glue("spread_before", processed.original.std())
-report.glue("spread_subtracted", processed.subtracted.std())
-report.glue("spread_equalized", processed.equalized.std())
+report.glue(
+    mean_before=processed.original.mean(),
+    mean_subtracted=processed.subtracted.mean(),
+    spread_before=processed.original.std(),
+    spread_subtracted=processed.subtracted.std(),
+    spread_equalized=processed.equalized.std(),
+)
 
 # %% [markdown]
 # In numbers: background subtraction moves the mean grey level of this micrograph from
-# {glue:text}`mean_before:.0f` to {glue:text}`mean_subtracted:.0f`; its standard deviation is
-# {glue:text}`spread_before:.0f` before and {glue:text}`spread_subtracted:.0f` after; equalisation spreads it to
-# {glue:text}`spread_equalized:.0f`. A perfectly even histogram has
+# {glue:text}`mean_before:.0f` to {glue:text}`mean_subtracted:.0f`. Its standard deviation is
+# {glue:text}`spread_before:.0f` as recorded, {glue:text}`spread_subtracted:.0f` after the subtraction and
+# {glue:text}`spread_equalized:.0f` after the equalisation; a perfectly even histogram has
 # $255/\sqrt{12} \approx 74$. The paper finds its histogram compressed after the first step. Whether it is
 # depends on how much of the contrast is broad, which the ball takes, and how much is fine, which it leaves; the
-# stand-ins have much of the latter. The equalised histogram is a comb rather than flat, because grey levels are
+# stand-ins have much of the latter. An equalised histogram is a comb rather than flat, because grey levels are
 # whole numbers: pixels of one level move together, and leave gaps where contrast is stretched. Each
-# histogram has a scale of its own.
+# histogram in the figure has a scale of its own.
 
 # %% [markdown]
 # ## The processed set
@@ -226,7 +233,7 @@ report.glue("spread_equalized", processed.equalized.std())
 # %%
 processed_set = processed_micrographs(data, parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after background subtraction and histogram equalisation, whole frames."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
+# %% mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after background subtraction and histogram equalisation, whole frames."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
 names = list(data.images["formulation"])
 looks = formulation_looks(names)
 grid = figures.micrographs_figure(
@@ -240,18 +247,35 @@ report.save_figure(grid, "figure_3", parameters)
 # The paper feeds the network with the full 2048 × 1536 pixels. Here each pixel of the network's input
 # is the average over the area that it covers. That costs detail, the finest first.
 
-# %%
+# %% tags=["nbval-check-output"]
 inputs = network_inputs(data, parameters)
-tables.resolution(data, parameters)
+print(inputs.shape, inputs.dtype)
+print(f"from {inputs.min():.2f} to {inputs.max():.2f}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-inputs", "caption": "The processed micrographs of all formulations at the size at which the network sees them."}, "image": {"alt": "The processed micrographs at the size of the network's input"}}
+# %% mystnb={"figure": {"name": "figure-inputs", "caption": "The processed micrographs of all formulations at the size at which the network sees them."}, "image": {"alt": "The processed micrographs at the size of the network's input"}}
 small = [(image * 255).round().astype("uint8") for image in inputs]
 as_seen = figures.micrographs_figure(small, names, looks=looks)
 report.save_figure(as_seen, "network_inputs", parameters)
 
-# %% tags=["nbval-check-output"]
-print(inputs.shape, inputs.dtype)
-print(f"from {inputs.min():.2f} to {inputs.max():.2f}")
+# %% tags=["remove-cell"]
+pixel_um = (data.pixel_size_um or 0) * data.shape[1] / inputs.shape[2]
+report.glue(
+    seen_width=inputs.shape[2],
+    seen_height=inputs.shape[1],
+    seen_pixel=f"{pixel_um:.3g}" if pixel_um else "—",
+    seen_limit=f"{2 * pixel_um:.3g}" if pixel_um else "—",
+)
+
+# %% [markdown]
+# The network sees {glue:text}`seen_width:d` × {glue:text}`seen_height:d` px. One of these pixels is
+# {glue:text}`seen_pixel` µm wide (a dash where the pixel size of the micrographs is not known, or not the same for
+# all). By the sampling theorem, what is narrower than two of them, {glue:text}`seen_limit` µm, cannot be told from
+# what is beside it. Compare that with the pores. Over the $k_m$ of Table 1,
+# [the stand-ins](10_stand_ins.ipynb) have cells of {glue:text}`/notebooks/10_stand_ins.ipynb::least_cell:.0f` to
+# {glue:text}`/notebooks/10_stand_ins.ipynb::greatest_cell:.0f` µm and, between them, throats of
+# {glue:text}`/notebooks/10_stand_ins.ipynb::least_throat:.1f` to
+# {glue:text}`/notebooks/10_stand_ins.ipynb::greatest_throat:.1f` µm, whose width decides $k_m$ (at 5 % of solids).
+# What of that is below the limit, the network can know only from something wider that goes with it.
 
 # %% [markdown]
 # ## What it would see otherwise
@@ -260,7 +284,6 @@ print(f"from {inputs.min():.2f} to {inputs.max():.2f}")
 # the input that the network would get from the micrograph with the bar above.
 
 # %%
-width = parameters.input_width
 cropped = crop_micrograph(recorded, "auto").image
 as_input = {
     "as it should be": process_with(parameters, cropped).equalized,
@@ -268,55 +291,63 @@ as_input = {
     "with the charging": equalize_histogram(cropped),
 }
 seen = {
-    title: resize_by_area(image, width) for title, image in as_input.items()
+    title: 255 * shrunk_input(image, parameters.input_width)
+    for title, image in as_input.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-otherwise", "caption": "The network's input from one micrograph: as it is used; with the data bar left in; without background subtraction, so that the charging stays in."}, "image": {"alt": "Three versions of a small image: clean, with a data bar at its lower edge, and with broad dark and light areas"}}
+# %% mystnb={"figure": {"name": "figure-otherwise", "caption": "The network's input from one micrograph: as it is used; with the data bar left in; without background subtraction, so that charging stays in."}, "image": {"alt": "Three versions of a small image side by side: as it is used, with a data bar at its lower edge, and without background subtraction"}}
 otherwise = figures.titled_figure(
     {title: image.round().astype("uint8") for title, image in seen.items()}
 )
 report.save_figure(otherwise, "what_else_it_could_see", parameters)
 
+# %% [markdown]
+# Charging shows as broad shading. How strong is it at each step, and if the histogram is equalised without
+# subtraction?
+
+# %%
+without = [equalize_histogram(each.image) for each in data.micrographs]
+shade = {
+    **{step: charging_amplitude(image) for step, image in steps.items()},
+    "equalised without subtraction": charging_amplitude(without[example]),
+}
+weaker = [
+    charging_amplitude(image) < charging_amplitude(other)
+    for image, other in zip(processed_set, without, strict=True)
+]
+
 # %% tags=["remove-cell"]
 clean, barred, _ = seen.values()
 above = len(clean) - 1  # rows that the bar does not touch
-bar_share = 1 - recorded.data_bar_row / len(recorded.image)
-report.glue("bar_share", 100 * bar_share)
-report.glue("bar_change", np.abs(barred[:above] - clean[:above]).mean())
-
-# %% tags=["remove-cell"]
-steps_of_example = {
-    "raw": processed.original,
-    "subtracted": processed.subtracted,
-    "equalized": processed.equalized,
-    "without": equalize_histogram(processed.original),
-}
-for name, image in steps_of_example.items():
-    report.glue(f"shade_{name}", 100 * texture.charging_amplitude(image))
-
-# %% tags=["remove-cell"]
-less_shade = [
-    texture.charging_amplitude(image)
-    < texture.charging_amplitude(equalize_histogram(each.image))
-    for image, each in zip(processed_set, data.micrographs, strict=True)
-]
-report.glue("less_shade", sum(less_shade))
-report.glue("number_of_images", len(less_shade))
+report.glue(
+    bar_share=100 * (1 - recorded.data_bar_row / len(recorded.image)),
+    bar_change=abs(barred[:above] - clean[:above]).mean(),
+    less_shade=sum(weaker),
+    number_of_images=len(weaker),
+)
+keys = ("raw", "subtracted", "equalized", "without")
+report.glue(
+    **{
+        f"shade_{key}": 100 * amplitude
+        for key, amplitude in zip(keys, shade.values(), strict=True)
+    }
+)
 
 # %% [markdown]
-# The bar takes {glue:text}`bar_share:.0f` % of the rows, is the strongest contrast of the image, is alike
-# in all micrographs but for its text, and its text gives the sample away. Nor does it stay where it is:
+# The bar takes {glue:text}`bar_share:.0f` % of the rows. It is alike in all micrographs of an instrument but for
+# its text, and its text gives the sample away. Nor does it stay where it is:
 # equalisation looks at the histogram of the whole image, so that the bar moves the grey levels of all
 # other pixels too, here by {glue:text}`bar_change:.1f` on average.
 #
-# Charging shows as broad shading. Relative to the mean grey level, that of the micrograph in {numref}`figure-processing` has an amplitude of {glue:text}`shade_raw:.0f` %; subtraction makes it
-# {glue:text}`shade_subtracted:.0f` %, in part because it makes the image brighter; equalisation, which brings out every
-# difference, {glue:text}`shade_equalized:.0f` %. Equalised without subtraction, it would be
-# {glue:text}`shade_without:.0f` %. With subtraction the shading is the weaker one in {glue:text}`less_shade` of
-# {glue:text}`number_of_images` images. The ball levels the ground of a dark patch, but not its weakened
+# The shading of the micrograph in {numref}`figure-processing`, relative to its mean grey level, has an amplitude of
+# {glue:text}`shade_raw:.0f` % as recorded, {glue:text}`shade_subtracted:.0f` % after the subtraction, which on a light
+# background also makes the image brighter, and {glue:text}`shade_equalized:.0f` % after the equalisation, which
+# brings out every difference. Equalised without subtraction, it would be {glue:text}`shade_without:.0f` %. With
+# subtraction the shading is the weaker one in {glue:text}`less_shade:d` of {glue:text}`number_of_images:d` images.
+# The ball levels the ground of a dark patch, but not its weakened
 # contrast, and equalisation brings that out: the stand-ins' charge, which weakens the signal in proportion,
-# becomes a paler patch rather than none. A network of this kind can learn a shade as well as a pore, and with so
-# few images to learn from, some shade will go along with $k_m$ by accident.
+# becomes a paler patch rather than none. A network of this kind can learn a shade as well as a pore, and where
+# there are few images to learn from, some shade will go along with $k_m$ by accident.
 
 # %% [markdown]
 # ## What the processing adds
@@ -342,30 +373,34 @@ tested = [
     for control in controls
 ]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-grey-levels", "caption": "$k_m$ predicted from the mean and the standard deviation of an image's grey levels alone, at each step of the processing; every formulation by a linear model that is fitted to the others. Above each panel the coefficient of determination of these predictions. With stand-ins, the first of the sets is shown."}, "image": {"alt": "Four scatter plots of predicted against true mass transfer coefficients, one for each step of the processing"}}
+# %% mystnb={"figure": {"name": "figure-grey-levels", "caption": "$k_m$ predicted from the mean and the standard deviation of an image's grey levels alone, at each step of the processing; every formulation by a linear model that is fitted to the others. Above each panel the coefficient of determination of these predictions. With stand-ins, the first of the sets is shown."}, "image": {"alt": "Four scatter plots of predicted against true mass transfer coefficients, one for each step of the processing"}}
 panels = figures.grey_level_figure(controls[0].k_m, tested[0])
 report.save_figure(panels, "grey_levels", parameters)
 
-# %% tags=["hide-input"]
+# %%
 tables.show_grey_levels(tested)
 
 # %% tags=["remove-cell"]
 report.glue(
-    "grey_level_statement", tables.grey_levels(tested, controls[0].synthetic)
+    sets_tested=len(controls),
+    images_tested=len(controls[0].micrographs),
 )
 
 # %% [markdown]
-# {glue:text}`grey_level_statement`
+# Each set has {glue:text}`images_tested:d` images; the number of sets is {glue:text}`sets_tested:d`. An R² of 1 would
+# be a perfect prediction; 0 is no better than the mean of all, and what is negative is worse. Where even the
+# lowest R² of a row reaches some 0.2, brightness and contrast tell of $k_m$ at that step; if they do so in the
+# original images, the operator's hand or the charging goes along with $k_m$. Where it does not, that is no proof
+# that they tell nothing. With fewer than 20 images, chance reaches 0.2 about once in a hundred tests, or more often.
 #
-# Where brightness and contrast come to tell of $k_m$, the reason is geometry. Averaging over the pixels of
+# Where brightness and contrast come to tell of $k_m$ on the way, a reason is geometry. Averaging over the pixels of
 # the network's input evens out narrow pores more than wide ones, so that the contrast of the input
 # measures their size. And more pixels reach the ball where the pores are wide, so that the subtraction
-# leaves more of them white. The classic equalisation itself leaves little room for that: after it, mean and standard
-# deviation of all images agree to about a grey level, as the table shows. What a linear
-# model still finds there is that share of white: pixels of one level stay together, and the more of them are white, the
-# brighter the whole. A network that predicts $k_m$ from such
-# images thus needs no more than one contrast for an image. That is a measure of structure, but
-# a control that knows only these two numbers belongs beside the network.
+# leaves more of them white. The classic equalisation itself leaves little room for that: it gives all images the
+# same mean and standard deviation, as far as pixels of one level stay together; the table says (±) how far that
+# is. What a linear model still finds there is that share of white: the more of the pixels are white, the brighter
+# the whole. A network that predicts $k_m$ from such images may thus need no more than one contrast for an image.
+# That is a measure of structure, but a control that knows only these two numbers belongs beside the network.
 
 # %% [markdown]
 # ## What was shown

@@ -43,14 +43,22 @@ results: str = ""
 import numpy as np
 
 from fesemlib.dataset import load_dataset
-from fesemlib.network.architecture import build_network, layer_table
+from fesemlib.network.architecture import (
+    build_network,
+    layer_table,
+    load_tensorflow,
+    number_of_weights,
+)
 from fesemlib.network.fast import FastForm, StandardForm
+from fesemlib.network.inputs import network_inputs
 from fesemlib.pages import report, statements
 from fesemlib.pages.figures import network as figures
 from fesemlib.pages.style import use_style
-from fesemlib.pages.tables import data as tables
 from fesemlib.params import Parameters
-from fesemlib.processing.background import input_shape, resize_by_area
+
+load_tensorflow()  # without the lines that it writes when it starts
+import keras
+from keras import layers
 
 use_style()
 parameters = Parameters.from_namespace(globals())
@@ -58,16 +66,50 @@ data = load_dataset(parameters)
 statements.data_banner(data, parameters)
 
 # %% [markdown]
-# The network is small by today's standards: 4, 8 and 16 filters. It is close to networks
+# ## The network of the paper
+#
+# It is small by today's standards: 4, 8 and 16 filters. It is close to networks
 # that had been used for images of porous media before (references 20 and 30 of {cite:t}`marcato2025`).
-# Its first weights are random. In training, *dropout* switches numbers off at random in each step, by
-# default half of those that enter the ten units, so that no single one is relied on {cite}`srivastava2014`. The paper does not
-# say where its dropout acts; [the next chapter](04_loocv_baseline.ipynb) compares the two places.
+# Its first weights are random. In training, *dropout* switches numbers off at random in each step, here
+# half of those that enter the ten units, so that no single one is relied on {cite}`srivastava2014`. The paper does
+# not say where its dropout acts; [the next chapter](04_loocv_baseline.ipynb) compares the two places. Layer by
+# layer, in Keras:
 
 # %%
-shape = input_shape(data.shape, parameters.input_width)
+inputs = network_inputs(data, parameters)  # images × height × width
+paper_network = keras.Sequential(
+    [
+        keras.Input((*inputs.shape[1:], 1)),
+        layers.Conv2D(4, 3, padding="same", activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(8, 3, padding="same", activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(16, 3, padding="same", activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dropout(0.5),
+        layers.Dense(10, activation="relu"),
+        layers.Dense(1),
+    ]
+)
+
+# %% [markdown]
+# This book's `build_network` makes the same network. Its parameters offer what the paper leaves open, and its seed
+# gives the same first weights every time. With the weights of the network above, it gives the same answers:
+
+# %% tags=["nbval-check-output"]
+same = build_network(inputs.shape[1:])
+same.set_weights(paper_network.get_weights())
+answers = [each(inputs[:3, ..., None]) for each in (paper_network, same)]
+print(f"weights: {paper_network.count_params():,}, {same.count_params():,}")
+print("the same answers:", np.allclose(*answers))
+
+# %% [markdown]
+# The chapters that follow use it with the parameters of this run; unless these are changed, it is the network above:
+
+# %%
 network = build_network(
-    shape,
+    inputs.shape[1:],
     padding=parameters.padding,
     dropout_rate=parameters.dropout_rate,
     dropout_position=parameters.dropout_position,
@@ -75,42 +117,37 @@ network = build_network(
     head=parameters.head,
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-network", "caption": "As Figure 4 of the paper: the architecture of the network, drawn from this book's own Keras model. Numbers over the layers are width, height and channels of their output, or their number of units."}, "image": {"alt": "The layers of the network from left to right: stacks of feature maps that shrink, then dense layers"}}
+# %% mystnb={"figure": {"name": "figure-network", "caption": "As Figure 4 of the paper: the architecture of the network, drawn from this book's own Keras model. Numbers over the layers are width, height and channels of their output, or their number of units."}, "image": {"alt": "The layers of the network from left to right: stacks of feature maps that shrink, then dense layers"}}
 architecture = figures.network_figure(network)
 report.save_figure(architecture, "figure_4", parameters)
 
 # %% tags=["nbval-check-output"]
-layers = layer_table(network)
-layers
+report.save_table(layer_table(network), "layers", parameters)
 
 # %% tags=["remove-cell"]
-report.save_table(layers, "layers", parameters)
-full_size = build_network(
-    data.shape, padding=parameters.padding, head=parameters.head
-)
-convolutions = layers.loc[layers["type"] == "Conv2D", "parameters"].sum()
-# %% tags=["remove-cell"]
-report.glue("input_width", shape[1])
-report.glue("input_height", shape[0])
-report.glue("weights", network.count_params())
-report.glue("weights_of_convolutions", convolutions)
+of_layers = layer_table(network)
+convolutional = of_layers["type"] == "Conv2D"
+of_dense = of_layers.loc["dense", "parameters"]
+full_size = number_of_weights(data.shape, parameters.padding, parameters.head)
 report.glue(
-    "share_of_dense",
-    100 * layers.loc["dense", "parameters"] / network.count_params(),
+    input_width=inputs.shape[2],
+    input_height=inputs.shape[1],
+    weights=network.count_params(),
+    weights_of_convolutions=of_layers.loc[convolutional, "parameters"].sum(),
+    share_of_dense=100 * of_dense / network.count_params(),
+    weights_at_full_size=full_size / 1e6,
 )
-report.glue("weights_at_full_size", full_size.count_params() / 1e6)
 
 # %% [markdown]
-# At {glue:text}`input_width` × {glue:text}`input_height` px the network has {glue:text}`weights:,d`
-# weights. Only {glue:text}`weights_of_convolutions:,d` of them belong to the convolutions. The dense layer
-# holds {glue:text}`share_of_dense:.1f` %, since each of its ten units has a weight of its own for every
-# number in the flattened list, that is for every *place* in the image; at the micrographs' full size there
-# would be {glue:text}`weights_at_full_size:.2f` million weights in all. A handful of micrographs to learn
-# from is little beside that: many settings of the weights fit them, and which one a training ends in
-# depends on where it started.
-
-# %% tags=["remove-input"]
-tables.resolution(data, parameters)
+# At {glue:text}`input_width:d` × {glue:text}`input_height:d` px
+# ([what such an input leaves to be seen](02_image_processing.ipynb)) the network has {glue:text}`weights:,d` weights.
+# {glue:text}`weights_of_convolutions:,d` belong to the convolutions, whatever the size of the images, and the dense
+# layer holds {glue:text}`share_of_dense:.1f` %. Where the last maps are flattened, as in the paper, each of the ten
+# units has a weight of its own for every number in the list, that is for every *place* in the image, and the wider
+# the images, the more there are; where the maps are averaged (`head: global_average`), it has one for every map. At
+# the micrographs' full size there would be {glue:text}`weights_at_full_size:.3g` million weights in all. A handful of
+# micrographs to learn from is little beside such numbers: many settings of the weights fit them, and which one a
+# training ends in depends on where it started.
 
 # %% [markdown]
 # ## Training
@@ -121,11 +158,11 @@ tables.resolution(data, parameters)
 # are left open by the paper. This book makes each of them a [parameter](../book/parameters.md) and starts
 # from what is usual; the most consequential are these:
 #
-# - $k_m$ is of the order of 10⁻³, too small a number for a network to start from. By default the network
+# - $k_m$ is of the order of 10⁻³ in the paper, too small a number for a network to start from. By default the network
 #   learns $k_m$ scaled to the range from 0 to 1 of its training set; the predictions are scaled back.
 # - The number of passes over the training set (*epochs*) is fixed beforehand and the same for all
-#   formulations, large enough that the networks fit what they are shown. It is **not** chosen by looking at the
-#   micrograph that is to be predicted.
+#   formulations, meant to be large enough that the networks fit what they are shown. By default it is **not**
+#   chosen by looking at the micrograph that is to be predicted.
 # - The first weights, the dropout and the order of the images are random. A training can therefore be
 #   repeated from several *seeds*, and all are reported.
 #
@@ -143,20 +180,15 @@ tables.resolution(data, parameters)
 # rounding:
 
 # %%
-images = [
-    resize_by_area(micrograph.image, parameters.input_width) / 255
-    for micrograph in data.micrographs[:3]
-]
-outputs = [
-    np.asarray(form(form.prepare(np.stack(images))))
-    for form in (StandardForm(network), FastForm(network))
-]
+forms = (StandardForm(network), FastForm(network))
+outputs = [np.asarray(form(form.prepare(inputs[:3]))) for form in forms]
 print(f"largest difference: {abs(outputs[0] - outputs[1]).max():.0e}")
 
 # %% [markdown]
 # ## What was shown
 #
-# - {glue:text}`weights_of_convolutions:,d` of {glue:text}`weights:,d` weights belong to the filters that are to recognise
-#   pores; the dense layer holds {glue:text}`share_of_dense:.1f` %.
+# - The paper's network is eleven lines of Keras. {glue:text}`weights_of_convolutions:,d` of
+#   {glue:text}`weights:,d` weights belong to the filters that are to recognise pores; the dense layer holds
+#   {glue:text}`share_of_dense:.1f` %.
 # - The target is scaled, the number of epochs is fixed beforehand, and a training can be repeated from several seeds.
 # - Next: [leaving one formulation out](04_loocv_baseline.ipynb).

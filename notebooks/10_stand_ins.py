@@ -38,8 +38,8 @@ from fesemlib.evaluation import baselines
 from fesemlib.formulations import table1
 from fesemlib.pages import explorers, report, statements
 from fesemlib.pages.figures import micrographs as figures
+from fesemlib.pages.numbers import minus
 from fesemlib.pages.style import use_style
-from fesemlib.pages.tables import data as tables
 from fesemlib.params import Parameters
 from fesemlib.synthetic.foam import (
     EDGE_GLOW_UM,
@@ -66,14 +66,14 @@ statements.Banner(
 # throats through which the vapour flows (see [the data set](01_dataset.ipynb)). All else hangs on this length.
 
 # %%
-EPSILON = porosity(solids_percent=5)
+POROSITY = porosity(solids_percent=5)
 
 
 def sizes_um(k_m: float) -> tuple[float, float, float]:
     """Throat, cell and wall of a stand-in with 5 % solids, in µm."""
-    throat = 1e6 * throat_diameter(k_m, EPSILON)
+    throat = 1e6 * throat_diameter(k_m, POROSITY)
     cell = cell_diameter(throat)
-    return throat, cell, wall_thickness(cell, EPSILON)
+    return throat, cell, wall_thickness(cell, POROSITY)
 
 
 # %%
@@ -86,14 +86,14 @@ for k_m in (2.8e-4, 1.0e-3, 1.9e-3):
 
 # %% tags=["remove-cell"]
 table_range = (table1()["k_m"].min(), table1()["k_m"].max())
-least, greatest = (sizes_um(k_m) for k_m in table_range)
-report.glue("porosity", EPSILON)
-report.glue("throat_to_cell", THROAT_TO_CELL)
-report.glue("edge_glow", EDGE_GLOW_UM)
-report.glue("least_cell", least[1])
-report.glue("greatest_cell", greatest[1])
-report.glue("least_wall", least[2])
-report.glue("greatest_wall", greatest[2])
+sizes = np.array([sizes_um(k_m) for k_m in table_range]).T
+for name, (least, greatest) in zip(
+    ("throat", "cell", "wall"), sizes, strict=True
+):
+    report.glue(**{f"least_{name}": least, f"greatest_{name}": greatest})
+report.glue(
+    porosity=POROSITY, throat_to_cell=THROAT_TO_CELL, edge_glow=EDGE_GLOW_UM
+)
 
 # %% [markdown]
 # | | what | why |
@@ -122,34 +122,34 @@ report.glue("greatest_wall", greatest[2])
 # Windows of 640 × 480 px at the paper's pixel size, 5 % of solids, one seed each. Brightness,
 # contrast, shade and focus change from one to the next as well, but without regard to $k_m$.
 
-# %% tags=["hide-input"]
+# %%
 WINDOW = (480, 640)
 PIXEL_SIZE_UM = 2000 / 2048
 gallery_k_m = (2.8e-4, 5e-4, 8e-4, 1.1e-3, 1.5e-3, 1.9e-3)
 gallery = [
-    synthesize_micrograph(k_m, synthetic_seed + number, WINDOW)
+    synthesize_micrograph(k_m, synthetic_seed + number, WINDOW).image
     for number, k_m in enumerate(gallery_k_m)
 ]
+
+# %% mystnb={"figure": {"name": "figure-gallery", "caption": "Stand-ins over the range of Table 1. The labels give $k_m$ in $10^{-3}$ m$^2$ s$^{-1}$ and the diameter of the cells. All images are synthetic."}, "image": {"alt": "Six computed images of foams whose cells grow from one to the next"}}
 labels = [
     f"{1e3 * k_m:.2g} · {sizes_um(k_m)[1]:.0f} µm" for k_m in gallery_k_m
 ]
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-gallery", "caption": "Stand-ins over the range of Table 1. The labels give $k_m$ in $10^{-3}$ m$^2$ s$^{-1}$ and the diameter of the cells. All images are synthetic."}, "image": {"alt": "Six computed images of foams whose cells grow from one to the next"}}
-shown = figures.micrographs_figure(
-    [micrograph.image for micrograph in gallery], labels, PIXEL_SIZE_UM
-)
+shown = figures.micrographs_figure(gallery, labels, PIXEL_SIZE_UM)
 report.save_figure(shown, "stand_ins_gallery", parameters)
 
-# %% tags=["remove-input"]
+# %%
 explorers.explore_stand_in(synthetic_seed)
 
 # %% [markdown]
 # The same $k_m$ gives another image with every seed, as another cut through the cake would. These are whole frames.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-seeds", "caption": "Three stand-ins of one $k_m$, 0.0011 m$^2$ s$^{-1}$, whole frames. All images are synthetic."}, "image": {"alt": "Three computed images of foams with cells of equal size but different shade, brightness and shape"}}
+# %%
 seeds = [synthetic_seed + number for number in range(3)]
 whole = part_of_frame(parameters, 1)
 frames = [synthesize_micrograph(1.1e-3, seed, whole).image for seed in seeds]
+
+# %% mystnb={"figure": {"name": "figure-seeds", "caption": "Three stand-ins of one $k_m$, 0.0011 m$^2$ s$^{-1}$, whole frames. All images are synthetic."}, "image": {"alt": "Three computed images of foams with cells of equal size but different shade, brightness and shape"}}
 same_k_m = figures.micrographs_figure(
     frames, [f"seed {seed}" for seed in seeds], PIXEL_SIZE_UM
 )
@@ -182,23 +182,23 @@ predicted = baselines.linear_on_others(
     [str(number) for number in range(len(many))],
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-stand-ins", "caption": "(a) The correlation length grows with the cells asked for. (b) Mean and standard deviation of the raw grey levels do not predict $k_m$."}, "image": {"alt": "Left, many points close to a straight line; right, many points that form a flat band, far from the line of perfect predictions"}}
+# %% mystnb={"figure": {"name": "figure-stand-ins", "caption": "(a) The correlation length over the cells asked for. (b) $k_m$ predicted from the mean and the standard deviation of the raw grey levels."}, "image": {"alt": "Two scatter plots with a line each: correlation length over cell diameter, and predicted over true mass transfer coefficient"}}
 checks = figures.stand_in_figure(cells_um, lengths_um, many_k_m, predicted)
 report.save_figure(checks, "stand_ins_checks", parameters)
 
 # %% tags=["remove-cell"]
-report.glue("images", len(many))
-report.glue(
-    "correlation", np.corrcoef(np.log(cells_um), np.log(lengths_um))[0, 1]
-)
+correlation = np.corrcoef(np.log(cells_um), np.log(lengths_um))[0, 1]
 grey_r2 = baselines.determination(many_k_m, predicted)
-report.glue("grey_r2", f"{grey_r2:.2f}".replace("-", "−"))
+report.glue(
+    images=len(many), correlation=correlation, grey_r2=minus(f"{grey_r2:.2f}")
+)
 
 # %% [markdown]
-# The logarithms of both lengths correlate to {glue:text}`correlation:.2f`. The
-# coefficient of determination of the grey levels is {glue:text}`grey_r2:s`, where zero is no
-# better than the mean of all. That holds for the raw images only: background subtraction turns the
-# size of the pores into grey level, as [image processing](02_image_processing.ipynb) shows.
+# In (a) the points should follow the line: the logarithms of both lengths correlate to
+# {glue:text}`correlation:.2f`, where 1 would be a correlation length that depends on the cells alone. In (b) they
+# should not: the coefficient of determination of the grey levels is {glue:text}`grey_r2`, where zero is no
+# better than the mean of all, and a negative value worse. That concerns the raw images only: background
+# subtraction turns the size of the pores into grey level, as [image processing](02_image_processing.ipynb) shows.
 #
 # ## Beside real frames
 #
@@ -215,61 +215,45 @@ report.glue("grey_r2", f"{grey_r2:.2f}".replace("-", "−"))
 # other numbers depend on how many pixels wide the structure is. The real frames are measured above
 # their data bars, and no more rows of the stand-ins.
 
-# %% tags=["hide-input"]
+# %%
 stand_ins = load_dataset(parameters)
-real = texture.real_frames()
-rows = int(real["rows"].iloc[0])
-
-# %% tags=["hide-input"]
-measured = pd.DataFrame(
-    [
-        texture.statistics(micrograph.image[:rows])
-        for micrograph in stand_ins.micrographs
-    ],
+real = texture.real_frames().rename(
+    lambda file: f"fibres, {file.split('/')[-1]}"
+)
+rows = real["rows"].iloc[0]
+textures = pd.DataFrame(
+    [texture.statistics(each.image[:rows]) for each in stand_ins.micrographs],
     index=[f"stand-in {name}" for name in stand_ins.images["formulation"]],
 ).assign(pixel_size_um=PIXEL_SIZE_UM)
-real.index = [f"fibres, {name.split('/')[-1]}" for name in real.index]
-beside = pd.concat([measured, real[measured.columns]])
 
-# %% tags=["hide-input"]
-report.save_table(
-    beside.rename_axis("frame"), "stand_ins_texture", parameters
+# %%
+both = pd.concat([textures, real[textures.columns]])
+report.save_table(both.rename_axis("frame"), "stand_ins_texture", parameters)
+height, width = stand_ins.shape
+both.columns = ["slope", "contrast", "shade", "length (px)", "pixel (µm)"]
+report.show_table(
+    both,
+    f"Texture of the nine stand-ins, {width}×{min(height, rows)} px, and of "
+    f"two real frames of another kind of sample, 2048×{rows} px",
+    dict.fromkeys(both, "{:.2f}")
+    | {"shade": "{:.0%}", "pixel (µm)": "{:.3f}"},
 )
-tables.show_textures(beside, stand_ins.shape, rows)
 
 # %% tags=["remove-cell"]
 typical_length = np.exp(np.log(real["correlation_length_px"]).mean())
-distance = np.log(measured["correlation_length_px"] / typical_length).abs()
-alike = measured.loc[distance.nsmallest(3).index]
-report.glue(
-    "alike", ", ".join(name.split()[-1] for name in sorted(alike.index))
-)
-
-# %% tags=["remove-cell"]
-for name, table in (("alike", alike), ("real", real)):
-    slopes = [f"{v:.2f}".replace("-", "−") for v in sorted(table["slope"])]
-    report.glue(f"{name}_slope_least", slopes[0])
-    report.glue(f"{name}_slope_greatest", slopes[-1])
-    for statistic, scale in (("contrast", 1), ("charging", 100)):
-        values = scale * table[statistic]
-        report.glue(f"{name}_{statistic}_least", values.min())
-        report.glue(f"{name}_{statistic}_greatest", values.max())
+distance = np.log(textures["correlation_length_px"] / typical_length).abs()
+alike = sorted(name.split()[-1] for name in distance.nsmallest(3).index)
+report.glue(alike=", ".join(alike))
 
 # %% [markdown]
-# Compare the three whose structure is most nearly as wide, in pixels, as that of the fibres:
-# {glue:text}`alike:s`. Their slopes run from {glue:text}`alike_slope_least:s` to
-# {glue:text}`alike_slope_greatest:s`, those of the real frames from {glue:text}`real_slope_least:s` to
-# {glue:text}`real_slope_greatest:s`; their contrast from {glue:text}`alike_contrast_least:.1f` to
-# {glue:text}`alike_contrast_greatest:.1f`, against {glue:text}`real_contrast_least:.1f` and
-# {glue:text}`real_contrast_greatest:.1f`; their shade from {glue:text}`alike_charging_least:.0f` to
-# {glue:text}`alike_charging_greatest:.0f` %, against {glue:text}`real_charging_least:.0f` and
-# {glue:text}`real_charging_greatest:.0f` %. A flatter slope and a mostly higher contrast mean more structure
-# and noise from one pixel to the next; the metadata of the real frames name averaging as their noise
+# Compare with the fibres those three stand-ins whose structure is most nearly as wide, in pixels, as theirs:
+# {glue:text}`alike`. A flatter slope (nearer to zero) or a higher contrast than that of the real frames means more
+# structure and noise from one pixel to the next; the metadata of the real frames name averaging as their noise
 # reduction. The stand-ins imitate a sample that charges, as the paper describes its own, with shade and
 # noise chosen by eye. Whether by the right amount, only the paper's frames could tell.
 #
-# The numbers of the real frames were measured once. To repeat that, download the two files from the folder `sampledata` of that repository
-# and evaluate
+# The numbers of the real frames were measured once. To repeat that, download the two files from the folder
+# `sampledata` of that repository and evaluate
 #
 # ```python
 # from fesemlib import texture
@@ -320,6 +304,8 @@ for name, table in (("alike", alike), ("real", real)):
 #
 # - In a stand-in the width of throats, cells and walls follows from $k_m$; what else there is to see is
 #   assumed or made up.
-# - The structure can be measured in the images; mean and standard deviation of the raw grey levels give nothing away.
+# - The structure can be measured in the images: its correlation with what was asked for is
+#   {glue:text}`correlation:.2f`. Mean and standard deviation of the raw grey levels should give nothing away; their
+#   coefficient of determination is {glue:text}`grey_r2`.
 # - Their cells are as wide as published pores, in part wider, but they simplify real cakes: they can test
 #   the method, not its truth.

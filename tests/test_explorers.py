@@ -79,7 +79,7 @@ def test_drying_time_is_that_of_the_model() -> None:
 
 def test_zoom_of_two_shows_the_middle_twice_as_large() -> None:
     ramp = np.tile(np.arange(200, dtype=np.uint8), (100, 1))
-    zoomed = explorers._zoomed(ramp, 2)
+    zoomed = explorers._zoomed(ramp, 2, across=50, down=50)
     assert zoomed.shape == ramp.shape
     slope = np.polyfit(np.arange(40, 160), zoomed[50, 40:160].astype(float), 1)[0]
     assert slope == pytest.approx(0.5, rel=0.01)
@@ -98,7 +98,7 @@ def test_window_is_cut_where_it_is_put(across, down, rows, columns) -> None:
 
 
 def test_untouched_micrograph_gets_the_prediction_that_it_gets_elsewhere(model: Model) -> None:
-    seen = explorers.prediction_seen(model, GRAIN)
+    seen = explorers.prediction_seen(model, GRAIN, zoom=1, across=50, down=50)
     (expected,) = predict_micrographs(model, [GRAIN])
     assert seen.text.startswith(f"k_m {1e3 * expected.k_m:.2f}·10⁻³ m² s⁻¹ ")
     assert f"({1e3 * expected.low:.2f} to {1e3 * expected.high:.2f})" in seen.text

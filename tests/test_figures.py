@@ -6,13 +6,16 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 
+from fesemlib.drying.equations import porosity
 from fesemlib.evaluation import published
+from fesemlib.evaluation.baselines import linear_on_others
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import build_network
 from fesemlib.pages.figures import micrographs as micrographs_figures
 from fesemlib.pages.figures import network as network_figures
 from fesemlib.pages.figures import validation as validation_figures
 from fesemlib.processing.background import process
+from fesemlib.synthetic.foam import cell_diameter, throat_diameter
 from fesemlib.validation.leave_one_out import COLUMNS
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128)).astype(np.uint8)
@@ -52,14 +55,14 @@ def test_no_scale_bar_without_a_pixel_size():
 
 def test_histograms_hold_every_pixel():
     steps = process(IMAGE, radius=20)
-    figure = micrographs_figures.processing_figure(steps)
+    images = (steps.original, steps.subtracted, steps.equalized)
+    figure = micrographs_figures.histograms_figure(dict(zip("abc", images, strict=True)))
     drawn = [
         patch.get_data()[0]
         for axes in figure.axes
         for patch in axes.patches
         if isinstance(patch, StepPatch)
     ]
-    images = (steps.original, steps.subtracted, steps.equalized)
     for shares, image in zip(drawn, images, strict=True):
         assert shares.sum() == pytest.approx(100)
         assert (shares * np.arange(256)).sum() / 100 == pytest.approx(image.mean())
@@ -109,7 +112,7 @@ def test_held_out_figure_separates_training_from_test():
 def test_workflow_shows_the_images_it_is_given():
     steps = process(IMAGE, radius=20)
     small = IMAGE[::2, ::2] / np.float32(255)
-    figure = micrographs_figures.workflow_figure(steps, small, 3_445, 1.4e-3)
+    figure = micrographs_figures.workflow_figure(steps, small, 3_445, 1.4e-3, False)
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     expected = [steps.original, steps.subtracted, steps.equalized, small * 255]
     for ours, given in zip(shown, expected, strict=True):
@@ -137,6 +140,23 @@ def test_words_about_composition_hold_for_table_1():
     for series in (falling, level):
         assert series["mannitol"].is_monotonic_increasing
         assert set(series[["dextran", "mannitol", "PVP"]].sum(axis=1)) == {5}
+    table = table1()
+    k_m = table["k_m"].to_numpy()
+    errors = {
+        solute: np.abs(linear_on_others(table[[solute]].to_numpy(), k_m, table.index) / k_m - 1)
+        for solute in ("mannitol", "dextran", "PVP")
+    }
+    assert min(errors, key=lambda solute: errors[solute].mean()) == "mannitol"
+    close, apart = table["k_m"].drop(["A", "C", "I"]), table["k_m"][["A", "C", "I"]]
+    assert close.max() / close.min() < 1.2
+    assert all((apart > 1.2 * close.max()) | (apart < close.min() / 1.2))
+
+
+def test_words_about_the_size_of_stand_ins_hold():
+    """Chapter 10: measured pores of 23.7 and 33 µm lie in the lower half of the range of cells."""
+    ends = [table1()["k_m"].min(), table1()["k_m"].max()]
+    least, greatest = (cell_diameter(1e6 * throat_diameter(k_m, porosity(5))) for k_m in ends)
+    assert least < 23.7 < 33.0 < (least + greatest) / 2
 
 
 def test_stand_in_figure_shows_every_point_and_the_mean_ratio():

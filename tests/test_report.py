@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from dataclasses import replace
-from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import myst_nb
@@ -18,21 +16,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from fesemlib.dataset import Dataset
-from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.evaluation.published import table2
 from fesemlib.formulations import table1
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.pages.numbers import power_of_ten
 from fesemlib.pages.report import glue, results_folder, save_figure, save_table, show_table
 from fesemlib.pages.statements import Banner, data_banner, selection_banner
-from fesemlib.pages.tables.data import (
-    data_bar,
-    grey_levels,
-    resolution,
-    show_formulations,
-    show_grey_levels,
-    show_reading,
-)
+from fesemlib.pages.tables.data import resolution
 from fesemlib.pages.tables.validation import comparison, show_comparison, show_trainings
 from fesemlib.params import Parameters
 
@@ -96,36 +86,12 @@ def test_resolution_is_that_of_the_field_of_view(width, pixel, limit):
     text = resolution(dataset(False), Parameters(input_width=width)).text
     assert f"{pixel} µm a pixel" in text
     assert f"{limit} µm, cannot" in text
-    assert "cells" not in text  # nobody knows those of a real product
 
 
 def test_resolution_without_pixel_size_says_so():
     text = resolution(dataset(True, None), Parameters(input_width=64)).text
     assert "not known" in text
     assert "µm a pixel" not in text
-
-
-def test_the_coarser_the_input_the_more_cells_are_lost_and_those_of_i_first():
-    lost = []
-    for width in (2048, 256, 128, 64, 32, 16):
-        text = resolution(dataset(True), Parameters(input_width=width)).text
-        cells, throats = re.search(
-            r"cells are (.*)\. The throats .* wide, (.*): the", text
-        ).groups()
-        found = []
-        for size in (cells, throats):
-            named = re.search(r"those of ([A-I, ]+) narrower", size)
-            every = "all of them narrower" in size
-            assert (named is None) == ("all of them" in size)
-            found.append(
-                set(named[1].split(", ")) if named else set("ABCDEFGHI") if every else set()
-            )
-        assert found[0] <= found[1]  # a throat is narrower than the cell
-        lost.append(found[0])
-    assert lost[0] == set()
-    assert all(fewer <= more for fewer, more in pairwise(lost))
-    assert all("I" in names for names in lost if names)
-    assert lost[-1] == set("ABCDEFGHI")
 
 
 # --------------------------------------------------------------------------------------- Table 2
@@ -244,77 +210,6 @@ def test_a_training_that_is_not_finished_is_named_by_what_it_holds_out():
 # ------------------------------------------------------------------------------------------ files
 
 
-def test_formulations_are_shown_with_gaps_left_empty():
-    known = table1().loc[["A", "D"], ["composition", "k_m", "std_percent"]]
-    unknown = pd.DataFrame({"composition": [np.nan], "k_m": [5e-4], "std_percent": [np.nan]}, ["Z"])
-    shown = show_formulations(pd.concat([known, unknown]), "Table 1").data
-    assert shown.to_numpy().tolist() == [
-        ["5% dextran", "1.90", "2.3", "12.7"],
-        ["1% dextran + 4% mannitol", "1.00", "4.4", "24.0"],
-        ["", "0.500", "", "48.1"],
-    ]
-
-
-def test_resistance_beside_k_m_is_driving_pressure_over_flux():
-    k_m = np.array([1e-6, 2.8e-4, 1.0e-3, 1e-1])  # the least and the greatest of a manifest, too
-    table = pd.DataFrame({"composition": "", "k_m": k_m, "std_percent": np.nan})
-    shown = show_formulations(table, "any").data.iloc[:, -1]
-    driving = 40.0  # Pa, whatever it is
-    flux = k_m * driving * 0.018015 / (8.3145 * 250 * 0.01)  # Eq. (2), kg s⁻¹ m⁻²
-    torr, g_per_h_and_cm2 = driving / 133.322, flux * 1e3 * 3600 / 1e4
-    assert shown.astype(float).to_numpy() == pytest.approx(torr / g_per_h_and_cm2, rel=5e-3)
-    assert shown.to_list() == ["24000", "85.9", "24.0", "0.240"]
-
-
-def test_what_was_read_is_told_once_for_micrographs_that_share_it():
-    whole = dataset(synthetic=False)
-    odd = Micrograph(texture(0, (3, 2048)), None, 3, None, cut_rows=1)
-    mixed = replace(whole, micrographs=(*whole.micrographs[:8], odd))
-    mixed.images["image"] = [f"{name}.tif" for name in "ABCDEFGHI"]
-    shown = show_reading(mixed).data.set_index("micrographs")
-    assert list(shown.index) == [", ".join(f"{name}.tif" for name in "ABCDEFGH"), "I.tif"]
-    assert list(shown.loc["I.tif"]) == ["2048 × 3", 1, "from row 3", "not known", ""]
-    assert list(shown.iloc[0]) == ["2048 × 4", 0, "none found", "0.9766", ""]
-
-
-def grey_level_tests(*sets: tuple[float, float], number: int = 30) -> list:
-    rows = np.column_stack([np.arange(number), np.arange(number)]).astype(float)
-    return [
-        {
-            step: GreyLevelTest(rows, rows[:, 0], value)
-            for step, value in zip(("first", "last"), values, strict=True)
-        }
-        for values in sets
-    ]
-
-
-@pytest.mark.parametrize(
-    ("sets", "words"),
-    [
-        ([(0.5, 0.6)], "already in the micrographs as they are"),
-        ([(-0.18, 0.4), (0.1, 0.3)], "but they do later: last."),
-        ([(-0.18, 0.4), (0.1, 0.1)], "no step shows"),
-    ],
-)
-def test_grey_levels_are_judged_by_what_they_tell_in_every_set(sets, words):
-    statement = grey_levels(grey_level_tests(*sets), synthetic=True)
-    assert words in statement
-    assert "30 stand-ins" in statement
-    assert "chance" not in statement
-
-
-def test_few_micrographs_are_called_few():
-    statement = grey_levels(grey_level_tests((0.0, 0.3), number=9), synthetic=False)
-    assert statement.startswith("In 9 micrographs, ")
-    assert statement.endswith("With 9 images, an R² of 0.2 may be chance.")
-
-
-def test_grey_levels_are_shown_with_their_spread_and_the_range_over_the_sets():
-    shown = show_grey_levels(grey_level_tests((-0.2, 0.4), (-0.1, 0.404), number=3)).data
-    assert list(shown.loc["first"]) == ["1.0 ± 0.8", "1.0 ± 0.8", "−0.20 to −0.10"]
-    assert shown.loc["last", "R²"] == "0.40"
-
-
 def glued(how, value):
     """What a notebook's cell would keep of a value that is glued."""
     shell = InteractiveShell.instance()
@@ -394,21 +289,6 @@ def test_figure_is_kept_as_svg_and_handed_back(tmp_path):
     content = (tmp_path / "figure_2.svg").read_text()
     assert "<svg" in content
     assert content.rstrip().endswith("</svg>")
-
-
-def test_whose_data_bar_is_shown_is_said():
-    stand_ins, own = dataset(True), dataset(False)
-    assert "drawn into this copy" in data_bar(stand_ins)
-    assert "a stand-in" in data_bar(own)
-    barred = replace(own.micrographs[0], data_bar_row=2)
-    assert "own" in data_bar(replace(own, micrographs=(barred, *own.micrographs[1:])))
-
-
-def test_a_rescaled_micrograph_tells_its_first_pixel_size():
-    own = dataset(False)
-    rescaled = replace(own.micrographs[0], rescaled_from_um=0.5)
-    shown = show_reading(replace(own, micrographs=(rescaled, *own.micrographs[1:]))).data
-    assert list(shown["pixel (µm)"]) == ["0.9766, rescaled from 0.5", "0.9766"]
 
 
 def test_of_one_seed_no_range_is_shown():

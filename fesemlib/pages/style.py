@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -12,23 +11,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK = "#333333"
-"""Lines and letters that stand for nothing in particular."""
-COLOURS: list[str] = sns.color_palette("colorblind").as_hex()
-"""For what is compared within one figure, in this order."""
+INK = "#333333"  # lines and letters that stand for nothing in particular
+COLOURS: list[str] = sns.color_palette("colorblind").as_hex()  # of what a figure compares, in order
 
 # As dark as letters on white have to be, and told apart with a marker each.
-_OF_FORMULATIONS = [
-    "#1f6fb4",
-    "#c45500",
-    "#238b23",
-    "#c8282a",
-    "#7b4fb5",
-    "#8c564b",
-    "#b83a8c",
-    "#77770a",
-    "#0b7a88",
-]
+_OF_FORMULATIONS = "1f6fb4 c45500 238b23 c8282a 7b4fb5 8c564b b83a8c 77770a 0b7a88"
 _MARKERS = "osD^vPXph<>8d"
 # Of a figure that holds pictures: about twice the width of a page's text.
 _PIXELS_ACROSS = 1600
@@ -42,28 +29,11 @@ class Look(NamedTuple):
 
 
 def formulation_looks(names: Iterable[object]) -> dict[str, Look]:
-    """A colour and a marker for each formulation, the same whatever the order of the names.
-
-    Parameters
-    ----------
-    names
-        All formulations of the data set; repetitions are no matter.
-
-    Returns
-    -------
-    dict
-        Indexed by name, in alphabetical order.
-
-    Examples
-    --------
-    >>> looks = formulation_looks("BAAC")
-    >>> list(looks), looks["A"] == formulation_looks("CBA")["A"]
-    (['A', 'B', 'C'], True)
-    """
+    """A colour and a marker for each formulation, by name, the same whatever their order."""
     ordered = sorted({str(name) for name in names})
-    few = len(ordered) <= len(_OF_FORMULATIONS)
-    palette = _OF_FORMULATIONS if few else sns.husl_palette(len(ordered), l=0.5)
-    colours = [mpl.colors.to_hex(colour) for colour in palette]
+    colours = [f"#{colour}" for colour in _OF_FORMULATIONS.split()]
+    if len(ordered) > len(colours):
+        colours = sns.husl_palette(len(ordered), l=0.5).as_hex()
     return {
         name: Look(colours[number], _MARKERS[number % len(_MARKERS)])
         for number, name in enumerate(ordered)
@@ -71,21 +41,7 @@ def formulation_looks(names: Iterable[object]) -> dict[str, Look]:
 
 
 def colour_formulations(axes: Axes) -> None:
-    """Give each formulation that labels a row the colour that it has in all figures.
-
-    Parameters
-    ----------
-    axes
-        Its labels of the y axis are the formulations of the data set, all of them.
-
-    Examples
-    --------
-    >>> axes = Figure().subplots()
-    >>> _ = axes.set_yticks([0, 1], ["B", "A"])
-    >>> colour_formulations(axes)
-    >>> axes.get_yticklabels()[0].get_color() == formulation_looks("AB")["B"].colour
-    True
-    """
+    """Give the labels of the y axis, which are all formulations, the colours of their looks."""
     labels = axes.get_yticklabels()
     looks = formulation_looks(label.get_text() for label in labels)
     for label in labels:
@@ -96,12 +52,6 @@ def use_style() -> None:
     """Give all figures of a notebook their look, and pages sharp pictures.
 
     Line drawings reach the page as SVG. Figures with pictures in them become JPEG, 1600 px wide.
-
-    Examples
-    --------
-    >>> use_style()
-    >>> mpl.rcParams["axes.spines.top"]
-    False
     """
     sns.set_theme(context="notebook", style="ticks", palette="colorblind")
     mpl.rcParams.update(
@@ -117,19 +67,12 @@ def use_style() -> None:
             "svg.fonttype": "path",
         }
     )
-    if "IPython" in sys.modules:
-        _show_figures_sharply()
+    from IPython import get_ipython
 
-
-def _show_figures_sharply() -> None:
-    from IPython.core.getipython import get_ipython
-
-    shell: Any = get_ipython()
-    if shell is None:
-        return
-    formatters = shell.display_formatter.formatters
-    formatters["image/svg+xml"].for_type(Figure, _as_svg)
-    formatters["image/jpeg"].for_type(Figure, _as_jpeg)
+    if shell := get_ipython():
+        formatters = shell.display_formatter.formatters
+        formatters["image/svg+xml"].for_type(Figure, _as_svg)
+        formatters["image/jpeg"].for_type(Figure, _as_jpeg)
 
 
 def _holds_pictures(figure: Figure) -> bool:
@@ -140,21 +83,18 @@ def _as_svg(figure: Figure) -> str | None:
     """The figure as SVG, or None where it holds pictures."""
     if _holds_pictures(figure):
         return None
-    stream = BytesIO()
-    figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
-    return stream.getvalue().decode()
+    return _drawn(figure, format="svg", metadata={"Date": None}).decode()
 
 
 def _as_jpeg(figure: Figure) -> bytes | None:
     """The figure as JPEG, or None where it holds no picture."""
     if not _holds_pictures(figure):
         return None
+    dpi = _PIXELS_ACROSS / figure.get_figwidth()
+    return _drawn(figure, format="jpeg", dpi=dpi, pil_kwargs={"quality": 75})
+
+
+def _drawn(figure: Figure, **how: Any) -> bytes:
     stream = BytesIO()
-    figure.savefig(
-        stream,
-        format="jpeg",
-        dpi=_PIXELS_ACROSS / figure.get_figwidth(),
-        bbox_inches="tight",
-        pil_kwargs={"quality": 75},
-    )
+    figure.savefig(stream, bbox_inches="tight", **how)
     return stream.getvalue()
