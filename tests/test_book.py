@@ -30,7 +30,7 @@ from fesemlib.command.cli import main, parameter_value
 from fesemlib.command.execute import execute_notebooks
 from fesemlib.command.provenance import Stamp
 from fesemlib.command.stage import Profile, stage_book
-from fesemlib.command.terminal import BookError, watch
+from fesemlib.command.terminal import CommandError, watch
 from fesemlib.params import Parameters
 from fesemlib.progress import PROGRESS_FILE, duration, progress, read_progress
 
@@ -199,7 +199,7 @@ class TestExecution:
         assert kinds == ["display_data", "execute_result"]  # the glued value and the last line
 
     def test_failing_cell(self, executed: Profile) -> None:
-        with pytest.raises(BookError) as caught:
+        with pytest.raises(CommandError) as caught:
             execute(executed, epochs=13)
         partial = executed.folder / "executed" / "02_second.partial.ipynb"
         message = str(caught.value)
@@ -219,7 +219,7 @@ class TestExecution:
             "raise DiskFullError('cache: the disk is full; what was finished is kept')"
         )
         write_notebook(profile.notebooks[0], [new_code_cell(code)])
-        with pytest.raises(BookError) as caught:
+        with pytest.raises(CommandError) as caught:
             execute(profile)
         first, *others = str(caught.value).splitlines()
         assert first == "01_first.ipynb: cache: the disk is full; what was finished is kept"
@@ -252,7 +252,7 @@ class TestExecution:
 
         monkeypatch.setattr(fesemlib.command.book, "execute_notebooks", lambda *_: None)
         monkeypatch.setattr(fesemlib.command.book, "stage_book", fail)
-        with pytest.raises(BookError, match=r"build/test: the disk is full.*is kept") as caught:
+        with pytest.raises(CommandError, match=r"build/test: the disk is full.*is kept") as caught:
             build_book(checkout / "params" / "test.yml", console=QUIET)
         assert caught.value.exit_code == 1
 
@@ -277,7 +277,7 @@ class TestExecution:
 
     def test_dead_kernel(self, profile: Profile) -> None:
         write_notebook(profile.notebooks[0], [new_code_cell("import os\nos._exit(9)")])
-        with pytest.raises(BookError, match=r"01_first.*kernel"):
+        with pytest.raises(CommandError, match=r"01_first.*kernel"):
             execute(profile)
 
     def test_damaged_stamp_is_not_trusted(self, executed: Profile) -> None:
@@ -457,7 +457,7 @@ class TestRendering:
         page = built / "book" / "introduction.md"
         good = page.read_text()
         page.write_text(good + "\n[gone](nowhere.md)\n")
-        with pytest.raises(BookError) as caught:
+        with pytest.raises(CommandError) as caught:
             build_book(built / "params" / "test.yml", console=QUIET)
         page.write_text(good)
         assert caught.value.exit_code == 1

@@ -23,24 +23,24 @@ def own_parameters(manifest: Callable[..., Path]) -> Parameters:
 
 def test_time_is_folds_times_epochs_times_images(own_parameters: Parameters) -> None:
     data = load_dataset(own_parameters)
-    once = estimate(data, own_parameters, Probe(1e-3, 10**9))
+    once = estimate(data, own_parameters, Probe(1, 1e-3, 10**9))
     # Three folds of two images; their eight copies are one batch, as the two are.
     assert once.seconds["04"] == pytest.approx(3 * 3 * 2 * 1e-3)
     assert once.seconds["05"] == pytest.approx(3 * 3 * 8 * 1e-3)
-    more = own_parameters.model_copy(update={"epochs": 30, "parallel_jobs": 3})
-    longer = estimate(data, more, Probe(1e-3, 10**9))
+    more = own_parameters.model_copy(update={"epochs": 30})
+    longer = estimate(data, more, Probe(3, 1e-3, 10**9))
     assert longer.seconds["05"] == pytest.approx(30 * 8 * 1e-3)
     assert longer.bytes_of_memory == 3 * once.bytes_of_memory
 
 
 def test_copies_are_trained_in_as_many_steps(own_parameters: Parameters) -> None:
     small_batches = own_parameters.model_copy(update={"batch_size": 1, "epochs": 8})
-    seconds = estimate(load_dataset(own_parameters), small_batches, Probe(1e-3, 0)).seconds
+    seconds = estimate(load_dataset(own_parameters), small_batches, Probe(1, 1e-3, 0)).seconds
     assert seconds["05"] == pytest.approx(seconds["04"])
 
 
 def test_what_is_too_little_is_told(own_parameters: Parameters) -> None:
-    effort = estimate(load_dataset(own_parameters), own_parameters, Probe(1e-3, 8 * 10**9))
+    effort = estimate(load_dataset(own_parameters), own_parameters, Probe(1, 1e-3, 8 * 10**9))
     assert shortages(effort, 4 * 10**9, 10**18) == [
         "8.0 GB of memory are needed and 4.0 GB free: lower parallel_jobs or input_width"
     ]

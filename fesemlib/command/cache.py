@@ -77,7 +77,7 @@ def bytes_of(text: str) -> ByteSize:
     Nobody means five bytes by ``"5"``, and of ``"1,5 GB"`` pydantic would read the 1 alone.
     """
     if re.fullmatch(r"\s*(0|(\d+\.)?\d+\s*[KMGT]?B)\s*", text, re.IGNORECASE) is None:
-        raise ValueError(f"{text!r}: give a number and a unit, such as 500MB or 2GB")
+        raise ValueError(f"--keep {text!r}: give a number and a unit, such as 500MB or 2GB")
     return TypeAdapter(ByteSize).validate_python(text)
 
 

@@ -105,17 +105,13 @@ def check_size(shape: tuple[int, int], input_width: int) -> None:
 
 def check_target(path: Path, kind: str, suffixes: tuple[str, ...], force: bool) -> None:
     """Raise a ValueError or an OSError where such a file cannot or should not be written."""
-    if path.is_dir():
-        raise IsADirectoryError(
-            f"{path}: is a folder; give the name of a file, ending in {suffixes[0]}"
-        )
+    _check_can_be_written(path)
     if path.suffix.lower() not in suffixes:
         raise ValueError(
             f"{path}: what is written is a {kind}; give a name that ends in {suffixes[0]}"
         )
     if path.exists() and not force:
         raise FileExistsError(f"{path}: exists; choose another name, or add --force to replace it")
-    _check_folder_of(path)
 
 
 def check_outputs(model: Path, files: Sequence[str], outputs: dict[str, Path | None]) -> None:
@@ -125,21 +121,21 @@ def check_outputs(model: Path, files: Sequence[str], outputs: dict[str, Path | N
         if path is None:
             continue
         target = path.resolve()
-        what = (
-            "within the model's folder" if model.resolve() in target.parents else taken.get(target)
-        )
-        if what is None and target.exists() and not target.is_file() and not target.is_dir():
+        what = taken.get(target)
+        if model.resolve() in target.parents:
+            what = "within the model's folder"
+        elif target.exists() and not target.is_file() and not target.is_dir():
             what = "no regular file"
         if what is not None:
             raise ValueError(f"{option} {path}: is {what}; choose another name")
-        if path.is_dir():
-            raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
-        _check_folder_of(path)
+        _check_can_be_written(path)
         taken[target] = f"what {option} names, too"
 
 
-def _check_folder_of(path: Path) -> None:
-    """Raise an OSError where no file can be made beside this one, be it there or not."""
+def _check_can_be_written(path: Path) -> None:
+    """Raise an OSError where a file cannot be written, be it a new one or one to replace."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
     folder = path.parent.resolve()
     if not folder.exists():
         raise FileNotFoundError(f"{path}: there is no folder {folder}; make it, or choose another")

@@ -7,18 +7,18 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from fesemlib.command.terminal import CommandError, ending
 
 if TYPE_CHECKING:
     from fesemlib.micrographs.reading import Micrograph
     from fesemlib.prediction.model import Layer, Model, Row
-
-INTERRUPTED = 130
 
 # After an interruption, by command.
 _LEFT = {
@@ -35,18 +35,6 @@ _OPTIONS = {
     r"\bk_m\b": "--k-m",
     r"\bseed\b": "--seed",
 }
-
-
-class Failure(click.ClickException):
-    """Ends a command: with 2 for what was handed over, with 1 for what went wrong on the way."""
-
-    def __init__(self, message: object, exit_code: int) -> None:
-        super().__init__(str(message))
-        self.exit_code = exit_code  # type: ignore[misc]
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print the message in a line."""
-        click.echo(f"fesem: error: {self.message}", file, err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         left = _LEFT.get(given[0], "what was finished will be reused")
         click.echo(f"fesem: interrupted; {left}", err=True)
-        return INTERRUPTED
+        return 130
 
 
 def parameter_value(text: str) -> object:
@@ -113,16 +101,6 @@ _OVERRIDES = click.option(
 )
 
 
-@contextmanager
-def _ending(exit_code: int, *errors: type[Exception]) -> Iterator[None]:
-    """End the command where an error says it all: those that are named, what is wrong, files."""
-    telling: tuple[type[Exception], ...] = (ValueError, OSError, *errors)
-    try:
-        yield
-    except telling as error:
-        raise Failure(error, exit_code) from error
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="fesem", message="%(prog)s %(version)s")
 def fesem() -> None:
@@ -146,12 +124,8 @@ def book(file: Path | None, overrides: dict[str, object]) -> None:
       fesem book -p dataset mine/manifest.csv -p epochs 50
     """
     from fesemlib.command.book import build_book
-    from fesemlib.command.terminal import BookError
 
-    try:
-        click.echo(build_book(file, overrides))
-    except BookError as error:
-        raise Failure(error, error.exit_code) from error
+    click.echo(build_book(file, overrides))
 
 
 @fesem.command()
@@ -177,7 +151,7 @@ def check(file: Path | None, overrides: dict[str, object]) -> None:
     from fesemlib.storage import checkout
 
     path = file or Path(checkout() or "", DEFAULT_PARAMETERS)
-    with _ending(2):
+    with ending(2):
         parameters = read_profile(path, overrides)
         dataset = checked_dataset(path, parameters)
     height, width = dataset.shape
@@ -213,14 +187,12 @@ def clean(keep: str, dry_run: bool) -> None:
     """
     from fesemlib.command.cache import bytes_of, cache_folder, entries, size_text, to_remove
 
-    try:
+    with ending(2):
         limit = bytes_of(keep)
-    except ValueError as error:
-        raise Failure(f"--keep {error}", 2) from error
     found = entries()
     doomed = to_remove(found, limit, time.time())
     if not dry_run:
-        with _ending(1):
+        with ending(1):
             for entry in doomed:
                 entry.path.unlink(missing_ok=True)
     verb = "would be removed" if dry_run else "removed"
@@ -263,7 +235,7 @@ def train(
     from fesemlib.storage import writable
     from fesemlib.validation.workers import SchedulerError, TrainingError
 
-    with _ending(2):
+    with ending(2):
         model_folder.check_target(folder, force)
         writable(folder.resolve().parent)
         if keras:
@@ -271,7 +243,7 @@ def train(
         read = read_parameters(file, overrides) if file else checked_parameters(overrides, "-p")
         dataset = load_dataset(read)
         check_size(dataset.shape, read.input_width)
-    with _ending(1, TrainingError, SchedulerError):
+    with ending(1, TrainingError, SchedulerError):
         model = train_model(dataset, read).save(folder, force)
         if keras:
             model_folder.write_keras(model, keras)
@@ -315,7 +287,7 @@ def predict(
       fesem predict model new.tif
       fesem predict model 'batch_*/*.tif' --thickness 8 --csv predictions.csv
     """
-    with _ending(2):
+    with ending(2):
         _check_numbers(thickness, front_temperature, pixel_size, jobs)
 
         from fesemlib.command.checks import check_outputs
@@ -329,7 +301,7 @@ def predict(
     layer = Layer(thickness / 1e3, round(front_temperature + 273.15, 6))
     rows = _predicted(model, files, layer, pixel_size, jobs)
     failed = sum(bool(row.error) for row in rows)
-    with _ending(1):
+    with ending(1):
         if csv:
             output.write_csv(csv, rows)
         if json:
@@ -411,13 +383,13 @@ def synthesize(file: Path, force: bool, no_data_bar: bool, **drawn: Any) -> None
     from fesemlib.micrographs.zeiss import write_zeiss_tiff
     from fesemlib.synthetic.foam import cell_diameter, throat_diameter
 
-    with _ending(2):
+    with ending(2):
         check_target(file, "TIFF", (".tif", ".tiff"), force)
         micrograph = _rendered(no_data_bar, **drawn)
     try:
         write_zeiss_tiff(file, micrograph)
     except OSError as error:
-        raise Failure(f"{file}: cannot be written ({error})", 1) from error
+        raise CommandError(f"{file}: cannot be written ({error})", 1) from error
     throat_um = 1e6 * throat_diameter(drawn["k_m"], porosity(drawn["solids_percent"]))
     click.echo(file)
     click.echo(

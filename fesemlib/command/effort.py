@@ -31,8 +31,9 @@ _BYTES = 4  # of a weight, and of a pixel of the network's input
 
 @dataclass(frozen=True)
 class Probe:
-    """What a few epochs took on this machine, with as many trainings side by side as the book."""
+    """What a few epochs took on this machine, in as many trainings as the book has at a time."""
 
+    jobs: int  # side by side
     seconds_per_image: float  # in one epoch
     bytes_of_training: int  # memory of one process, with the augmented set
 
@@ -48,33 +49,35 @@ class Effort:
 
 def probe(dataset: Dataset, parameters: Parameters) -> Probe:
     """Train a few epochs as the book would, on noise, in as many processes side by side."""
-    jobs = _side_by_side(parameters)
+    from loky import cpu_count
+
+    jobs = parameters.parallel_jobs or int(cpu_count())
     shape = input_shape(dataset.shape, parameters.input_width)
     task = (shape, _images_of_fold(dataset), parameters)
     with get_context("spawn").Pool(jobs) as pool:
-        seconds, memory = np.mean(pool.starmap(_train_a_little, [task] * jobs, chunksize=1), axis=0)
-    return Probe(float(seconds), int(memory))
+        seconds, memory = np.mean(pool.starmap(_trial, [task] * jobs, chunksize=1), axis=0)
+    return Probe(jobs, float(seconds), int(memory))
 
 
 def estimate(dataset: Dataset, parameters: Parameters, probed: Probe) -> Effort:
     """The folds of chapters 04 and 05, as many times what one takes; memory and disk."""
-    jobs, images = _side_by_side(parameters), _images_of_fold(dataset)
+    images = _images_of_fold(dataset)
     draws = parameters.synthetic_draws if dataset.synthetic else 1
-    turns = draws * math.ceil(len(dataset.formulations) * parameters.number_of_seeds / jobs)
+    turns = draws * math.ceil(len(dataset.formulations) * parameters.number_of_seeds / probed.jobs)
     seconds = {}
     for chapter, copies in (("04", 1), ("05", len(GROUPS[parameters.augmentation_group]))):
         once, more = (math.ceil(each * images / parameters.batch_size) for each in (1, copies))
         epochs = max(1, round(parameters.epochs * once / more))  # copies: in as many steps
         seconds[chapter] = turns * epochs * copies * images * probed.seconds_per_image
-    return Effort(seconds, jobs * probed.bytes_of_training, _disk(dataset, parameters))
+    return Effort(seconds, probed.jobs * probed.bytes_of_training, _disk(dataset, parameters))
 
 
 def shortages(effort: Effort, free_memory: int, free_disk: int) -> list[str]:
     """What this machine has too little of (bytes), a sentence each; none where it has enough."""
-    disk = "make room, or let FESEM_BUILD name another disk"
+    memory, disk = effort.bytes_of_memory, effort.bytes_of_disk
     needs = (
-        ("memory", effort.bytes_of_memory, free_memory, "lower parallel_jobs or input_width"),
-        ("disk", effort.bytes_of_disk, free_disk, disk),
+        ("memory", memory, free_memory, "lower parallel_jobs or input_width"),
+        ("disk", disk, free_disk, "make room, or let FESEM_BUILD name another disk"),
     )
     return [
         f"{size_text(needed)} of {name} are needed and {size_text(free)} free: {remedy}"
@@ -88,13 +91,6 @@ def free_bytes() -> tuple[int, int]:
     folder = build_folder().absolute()
     there = next(each for each in (folder, *folder.parents) if each.exists())
     return psutil.virtual_memory().available, psutil.disk_usage(str(there)).free
-
-
-def _side_by_side(parameters: Parameters) -> int:
-    """How many folds are trained at the same time on this machine."""
-    from loky import cpu_count
-
-    return parameters.parallel_jobs or int(cpu_count())
 
 
 def _images_of_fold(dataset: Dataset) -> int:
@@ -115,9 +111,7 @@ def _disk(dataset: Dataset, parameters: Parameters) -> int:
     return 2 * images * math.prod(dataset.shape) + _BYTES * (inputs + kept * weights)
 
 
-def _train_a_little(
-    shape: tuple[int, int], images: int, parameters: Parameters
-) -> tuple[float, int]:
+def _trial(shape: tuple[int, int], images: int, parameters: Parameters) -> tuple[float, int]:
     """Seconds of an image in an epoch, and bytes held; to be run in a new process."""
     from fesemlib.network.engine import Settings, train_fold
 
@@ -142,9 +136,9 @@ def _train_a_little(
 
 def _greatest_memory() -> int:
     """Bytes that this process has held at most."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

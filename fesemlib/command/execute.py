@@ -20,7 +20,7 @@ from rich.console import Console
 import fesemlib
 from fesemlib.command.provenance import Stamp, commit, device, versions, without_paths
 from fesemlib.command.stage import Profile, read_notebook
-from fesemlib.command.terminal import COLOUR, BookError, say, watch
+from fesemlib.command.terminal import COLOUR, CommandError, say, watch
 from fesemlib.params import Parameters
 from fesemlib.progress import duration
 from fesemlib.storage import code_digest, digest, writable
@@ -37,7 +37,7 @@ def execute_notebooks(
 ) -> None:
     """Execute the notebooks whose digest differs from the one of their last execution.
 
-    `data` is the digest of the data set. A `BookError` tells of a cell that fails; notebooks
+    `data` is the digest of the data set. A `CommandError` tells of a cell that fails; notebooks
     executed before it are kept and reused.
     """
     writable(profile.results)
@@ -85,9 +85,8 @@ def _execution_digest(notebook: Path, injected: Mapping[str, Any], data: str) ->
         for cell in read_notebook(notebook)["cells"]
     ]
     influential = {**without_paths(injected), "parallel_jobs": 0}  # whose number changes no number
-    record = Path(injected["drying_run"]) if injected.get("drying_run") else ""
     code = code_digest(*_modules())
-    return digest(cells, influential, code, data, record, _new_images(injected), versions())
+    return digest(cells, influential, code, data, _files_read(injected), versions())
 
 
 def _modules() -> list[str]:
@@ -96,13 +95,13 @@ def _modules() -> list[str]:
     return [f"fesemlib.{name}" for name in sorted(names - {"command", "progress"})]
 
 
-def _new_images(injected: Mapping[str, Any]) -> list[str]:
-    """Digests of the micrographs that are to be predicted, of those that are there."""
+def _files_read(injected: Mapping[str, Any]) -> list[str]:
+    """Digests of a drying run, and of the micrographs to be predicted that are there."""
     from fesemlib.micrographs.files import image_files
 
-    if not injected.get("image"):
-        return []
-    return [digest(Path(file)) for file in image_files([injected["image"]]) if Path(file).is_file()]
+    named = [injected[name] for name in ("drying_run", "image") if injected.get(name)]
+    files = [Path(file) for file in image_files(named)] if named else []
+    return [digest(file) for file in files if file.is_file()]
 
 
 def _is_current(profile: Profile, notebook: Path, determined_by: str) -> bool:
@@ -150,11 +149,11 @@ def _execute(notebook: Path, executed: Path, injected: Mapping[str, Any]) -> Non
                 )
             break
         except papermill.PapermillExecutionError as error:
-            raise BookError(_failed_cell(notebook, partial, error)) from error
+            raise CommandError(_failed_cell(notebook, partial, error)) from error
         except RuntimeError as error:
             if attempt + 1 < _STARTS and _PORT_TAKEN in log.read_text("utf-8", "replace"):
                 continue
-            raise BookError(
+            raise CommandError(
                 f"{notebook.name}: the kernel has stopped: {error}; perhaps memory ran out (a "
                 f"smaller `input_width` or `parallel_jobs` needs less). Its last words: {log}\n"
                 f"{_whereabouts(partial)}"

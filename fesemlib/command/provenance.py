@@ -21,6 +21,16 @@ import yaml
 from fesemlib.storage import write_atomically
 
 _PACKAGES_THAT_COMPUTE = ("tensorflow", "keras", "numpy", "scikit-image")
+_NOTE = """\
+```{{dropdown}} How this page was made
+- Code: commit {stamp.commit}
+- Data: digest {stamp.data}
+- Versions: {versions}
+- Device: {stamp.device}
+- Executed: in {stamp.seconds:g} s, on {stamp.date}
+
+{parameters}
+```"""
 
 
 @dataclass(frozen=True)
@@ -54,18 +64,8 @@ class Stamp:
         """The note at the end of a page."""
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         rows = [[f"`{name}`", as_yaml(value)] for name, value in self.parameters.items()]
-        return "\n".join(
-            [
-                "```{dropdown} How this page was made",
-                f"- Code: commit {self.commit}",
-                f"- Data: digest {self.data}",
-                f"- Versions: {versions}",
-                f"- Device: {self.device}",
-                f"- Executed: in {self.seconds:g} s, on {self.date}",
-                "",
-                markdown_table(["parameter", "value"], rows),
-                "```",
-            ]
+        return _NOTE.format(
+            stamp=self, versions=versions, parameters=markdown_table(["parameter", "value"], rows)
         )
 
 

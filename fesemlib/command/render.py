@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fesemlib.command.stage import Profile
-from fesemlib.command.terminal import COLOUR, BookError, say, watch
+from fesemlib.command.terminal import COLOUR, CommandError, say, watch
 from fesemlib.progress import duration
 from fesemlib.storage import digest, write_atomically
 
@@ -27,7 +27,7 @@ _MATHJAX_IN_USE = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")
 def render_book(profile: Profile, console: Console) -> Path:
     """Render the staged tree, unless it has been rendered as it is; the first page.
 
-    A `BookError` says which page is broken in the slightest; the book rendered before then stays.
+    A `CommandError` names what is broken in the slightest; the book rendered before then stays.
     """
     index = profile.html / "index.html"
     stamp = profile.folder / "rendered.txt"
@@ -80,7 +80,7 @@ def _run_jupyter_book(profile: Profile, work: Path) -> None:
             stderr=subprocess.STDOUT,
         ).returncode
     if status:
-        raise BookError(_broken_pages(stage, log))
+        raise CommandError(_broken_pages(stage, log))
 
 
 def _broken_pages(stage: Path, log: Path) -> str:

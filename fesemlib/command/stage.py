@@ -1,12 +1,4 @@
-"""The folders of a build, and in them the source tree of the book.
-
-Everything generated lies in ``build/<profile>``, where the profile is the parameter file's name:
-
-- ``executed``: each notebook as papermill left it, and beside it a stamp, written last;
-- ``results``: the tables and figures that the notebooks save;
-- ``book``: the staged source tree, which mirrors the paths of the checkout;
-- ``html``: the rendered book.
-"""
+"""The folders of a build, and in them the source tree of the book."""
 
 from __future__ import annotations
 
@@ -27,10 +19,10 @@ _SHOWN_RESULT = re.compile(r"\.\./results/([\w.-]+)")
 
 @dataclass(frozen=True)
 class Profile:
-    """The folders of one build: the checkout it is made from, and where it goes."""
+    """The folders of one build."""
 
-    root: Path
-    folder: Path
+    root: Path  # the checkout it is made from
+    folder: Path  # build/<name of the parameter file>
 
     @property
     def notebooks(self) -> list[Path]:
@@ -44,7 +36,7 @@ class Profile:
 
     @property
     def stage(self) -> Path:
-        """The source tree of the book."""
+        """The source tree of the book, which mirrors the paths of the checkout."""
         return self.folder / "book"
 
     @property
