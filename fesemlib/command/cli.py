@@ -163,8 +163,8 @@ def check(file: Path | None, overrides: dict[str, object]) -> None:
     click.echo("estimated from a few epochs, if nothing is in the cache:")
     for chapter, seconds in effort.seconds.items():
         click.echo(f"  leave-one-out of chapter {chapter} {duration(seconds):>12}")
-    click.echo(f"  memory of its trainings {size_text(effort.bytes_of_memory):>15}")
-    click.echo(f"  disk, at least {size_text(effort.bytes_of_disk):>24}")
+    click.echo(f"  memory of its trainings {size_text(effort.bytes_of_memory):>16}")
+    click.echo(f"  disk, at least {size_text(effort.bytes_of_disk):>25}")
     click.echo("what else these two chapters do, and all other chapters, come on top")
     for shortage in shortages(effort, *free_bytes()):
         click.echo(f"too little: {shortage}")
