@@ -23,15 +23,14 @@ from rich.console import Console
 
 import fesemlib.command.book
 import fesemlib.dataset
-from fesemlib.command.book import (
-    BookError,
-    Profile,
-    Stamp,
-    build_book,
-    execute_notebooks,
-    stage_book,
-)
+from fesemlib.command import execute as execution
+from fesemlib.command import render
+from fesemlib.command.book import build_book
 from fesemlib.command.cli import main, parameter_value
+from fesemlib.command.execute import execute_notebooks
+from fesemlib.command.provenance import Stamp
+from fesemlib.command.stage import Profile, stage_book
+from fesemlib.command.terminal import CommandError, watch
 from fesemlib.params import Parameters
 from fesemlib.progress import PROGRESS_FILE, duration, progress, read_progress
 
@@ -86,8 +85,7 @@ def make_checkout(root: Path) -> Path:
     for name, text in PAGES.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text)
-    for name in ("_config.yml", "pyproject.toml"):
-        shutil.copy(ROOT / name, root)
+    shutil.copy(ROOT / "_config.yml", root)
     shutil.copy(ROOT / "book" / "references.bib", root / "book")
     shutil.copytree(ROOT / "book" / "static", root / "book" / "static")
     write_notebook(root / "notebooks" / "01_first.ipynb", FIRST)
@@ -201,7 +199,7 @@ class TestExecution:
         assert kinds == ["display_data", "execute_result"]  # the glued value and the last line
 
     def test_failing_cell(self, executed: Profile) -> None:
-        with pytest.raises(BookError) as caught:
+        with pytest.raises(CommandError) as caught:
             execute(executed, epochs=13)
         partial = executed.folder / "executed" / "02_second.partial.ipynb"
         message = str(caught.value)
@@ -221,7 +219,7 @@ class TestExecution:
             "raise DiskFullError('cache: the disk is full; what was finished is kept')"
         )
         write_notebook(profile.notebooks[0], [new_code_cell(code)])
-        with pytest.raises(BookError) as caught:
+        with pytest.raises(CommandError) as caught:
             execute(profile)
         first, *others = str(caught.value).splitlines()
         assert first == "01_first.ipynb: cache: the disk is full; what was finished is kept"
@@ -254,14 +252,14 @@ class TestExecution:
 
         monkeypatch.setattr(fesemlib.command.book, "execute_notebooks", lambda *_: None)
         monkeypatch.setattr(fesemlib.command.book, "stage_book", fail)
-        with pytest.raises(BookError, match=r"build/test: the disk is full.*is kept") as caught:
+        with pytest.raises(CommandError, match=r"build/test: the disk is full.*is kept") as caught:
             build_book(checkout / "params" / "test.yml", console=QUIET)
         assert caught.value.exit_code == 1
 
     def test_kernel_whose_port_was_taken_meanwhile_is_started_again(
         self, profile: Profile, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        make = fesemlib.command.book._kernels_of_this_interpreter
+        make = execution._kernels_of_this_interpreter
         started = []
         with socket.create_server(("127.0.0.1", 0)) as taken:
 
@@ -273,15 +271,13 @@ class TestExecution:
                     return type("Taken", (kernels,), {"cache_ports": False, "control_port": port})
                 return kernels
 
-            monkeypatch.setattr(
-                fesemlib.command.book, "_kernels_of_this_interpreter", first_on_a_taken_port
-            )
+            monkeypatch.setattr(execution, "_kernels_of_this_interpreter", first_on_a_taken_port)
             assert execute(profile) == ["01_first", "02_second"]
         assert len(started) == 3  # the first notebook's kernel twice
 
     def test_dead_kernel(self, profile: Profile) -> None:
         write_notebook(profile.notebooks[0], [new_code_cell("import os\nos._exit(9)")])
-        with pytest.raises(BookError, match=r"01_first.*kernel"):
+        with pytest.raises(CommandError, match=r"01_first.*kernel"):
             execute(profile)
 
     def test_damaged_stamp_is_not_trusted(self, executed: Profile) -> None:
@@ -444,7 +440,7 @@ class TestRendering:
     ) -> None:
         """In a copy of the package, of which a page shows one module."""
         copy = shutil.copytree(ROOT / "fesemlib", built / "fesemlib")
-        monkeypatch.setattr(fesemlib.command.book, "__file__", str(copy / "book.py"))
+        monkeypatch.setattr(render, "_PACKAGE", copy)
         page = built / "book" / "introduction.md"
         automodule = "```{eval-rst}\n.. automodule:: fesemlib.network.augmentation\n```"
         page.write_text(f"{page.read_text()}\n{automodule}\n")
@@ -452,7 +448,7 @@ class TestRendering:
         rendered = index.parent / "book" / "introduction.html"
         assert "augment" in rendered.read_text()
         assert "Of flips and turns." not in rendered.read_text()
-        module = copy / "augmentation.py"
+        module = copy / "network" / "augmentation.py"
         module.write_text(module.read_text().replace('"""Data', '"""Of flips and turns. Data', 1))
         build_book(built / "params" / "test.yml", console=QUIET)
         assert "Of flips and turns." in rendered.read_text()
@@ -461,7 +457,7 @@ class TestRendering:
         page = built / "book" / "introduction.md"
         good = page.read_text()
         page.write_text(good + "\n[gone](nowhere.md)\n")
-        with pytest.raises(BookError) as caught:
+        with pytest.raises(CommandError) as caught:
             build_book(built / "params" / "test.yml", console=QUIET)
         page.write_text(good)
         assert caught.value.exit_code == 1
@@ -492,14 +488,18 @@ class TestRendering:
 @pytest.mark.slow
 class TestLinks:
     def test_buttons_lead_to_files_of_the_repository(self, built: Path) -> None:
-        project = built / "pyproject.toml"
-        without = project.read_text()
+        """With an address and the buttons that the page on maintaining tells how to write."""
+        configuration = built / "_config.yml"
+        without = configuration.read_text()
         address = "https://github.com/someone/fesem"
-        project.write_text(f'{without}[project.urls]\nRepository = "{address}"\n')
+        page = (ROOT / "book" / "maintaining.md").read_text()
+        added = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+        assert added is not None
+        configuration.write_text(without + added[1].replace("ADDRESS", address))
         try:
             build_book(built / "params" / "test.yml", console=QUIET)
         finally:
-            project.write_text(without)
+            configuration.write_text(without)
         html = built / "build" / "test" / "html"
         for name in ("notebooks/01_first.ipynb", "book/introduction.md"):
             page = (html / name).with_suffix(".html").read_text()
@@ -663,8 +663,7 @@ def test_parameter_value(text: str, value: object) -> None:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        main(["--version"])
+    assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("fesem ")
 
 
@@ -722,7 +721,7 @@ def test_book_shows_on_a_terminal_how_far_a_notebook_is(tmp_path: Path) -> None:
     report, shown = tmp_path / "progress.json", StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
     with (
-        fesemlib.command.book._watch(console, "04_loocv_baseline", report),
+        watch(console, "04_loocv_baseline", report),
         progress(4, "folds") as advance,
     ):
         advance(0.2)

@@ -58,7 +58,7 @@ def test_clean_removes_no_more_than_it_must(
 
 def test_empty_cache(own_build: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["clean"]) == 0
-    assert "0.0 MB" in capsys.readouterr().out
+    assert "0 B" in capsys.readouterr().out
     assert not own_build.exists()
 
 

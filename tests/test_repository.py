@@ -4,66 +4,27 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 
-from fesemlib.command.repository import book_configuration, citation, read_project, write_files
-
 ROOT = Path(__file__).parent.parent
 SCRIPTS = Path(sys.executable).parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-ADDRESS = "https://github.com/someone/fesem"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """The files that follow from pyproject.toml, in a folder of their own."""
-    for name in ("pyproject.toml", "README.md", "CITATION.cff"):
-        shutil.copy(ROOT / name, tmp_path)
-    return tmp_path
-
-
-def set_address(folder: Path) -> None:
-    path = folder / "pyproject.toml"
-    text = path.read_text(encoding="utf-8")
-    text = re.sub(r"^\[project\.urls\]\n(.+\n)*", "", text, flags=re.MULTILINE)
-    path.write_text(f'{text}\n[project.urls]\nRepository = "{ADDRESS}/"\n', encoding="utf-8")
-
-
-def test_committed_files_follow_from_the_project(copy: Path) -> None:
-    write_files(copy)
-    for name in ("README.md", "CITATION.cff"):
-        assert (copy / name).read_bytes() == (ROOT / name).read_bytes()
-
-
-def test_without_an_address_nothing_links_to_one() -> None:
-    project = read_project(ROOT)
-    if project.address:
-        pytest.skip("the address is known")
-    configuration = yaml.safe_load(book_configuration("", project))
-    assert set(configuration) == {"author"}
-    assert "repository-code" not in yaml.safe_load(citation(project))
-    assert "badge" not in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def test_an_address_appears_everywhere_at_once(copy: Path) -> None:
-    set_address(copy)
-    write_files(copy)
-    project = read_project(copy)
-    readme = (copy / "README.md").read_text(encoding="utf-8")
-    assert f"{ADDRESS}/actions/workflows/tests.yml/badge.svg" in readme
-    assert "mybinder.org/v2/gh/someone/fesem/main" in readme
-    assert yaml.safe_load((copy / "CITATION.cff").read_text())["repository-code"] == ADDRESS
-    configuration = yaml.safe_load(book_configuration("title: A book\n", project))
-    assert configuration["title"] == "A book"
-    assert configuration["repository"]["url"] == ADDRESS
-    assert (ROOT / ".github" / "workflows" / "tests.yml").is_file()
-    once = readme
-    write_files(copy)
-    assert (copy / "README.md").read_text(encoding="utf-8") == once
+def test_version_and_authors_are_the_same_everywhere() -> None:
+    authors = [author["name"] for author in PROJECT["authors"]]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert [author["name"] for author in citation["authors"]] == authors
+    assert citation["abstract"] == f"{PROJECT['description']}."
+    configuration = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert configuration["author"] == ", ".join(authors)
 
 
 def test_citation_names_this_software_and_the_paper() -> None:

@@ -382,7 +382,7 @@ def restless_threads():
 @pytest.mark.usefixtures("restless_threads")
 def test_digests_in_several_threads():
     modules = [
-        "fesemlib.command.book",
+        "fesemlib.command.cli",
         "fesemlib.dataset",
         "fesemlib.prediction.domain",
         "fesemlib.params",

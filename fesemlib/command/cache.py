@@ -7,11 +7,12 @@ that takes: a degraded or processed micrograph is a second's work, a trained fol
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import ByteSize, TypeAdapter
 
 from fesemlib.storage import build_folder
 
@@ -20,43 +21,21 @@ SECONDS_IN_USE = 24 * 3600.0
 
 # In the order in which they go.
 _KINDS = ("degraded", "processed", "micrographs", "inputs", "folds")
-_UNITS = {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the cache.
-
-    Attributes
-    ----------
-    path
-        Where it is.
-    kind
-        Name of its folder: what it holds.
-    size
-        In bytes.
-    used
-        When it was last read or written, seconds since the epoch; the file system may know this to
-        the day only.
-    written
-        When it was last written.
-    """
+    """A file of the cache."""
 
     path: Path
-    kind: str
-    size: int
-    used: float
-    written: float
+    kind: str  # name of its folder: what it holds
+    size: int  # bytes
+    used: float  # s since the epoch; the file system may know it to the day only
+    written: float  # s since the epoch
 
 
 def cache_folder() -> Path:
-    """The folder of the cache, which may not be there.
-
-    Examples
-    --------
-    >>> cache_folder().name
-    'cache'
-    """
+    """The folder of the cache, which may not be there."""
     return build_folder() / "cache"
 
 
@@ -64,11 +43,6 @@ def entries() -> list[Entry]:
     """All files of the cache: what is quickest to make again first, then what was used longest ago.
 
     Unfinished files are not among them; whoever writes them removes what was left.
-
-    Examples
-    --------
-    >>> all(entry.size >= 0 for entry in entries())
-    True
     """
     found = []
     for kind in _KINDS:
@@ -80,86 +54,36 @@ def entries() -> list[Entry]:
     return sorted(found, key=lambda entry: (_KINDS.index(entry.kind), entry.used))
 
 
-def to_remove(found: Sequence[Entry], limit: float, now: float | None = None) -> list[Entry]:
-    """Which files have to go so that the others are no larger than a limit together.
+def to_remove(found: Sequence[Entry], limit: int, now: float) -> list[Entry]:
+    """The first of the `entries` that have to go so that the others are at most `limit` bytes.
 
-    Parameters
-    ----------
-    found
-        From `entries`, in their order.
-    limit
-        In bytes.
-    now
-        Seconds since the epoch; the present if not given.
-
-    Returns
-    -------
-    list of Entry
-        The first of them, but for inputs and checkpoints that a training may be using: what is left
-        may therefore exceed the limit.
-
-    Examples
-    --------
-    >>> old = Entry(Path("a.npy"), "degraded", 100, used=0.0, written=0.0)
-    >>> fold = Entry(Path("b.npz"), "folds", 50, used=0.0, written=0.0)
-    >>> [entry.kind for entry in to_remove([old, fold], limit=60)]
-    ['degraded']
+    Inputs and checkpoints stay that a training may be using `now` (s since the epoch): what is left
+    may therefore exceed the limit.
     """
-    moment = time.time() if now is None else now
     size = sum(entry.size for entry in found)
     doomed = []
     for entry in found:
         if size <= limit:
             break
-        if not _may_be_in_use(entry, moment):
+        if not _may_be_in_use(entry, now):
             doomed.append(entry)
             size -= entry.size
     return doomed
 
 
-def remove(doomed: Iterable[Entry]) -> None:
-    """Remove files of the cache.
+def bytes_of(text: str) -> ByteSize:
+    """A size as a person writes it: ``"500MB"``, ``"2 GB"``, ``"0"``, or a ValueError.
 
-    Parameters
-    ----------
-    doomed
-        From `to_remove`.
-
-    Raises
-    ------
-    OSError
-        When a file cannot be removed; those before it are gone.
-
-    Examples
-    --------
-    >>> remove([])
+    Nobody means five bytes by ``"5"``, and of ``"1,5 GB"`` pydantic would read the 1 alone.
     """
-    for entry in doomed:
-        entry.path.unlink(missing_ok=True)
+    if re.fullmatch(r"\s*(0|(\d+\.)?\d+\s*[KMGT]?B)\s*", text, re.IGNORECASE) is None:
+        raise ValueError(f"--keep {text!r}: give a number and a unit, such as 500MB or 2GB")
+    return TypeAdapter(ByteSize).validate_python(text)
 
 
-def bytes_of(text: str) -> float:
-    """A size as a person writes it.
-
-    Parameters
-    ----------
-    text
-        A number and a unit: ``"500MB"``, ``"2 GB"``, ``"0"``.
-
-    Raises
-    ------
-    ValueError
-        When it is no size.
-
-    Examples
-    --------
-    >>> bytes_of("1.5 GB")
-    1500000000.0
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)?\s*", text, re.IGNORECASE)
-    if match is None or not (match[2] or float(match[1]) == 0):
-        raise ValueError(f"{text!r}: give a number and a unit, such as 500MB or 2GB")
-    return float(match[1]) * _UNITS[(match[2] or "B").upper()]
+def size_text(size: int) -> str:
+    """A number of bytes as a person reads it: ``"1.5 GB"``."""
+    return ByteSize(size).human_readable(decimal=True, separator=" ")
 
 
 def _may_be_in_use(entry: Entry, now: float) -> bool:

@@ -1,8 +1,9 @@
-"""What is checked before a book is built, so that nothing long ends in a misprint."""
+"""What is checked before anything long begins, so that it does not end in a misprint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,26 +22,8 @@ _RESERVED_PROFILES = {"cache", "explore", "uv"}
 def read_profile(path: Path, overrides: Mapping[str, object] | None = None) -> Parameters:
     """Read a parameter file from whose name a book takes its folder.
 
-    Parameters
-    ----------
-    path
-        The parameter file.
-    overrides
-        As in `fesemlib.params.read_parameters`.
-
-    Raises
-    ------
-    ValueError, OSError
-        As `read_parameters`; also when the folder is used for something else, or the results are
-        to go elsewhere.
-
-    Examples
-    --------
-    >>> try:
-    ...     read_profile(Path("cache.yml"))
-    ... except ValueError as error:
-    ...     print(error)
-    cache.yml: build/cache is used for something else; rename the parameter file
+    A ValueError or an OSError as in `fesemlib.params.read_parameters`; also when the folder is used
+    for something else, or the results are to go elsewhere.
     """
     if path.stem in _RESERVED_PROFILES:
         raise ValueError(
@@ -58,32 +41,9 @@ def read_profile(path: Path, overrides: Mapping[str, object] | None = None) -> P
 def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     """Read the data set, and check everything that a parameter file names.
 
-    Micrographs that are to be predicted are looked for; what is wrong with one of them is told in
-    the chapter.
-
-    Parameters
-    ----------
-    path
-        The parameter file, for messages.
-    parameters
-        What it holds.
-
-    Raises
-    ------
-    ValueError, OSError
-        When the data set, the drying run or all of the new micrographs cannot be used, or the
-        network cannot be built for their size.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> folder = TemporaryDirectory()
-    >>> path = Path(folder.name, "mine.yml")
-    >>> try:
-    ...     checked_dataset(path, Parameters(dataset="no_such_manifest.csv"))
-    ... except ValueError as error:
-    ...     print(str(error).split(" (")[0])
-    no_such_manifest.csv: no such manifest
+    A ValueError or an OSError where the data set, the drying run or all of the new micrographs
+    cannot be used, or the network cannot be built for their size. What is wrong with one of the new
+    micrographs is told in the chapter.
     """
     from fesemlib.dataset import load_dataset
 
@@ -96,12 +56,10 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     if parameters.image:
         _check_new_images(parameters, dataset.shape)
     try:
-        _check_size(dataset.shape, parameters.input_width)
+        check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
-        wider = (
-            parameters.is_synthetic
-            and dataset.shape[1] < parameters.input_width <= WIDEST_SYNTHETIC
-        )
+        width = parameters.input_width
+        wider = parameters.is_synthetic and dataset.shape[1] < width <= WIDEST_SYNTHETIC
         hint = "; or set synthetic_width, that of the stand-ins, to as much" if wider else ""
         raise ValueError(f"{path}: {error}{hint}") from None
     return dataset
@@ -128,7 +86,7 @@ def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
     raise ValueError(f"image: no micrograph can be used; {problem}")
 
 
-def _check_size(shape: tuple[int, int], input_width: int) -> None:
+def check_size(shape: tuple[int, int], input_width: int) -> None:
     """Raise a ValueError when micrographs of a shape (H, W) cannot be brought to that width."""
     from fesemlib.network.architecture import SMALLEST_SIDE, check_input_shape
     from fesemlib.processing.background import input_shape
@@ -143,3 +101,52 @@ def _check_size(shape: tuple[int, int], input_width: int) -> None:
         check_input_shape(input_shape(shape, input_width))
     except ValueError as error:
         raise ValueError(f"{error}; {size}") from None
+
+
+def check_target(path: Path, kind: str, suffixes: tuple[str, ...], force: bool) -> None:
+    """Raise a ValueError or an OSError where such a file cannot or should not be written."""
+    _check_can_be_written(path)
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(
+            f"{path}: what is written is a {kind}; give a name that ends in {suffixes[0]}"
+        )
+    if path.exists() and not force:
+        raise FileExistsError(f"{path}: exists; choose another name, or add --force to replace it")
+
+
+def check_outputs(model: Path, files: Sequence[str], outputs: dict[str, Path | None]) -> None:
+    """Raise a ValueError or an OSError where the tables cannot or should not be written."""
+    taken = {Path(file).resolve(): "one of the micrographs" for file in files}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        target = path.resolve()
+        what = taken.get(target)
+        if model.resolve() in target.parents:
+            what = "within the model's folder"
+        elif target.exists() and not target.is_file() and not target.is_dir():
+            what = "no regular file"
+        if what is not None:
+            raise ValueError(f"{option} {path}: is {what}; choose another name")
+        _check_can_be_written(path)
+        taken[target] = f"what {option} names, too"
+
+
+def _check_can_be_written(path: Path) -> None:
+    """Raise an OSError where a file cannot be written, be it a new one or one to replace."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
+    folder = path.parent.resolve()
+    if not folder.exists():
+        raise FileNotFoundError(f"{path}: there is no folder {folder}; make it, or choose another")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{path}: {folder} is not a folder; choose another")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        # In /proc and the like the system says of the folder that it does not exist.
+        reason = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
+        raise PermissionError(
+            f"{path}: no file can be made in {folder}{reason}; choose another folder"
+        ) from error

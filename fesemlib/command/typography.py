@@ -20,31 +20,14 @@ _AFTER_WORD = re.compile(r"\b(Figs?\.|Tables?|Sections?|Eqs?\.|Chapters?) (?=[\d
 
 
 def unbroken(text: str) -> str:
-    """A text in which no line ends between a number and its unit, nor before a figure's number.
-
-    Parameters
-    ----------
-    text
-        Plain text.
-
-    Examples
-    --------
-    >>> unbroken("Table 2 says 5 % of 9 cakes").replace(chr(160), "_")
-    'Table_2 says 5_% of 9 cakes'
-    """
+    """A text in which no line ends between a number and its unit, nor before a figure's number."""
     return _AFTER_WORD.sub(rf"\1{_SPACE}", _BEFORE_UNIT.sub(_SPACE, text))
 
 
 class UnbrokenNumbers(SphinxPostTransform):
-    """Make all texts of a page `unbroken` but for code and mathematics.
+    """Makes all texts of a page `unbroken` but for code and mathematics."""
 
-    Examples
-    --------
-    >>> UnbrokenNumbers.default_priority > 10  # by then links and glued numbers have their texts
-    True
-    """
-
-    default_priority = 900
+    default_priority = 900  # by then links and glued numbers have their texts
 
     def run(self, **_: Any) -> None:
         """Replace the texts of the page."""
@@ -57,13 +40,6 @@ class UnbrokenNumbers(SphinxPostTransform):
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx, which calls this function, to treat pages in this way.
-
-    Examples
-    --------
-    >>> from unittest.mock import Mock
-    >>> setup(Mock())["parallel_read_safe"]
-    True
-    """
+    """Tell Sphinx, which calls this function, to treat pages in this way."""
     app.add_post_transform(UnbrokenNumbers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
