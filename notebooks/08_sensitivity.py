@@ -117,7 +117,8 @@ tables.show_cells(cells)
 effects = sensitivity.main_effects(trained, parameters.factors)
 
 # %% mystnb={"figure": {"name": "figure-sensitivity", "caption": "Main effects of the choices, with 95 % intervals over the formulations. Left, the change of the mean |ln(predicted / true)| of held-out formulations, to the left of the dashed line where the level errs less than the first one of its factor. Right, how many times as many steps the trainings took."}, "image": {"alt": "Two dot plots with intervals, one row for each level of each factor: change of the error around a line at zero, and ratio of the steps around a line at one"}}
-report.save_figure(figures.effects_figure(effects), "sensitivity", parameters)
+effects_figure = figures.effects_figure(effects)
+report.save_figure(effects_figure, "sensitivity", parameters)
 
 # %%
 tables.show_effects(effects)
@@ -157,8 +158,8 @@ report.glue(
 # `first_seed` as one of the factors: its levels are worth the same.
 #
 # In the left panel, an error counts as a factor of ten at most, whatever it is: a negative
-# prediction would be infinitely wrong, and this one prediction would decide everything. Of
-# {glue:text}`predictions:d` predictions, {glue:text}`bounded:d` are counted like that. The table has the mean relative
+# prediction would be infinitely wrong, and this one prediction would decide everything. Number of
+# predictions that are counted like that, out of {glue:text}`predictions:d`: {glue:text}`bounded:d`. The table has the mean relative
 # error beside it, which has no such bound, and which hangs on few formulations. Steps are counted at some fifty logged epochs,
 # about a fifth apart. And a training that went on beyond the criterion would still change what it says of held-out
 # formulations: [Data augmentation](05_loocv_augmented.ipynb) shows by how much. To the right, a training

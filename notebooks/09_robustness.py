@@ -113,7 +113,8 @@ maps = occlusion.held_out_maps(data, parameters, networks)
 
 # %% mystnb={"figure": {"name": "figure-occlusion", "caption": "Occlusion maps over the inputs of the networks that have not seen the formulation, the greatest $k_m$ first: by how much the predicted $k_m$ changes when the place is hidden by mid-grey. All maps share one scale."}, "image": {"alt": "Processed micrographs with coloured maps of where hiding a patch raises or lowers the predicted k_m"}}
 looks = formulation_looks(data.formulations.index)
-report.save_figure(figures.maps_figure(maps, looks), "occlusion", parameters)
+maps_figure = figures.maps_figure(maps, looks)
+report.save_figure(maps_figure, "occlusion", parameters)
 
 # %%
 map_statistics = occlusion.map_statistics(maps)
@@ -153,16 +154,18 @@ coarse, fine, pictures = occlusion.pasted_patches(data, parameters)
 # %%
 width = parameters.input_width
 averaged = averaging_networks.of[coarse].predict
+line = occlusion.detail_model(inputs, data.k_m)
 readers = {
     "paper's network": (networks.of[coarse].predict, width),
     "network with averaged maps": (averaged, averaging.input_width),
-    "linear in detail": (occlusion.detail_model(inputs, data.k_m), width),
+    "linear in detail": (line, width),
 }
 found = occlusion.find_patches(pictures, readers)
 
 # %% mystnb={"figure": {"name": "figure-pasted", "caption": "A coarse micrograph with a patch of finer pores pasted in (outlined), and its occlusion maps by three predictors, each on a scale of its own."}, "image": {"alt": "A coarse micrograph with an outlined patch of finer pores, and three maps of it"}}
-pasted = figures.pasted_figure(occlusion.pasted_maps(pictures[0], readers))
-report.save_figure(pasted, "pasted_patch", parameters)
+first_maps = occlusion.pasted_maps(pictures[0], readers)
+pasted_figure = figures.pasted_figure(first_maps)
+report.save_figure(pasted_figure, "pasted_patch", parameters)
 
 # %%
 tables.show_pasted(found)
@@ -176,7 +179,7 @@ content, place = followed.fillna("—").map(numbers.minus)
 k_m = data.formulations["k_m"]
 expected = found["area"].mean() * (k_m[fine] / k_m[coarse] - 1)
 of_reader = found.groupby("reader").mean(numeric_only=True).T
-network, line = of_reader["paper's network"], of_reader["linear in detail"]
+network, known = of_reader["paper's network"], of_reader["linear in detail"]
 report.glue(
     input_width=width,
     pitch=data.shape[1] / width,
@@ -188,17 +191,18 @@ report.glue(
     fine=fine,
     pasted_expected=numbers.percent(expected, sign=True),
     pasted_change=numbers.percent(network["change"], sign=True),
-    pasted_known=numbers.percent(line["detail"]),
-    pasted_found=numbers.percent(line["fine"]),
+    pasted_known=numbers.percent(known["detail"]),
+    pasted_found=numbers.percent(known["fine"]),
 )
 
 # %% [markdown]
 # **How to read it.** Begin with the line through the detail. The share of its maps' weight on the fine patch must come
 # close to the patch's share of the detail, and closer to that than to its share of the area: else occlusion does not
-# show here what a predictor reads, and the other rows tell nothing. Then compare, for each network, the weight on the fine patch with
-# that on the micrograph's own texture in the same place, and both with the share of the area. A network that notices finer
-# pores predicts less because of them in every picture; one whose change is about zero, or has another sign from picture to
-# picture, does not read them, whatever its map shows.
+# show here what a predictor reads, and the other rows tell nothing. Where these two shares are alike, the pictures do
+# not decide that. Then compare, for each network, the weight on the fine patch with that on the micrograph's own texture
+# in the same place, and both with the share of the area. A network that notices finer pores predicts less because of
+# them in every picture; one whose change is about zero, or has another sign from picture to picture, does not read
+# them, whatever its map shows.
 #
 # **In short:** of the line's weight {glue:text}`pasted_known` % must lie in the patch, and its maps put
 # {glue:text}`pasted_found` % there. A predictor that read $k_m$ in proportion to the area would change by
@@ -282,8 +286,8 @@ report.glue(
 )
 
 # %% [markdown]
-# **How to read it.** The table goes from the whole frame to windows of native pixels, where one pixel of the micrograph makes
-# one of the input; where it has one row, the network sees every pixel of the micrographs already. Compare the *error
+# **How to read it.** The table goes from the whole frame to windows of native pixels, where one pixel of the micrograph
+# makes one of the input; where it has one row, the network sees every pixel of the micrographs already. Compare the *error
 # of all*, for which all windows of a frame are averaged. Where it falls from row to row, finer detail helps these
 # networks; where it rises, the smaller field costs more than its detail brings. A difference of less than a tenth of the
 # error decides nothing.
@@ -325,10 +329,11 @@ summary = tables.imaging_summary(degraded)
 tables.show_imaging(summary)
 
 # %% [markdown]
-# **How to read it.** Compare each change with the exchange, which moves the predictions of the paper's network by a mean of
-# {glue:text}`exchanged` %, and those of the network with averaged maps by {glue:text}`exchanged_averaging` %. A fault of the imaging that moves
-# them as much makes two formulations of two sessions at the microscope; one that moves them by half of that is no trifle either.
-# Where the exchange itself moves a network by less than 1 %, surviving is no merit: what reads nothing survives everything.
+# **How to read it.** Compare each change with the exchange, which moves the predictions of the paper's network by a mean
+# of {glue:text}`exchanged` %, and those of the network with averaged maps by {glue:text}`exchanged_averaging` %. A fault
+# of the imaging that moves them as much makes two formulations of two sessions at the microscope; one that moves them by
+# half of that is no trifle either. Where the exchange itself moves a network by less than 1 %, surviving is no merit: what
+# reads nothing survives everything.
 #
 # Two of the faults the processing is meant to remove: an offset of the brightness, which the background shares, and a
 # change of contrast, which keeps the order of the grey levels and thus the equalised histogram. On a micrograph
@@ -339,8 +344,8 @@ first = data.micrographs[0].image
 removed = imaging.processing_changes(first, parameters)
 report.show_table(
     removed,
-    "Mean change in grey levels: of the micrograph, of it with its histogram "
-    "equalised alone, and of it processed as for the network",
+    "Mean change in grey levels: of the micrograph, after equalisation "
+    "alone, and processed as for the network",
     dict.fromkeys(removed, "{:.1f}"),
 )
 

@@ -32,21 +32,19 @@ def effects_figure(effects: pd.DataFrame) -> Figure:
     rows = len(effects) // effects["measure"].nunique()
     figure = Figure(figsize=(9, 1.2 + 0.36 * rows))
     error, steps = figure.subplots(1, 2, sharey=True)
-    _effects(error, effects[effects["measure"] == LOGARITHM], _FIRST)
-    error.axvline(0, color=INK, linewidth=1, linestyle="--")
-    error.set_xlabel("change of the mean |ln(predicted / true)|", fontsize=10)
+    change = "change of the mean |ln(predicted / true)|"
+    _effects(error, effects[effects["measure"] == LOGARITHM], _FIRST, change, none=0)
     ratios = effects[effects["measure"] == STEPS].copy()
     parts = ["effect", "low", "high"]
     ratios[parts] = np.exp(ratios[parts])
-    _effects(steps, ratios, _SECOND)
-    steps.axvline(1, color=INK, linewidth=1, linestyle="--")
+    times = "steps of training, times those of the first level"
+    _effects(steps, ratios, _SECOND, times, none=1)
     steps.set_xscale("log")
     ends = ratios[parts].to_numpy(dtype=np.float64)
     steps.set_xlim(0.8 * np.nanmin(ends, initial=0.6), 1.25 * np.nanmax(ends, initial=1.6))
     steps.set_xticks([tick for tick in _RATIOS if steps.get_xlim()[0] < tick < steps.get_xlim()[1]])
     steps.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     steps.xaxis.set_minor_locator(NullLocator())
-    steps.set_xlabel("steps of training, times those of the first level", fontsize=10)
     error.set_ylim(rows - 0.5, -0.5)
     return figure
 
@@ -76,11 +74,13 @@ def learning_curve_figure(curve: pd.DataFrame) -> Figure:
     return figure
 
 
-def _effects(axes: Axes, effects: pd.DataFrame, colour: str) -> None:
-    """A row for each effect: a dot, and a line for its interval."""
+def _effects(axes: Axes, effects: pd.DataFrame, colour: str, label: str, none: float) -> None:
+    """A row for each effect: a dot, and a line for its interval; dashed where there is none."""
     rows = range(len(effects))
     axes.hlines(rows, effects["low"], effects["high"], color=colour, linewidth=1.8, alpha=0.7)
     axes.plot(effects["effect"], rows, "o", color=colour, markersize=6.5)
     axes.set_yticks(rows, changes(effects), fontsize=9)
     axes.tick_params(axis="x", labelsize=9)
     axes.grid(axis="x", color="#e6e6e6")
+    axes.axvline(none, color=INK, linewidth=1, linestyle="--")
+    axes.set_xlabel(label, fontsize=10)

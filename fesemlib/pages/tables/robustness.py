@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,12 +14,10 @@ from fesemlib.pages.numbers import measure_text, percent
 from fesemlib.pages.report import show_table
 from fesemlib.validation.errors import LOG_MEAN, WITHOUT_WORST
 
-Heading = tuple[str, str | Callable[[Any], str]]  # of a column, and the format of its numbers
-
 
 def show_maps(statistics: pd.DataFrame) -> Styler:
     """Present `fesemlib.evaluation.occlusion.map_statistics`, and their medians."""
-    headings: dict[str, Heading] = {
+    headings = {
         "greatest": ("greatest change (%)", percent),
         "densest": ("weight on a tenth (%)", percent),
         "fills": ("grey and mean", "{:.2f}"),
@@ -39,7 +37,7 @@ def show_pasted(found: pd.DataFrame) -> Styler:
     grouped = found.groupby("reader", sort=False)
     table, change = grouped.mean(numeric_only=True), grouped["change"]
     signed = partial(percent, sign=True)
-    headings: dict[str, Heading] = {
+    headings = {
         "area": ("share of the area (%)", percent),
         "detail": ("share of the detail (%)", percent),
         "fine": ("weight on the fine patch (%)", percent),
@@ -58,7 +56,7 @@ def show_pasted(found: pd.DataFrame) -> Styler:
 
 def show_sources(sources: pd.DataFrame) -> Styler:
     """Present `fesemlib.evaluation.frames.compare_sources`, with the ``pitch`` of scales if any."""
-    headings: dict[str, Heading] = {
+    headings = {
         "pitch": ("pixels in one of the input, across", "{:.3g}"),
         "images": ("images each", "{:.0f}"),
         "scatter": ("scatter (%)", percent),
@@ -97,7 +95,7 @@ def imaging_summary(degraded: pd.DataFrame) -> pd.DataFrame:
 
 def show_imaging(summary: pd.DataFrame) -> Styler:
     """Present `imaging_summary`."""
-    headings: dict[str, Heading] = {
+    headings = {
         "strength": ("at strength", "{:g}"),
         "unit": ("in", "{}"),
         "change": ("mean change (%)", percent),
@@ -112,8 +110,8 @@ def show_imaging(summary: pd.DataFrame) -> Styler:
     )
 
 
-def _shown(table: pd.DataFrame, caption: str, headings: Mapping[str, Heading]) -> Styler:
-    """The columns that have a heading, as far as the table has them."""
+def _shown(table: pd.DataFrame, caption: str, headings: Mapping[str, tuple[str, Any]]) -> Styler:
+    """The columns of these names, as far as there are, with their headings and formats."""
     chosen = {name: heading for name, heading in headings.items() if name in table}
     renamed = table[list(chosen)].rename(columns={key: name for key, (name, _) in chosen.items()})
     return show_table(renamed, caption, dict(chosen.values()), narrow=True)

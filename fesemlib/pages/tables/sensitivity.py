@@ -76,10 +76,11 @@ def show_learning_curve(curve: pd.DataFrame) -> Styler:
     numbers = dict.fromkeys(table, percent) | {"steps": "{:,.0f}".format, LOG_MEAN: _logarithm}
     tested = ["inside", "outside"]
     regions = {region: table.xs(region, level="region") for region in [*tested, "training"]}
+    wide = pd.concat(regions, axis=1)
     shown: list[Any] = [("training", "steps"), ("training", "mean (%)")]
     shown += [(region, name) for region in tested for name in table.columns[1:]]
     return show_table(
-        pd.concat(regions, axis=1)[shown],
+        wide[shown].set_axis([f"{predictor}, {size}" for predictor, size in wide.index]),
         "By predictor and number of stand-ins trained on: steps and mean relative error of the "
         "training, then the errors of the test set inside and outside of the range",
         {column: numbers[column[1]] for column in shown},
