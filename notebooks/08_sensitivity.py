@@ -64,9 +64,8 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-
 from fesemlib.dataset import load_dataset, part_of_frame
-from fesemlib.evaluation import learning_curve, sensitivity
+from fesemlib.evaluation import controls, learning_curve, sensitivity
 from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import sensitivity as figures
 from fesemlib.pages.style import use_style
@@ -88,8 +87,8 @@ statements.data_banner(data, parameters)
 # after {glue:text}`most_epochs:,d` epochs; the micrograph that is held out has no say in that. So choices can be
 # compared where they have learned equally well, and not only where they have been trained for equally long.
 # The factors and their levels stand in the parameter `factors` (see [All parameters](../book/parameters.md)); all
-# {glue:text}`cells` combinations are trained. The input is {glue:text}`input_width` px wide, the number of seeds
-# {glue:text}`seeds`. The place of the dropout, which decides how long a training takes, is compared in
+# {glue:text}`cells:d` combinations are trained. The input is {glue:text}`input_width:d` px wide, the number of seeds
+# {glue:text}`seeds:d`. The place of the dropout, which decides how long a training takes, is compared in
 # [Leave one formulation out](04_loocv_baseline.ipynb).
 
 # %%
@@ -105,8 +104,8 @@ tables.show_cells(cells)
 # Read the middle of the table first. A cell in which many trainings *missed* the criterion tells what this effort
 # reaches, and not what the combination is worth. A network whose hidden units have all fallen silent is among the
 # missed, and its prediction says nothing of what the image shows. Only then compare the errors to the right, with each
-# other and with the last row. The three measures belong together: a single formulation may make most of the mean, and
-# ∞ says that a prediction was zero or less.
+# other and with the last row. The three measures belong together: a single formulation may make most of the mean. A
+# dash under an error says that it has no bound, as where a prediction was zero or less, or a training diverged.
 #
 # ### The same, factor by factor
 #
@@ -128,39 +127,39 @@ tables.show_effects(effects)
 report.save_table(trained, "sensitivity_predictions", parameters)
 report.save_table(cells, "sensitivity_cells", parameters)
 report.save_table(effects, "sensitivity", parameters)
-used = sensitivity.parameters_of_cell(parameters, {})
+small = controls.evaluation_parameters(parameters)
 counted = errors.log_errors(trained) <= sensitivity.MOST_COUNTED
-report.glue("criterion", numbers.percent(parameters.training_criterion))
-report.glue("most_epochs", parameters.longer_training * parameters.epochs)
-report.glue("cells", len(cells) - 1)
-report.glue("input_width", used.input_width)
-report.glue("seeds", used.number_of_seeds)
-
-# %% tags=["remove-cell"]
-report.glue("formulations", len(data.formulations))
-report.glue("effects", len(effects))
-report.glue("bounded", int((~counted).sum()))
-report.glue("predictions", len(trained))
-report.glue("missed", int(cells["missed"].sum()))
-report.glue("trainings", int(cells["trainings"].sum()))
-report.glue("rule", numbers.percent(cells["mean"].iloc[-1]))
-above = cells["mean"].iloc[:-1] > cells["mean"].iloc[-1]
-report.glue("above", int(above.sum()))
-report.glue("least", numbers.percent(cells["mean"].iloc[:-1].min()))
-report.glue("greatest", numbers.percent(cells["mean"].iloc[:-1].max()))
+of_cells, rule = cells["mean"].iloc[:-1], cells["mean"].iloc[-1]
+report.glue(
+    criterion=numbers.percent(parameters.training_criterion),
+    most_epochs=parameters.longer_training * parameters.epochs,
+    cells=len(of_cells),
+    input_width=small.input_width,
+    seeds=small.number_of_seeds,
+    formulations=len(data.formulations),
+    effects=len(effects),
+    bounded=int((~counted).sum()),
+    predictions=len(trained),
+    missed=int(cells["missed"].sum()),
+    trainings=int(cells["trainings"].sum()),
+    rule=numbers.percent(rule),
+    above=int((of_cells > rule).sum()),
+    least=numbers.percent(of_cells.min()),
+    greatest=numbers.percent(of_cells.max()),
+)
 
 # %% [markdown]
 # **How to read it.** The formulations are the sample: the intervals say how far an effect may be from this if other
 # formulations of the same kind had been measured. An interval that stays on one side of the dashed line is a difference that
 # the scatter of these formulations hardly explains. One that crosses it does not show that the choice is without effect;
-# its ends tell how large an effect could have gone unnoticed. With {glue:text}`formulations` formulations,
-# intervals of this kind are too short, the folds share most of what they are trained on, and of
-# {glue:text}`effects` intervals some may keep clear of the line by chance. How much chance alone does is seen with
+# its ends tell how large an effect could have gone unnoticed. With as few as nine formulations, intervals of this kind
+# are too short (here there are {glue:text}`formulations:d`), the folds share most of what they are trained on, and of
+# {glue:text}`effects:d` intervals some may keep clear of the line by chance. How much chance alone does is seen with
 # `first_seed` as one of the factors: its levels are worth the same.
 #
 # In the left panel, an error counts as a factor of ten at most, whatever it is: a negative
-# prediction would be infinitely wrong, and this one prediction would decide everything. Of
-# {glue:text}`predictions` predictions, {glue:text}`bounded` are counted like that. The table has the mean relative
+# prediction would be infinitely wrong, and this one prediction would decide everything. Number of
+# predictions that are counted like that, out of {glue:text}`predictions:d`: {glue:text}`bounded:d`. The table has the mean relative
 # error beside it, which has no such bound, and which hangs on few formulations. Steps are counted at some fifty logged epochs,
 # about a fifth apart. And a training that went on beyond the criterion would still change what it says of held-out
 # formulations: [Data augmentation](05_loocv_augmented.ipynb) shows by how much. To the right, a training
@@ -176,26 +175,30 @@ report.glue("greatest", numbers.percent(cells["mean"].iloc[:-1].max()))
 # [previous chapter](07_evaluation.ipynb).
 #
 # **In short:** over the combinations, the mean relative error lies between {glue:text}`least` % and
-# {glue:text}`greatest` %, {glue:text}`above` of them err more than the median of the others with its {glue:text}`rule` %, and
-# {glue:text}`missed` of {glue:text}`trainings` trainings missed the criterion.
+# {glue:text}`greatest` %, {glue:text}`above:d` of them err more than the median of the others with its {glue:text}`rule` %, and
+# {glue:text}`missed:d` of {glue:text}`trainings:d` trainings missed the criterion.
 
 # %% [markdown]
 # ## How many formulations would it take?
 #
 # The paper concludes that more data are needed. How many formulations, and what would they bring?
-
-# %% tags=["remove-input"]
-tables.always_synthetic(data)
-
-# %% [markdown]
-# {glue:text}`test_number` stand-ins are fixed as the test set, each a formulation of its own. The training sets
+#
+# :::{admonition} Synthetic, whatever the data set
+# :class: warning
+#
+# From here on, this page is always computed from stand-ins with known $k_m$, whatever the micrographs of the run are:
+# nobody has this many real formulations. It says what a predictor can learn from stand-ins, and nothing about a real
+# product.
+# :::
+#
+# {glue:text}`test_number:d` stand-ins are fixed as the test set, each a formulation of its own. The training sets
 # are drawn from the middle of the range of $k_m$ in Table 1, {glue:text}`low:.2g` to {glue:text}`high:.2g` · 10⁻³ m² s⁻¹:
-# {glue:text}`inside_number` of the test set lie **inside** that range, the others **outside**, on either
+# {glue:text}`inside_number:d` of the test set lie **inside** that range, the others **outside**, on either
 # side. Each training set is part of the next larger one. Number of draws, each with training sets and a seed of its
-# own: {glue:text}`draws`.
+# own: {glue:text}`draws:d`.
 #
 # At every size the paper's network is trained to the criterion above. Beside it stand the network with averaged
-# feature maps, which takes {glue:text}`averaging_epochs` epochs whatever it has learned by then, ridge regression on texture
+# feature maps, which takes {glue:text}`averaging_epochs:d` epochs whatever it has learned by then, ridge regression on texture
 # features (both as in [an earlier chapter](07_evaluation.ipynb); the features are measured on pixels
 # {glue:text}`finer:.1f` times finer than the networks are given), and the median of the training set, which sees no image.
 
@@ -219,24 +222,30 @@ tables.show_learning_curve(curve)
 # %% tags=["remove-cell"]
 report.save_table(predictions, "learning_curve", parameters)
 regions = list(stand_ins.test.values())
-width = learning_curve.input_width(stand_ins, parameters)
-report.glue("test_number", len(regions))
-report.glue("inside_number", regions.count("inside"))
-report.glue("low", 1e3 * stand_ins.k_m_range[0])
-report.glue("high", 1e3 * stand_ins.k_m_range[1])
-report.glue("draws", parameters.learning_curve_seeds)
-report.glue("averaging_epochs", parameters.averaging_epochs)
-report.glue("finer", stand_ins.dataset.shape[1] / width)
-report.glue("stand_in_width_mm", tables.field_width_mm(stand_ins.dataset))
-report.glue("fewest", min(sizes))
-report.glue("most", max(sizes))
+frame_width = stand_ins.dataset.shape[1]
 middle = curve.groupby(["predictor", "region", "size"])["mean"].median()
-for region in ("inside", "outside"):
-    network = middle[learning_curve.NETWORK, region]
-    rule = middle[learning_curve.MEDIAN, region]
-    report.glue(f"{region}_first", numbers.percent(network[min(sizes)]))
-    report.glue(f"{region}_last", numbers.percent(network[max(sizes)]))
-    report.glue(f"{region}_rule", numbers.percent(rule[max(sizes)]))
+network, rule = (
+    middle[name].map(numbers.percent)
+    for name in (learning_curve.NETWORK, learning_curve.MEDIAN)
+)
+report.glue(
+    test_number=len(regions),
+    inside_number=regions.count("inside"),
+    low=1e3 * stand_ins.k_m_range[0],
+    high=1e3 * stand_ins.k_m_range[1],
+    draws=parameters.learning_curve_seeds,
+    averaging_epochs=parameters.averaging_epochs,
+    finer=frame_width / learning_curve.input_width(stand_ins, parameters),
+    stand_in_width_mm=frame_width * stand_ins.dataset.pixel_size_um / 1000,
+    fewest=min(sizes),
+    most=max(sizes),
+    inside_first=network["inside", min(sizes)],
+    inside_last=network["inside", max(sizes)],
+    inside_rule=rule["inside", max(sizes)],
+    outside_first=network["outside", min(sizes)],
+    outside_last=network["outside", max(sizes)],
+    outside_rule=rule["outside", max(sizes)],
+)
 
 # %% [markdown]
 # **How to read it.** A predictor gains from its images only where its line lies below the dashed one. A line that falls
@@ -248,13 +257,13 @@ for region in ("inside", "outside"):
 #
 # For real micrographs the numbers will be others. The stand-ins know $k_m$ through the size of their pores alone,
 # without the scatter of a measured $k_m$ and without one product differing from another in anything else, and are
-# easier in this; they show {glue:text}`stand_in_width_mm:.2g` mm of a cake, less than a micrograph of the paper,
-# and are harder in that. What carries over is how to ask: hold formulations back for the
+# easier in this; they show {glue:text}`stand_in_width_mm:.2g` mm of a cake, where a micrograph of the paper shows
+# 2 mm, and are the harder the less they show. What carries over is how to ask: hold formulations back for the
 # test from the start, look inside and outside of the range apart, and let a predictor with few parameters
 # compete before the next cake is dried for the sake of the network.
 #
-# **In short:** with {glue:text}`fewest` stand-ins to train on, the mean error of the paper's network is
-# {glue:text}`inside_first` % inside the range and {glue:text}`outside_first` % outside; with {glue:text}`most` it is
+# **In short:** with {glue:text}`fewest:d` stand-ins to train on, the mean error of the paper's network is
+# {glue:text}`inside_first` % inside the range and {glue:text}`outside_first` % outside; with {glue:text}`most:d` it is
 # {glue:text}`inside_last` % and {glue:text}`outside_last` %, and that of the median of the training set
 # {glue:text}`inside_rule` % and {glue:text}`outside_rule` %.
 #

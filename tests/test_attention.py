@@ -1,14 +1,20 @@
 """Occlusion maps of models whose answer is known by construction."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+from written_tables import written
 
 from fesemlib.dataset import Dataset
 from fesemlib.evaluation import occlusion as attention
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.pages.tables.robustness import maps_answer, pasted_answer
+from fesemlib.network.inputs import shrunk_input
+from fesemlib.pages.statements import collapse_banner
+from fesemlib.pages.tables.robustness import show_maps, show_pasted
 from fesemlib.params import Parameters
+from fesemlib.validation.leave_one_out import HeldOutNetworks
 
 
 def noise(seed: int = 0, shape: tuple[int, int] = (24, 32)) -> np.ndarray:
@@ -21,7 +27,7 @@ def reads_corner(images: np.ndarray) -> np.ndarray:
 
 
 def test_a_model_that_reads_one_corner_has_weight_only_there():
-    change = attention.occlusion_map(reads_corner, noise(), patch=4, fill=0.0)
+    change = attention.occlusion_map(reads_corner, noise(), fill=0.0, patch=4)
     reached = (slice(0, 6 + 3), slice(0, 6 + 3))  # by patches that touch the corner
     assert attention.share_inside(change, reached) == pytest.approx(1.0)
     assert (change[:4, :4] < 0).all()  # black in place of what is brighter
@@ -39,13 +45,13 @@ def test_a_constant_model_has_an_empty_map():
 def test_map_of_one_patch_by_hand():
     """A patch as large as the image: the change is that of the whole image, everywhere."""
     image = np.full((4, 4), 0.75, dtype=np.float32)
-    change = attention.occlusion_map(lambda images: images.mean(axis=(1, 2)), image, 4, 0.5)
+    change = attention.occlusion_map(lambda images: images.mean(axis=(1, 2)), image, 0.5, 4)
     np.testing.assert_allclose(change, -0.25)
 
 
 def test_an_image_hidden_by_itself_does_not_change():
     image = noise()
-    change = attention.occlusion_map(reads_corner, image, patch=5, fill=image)
+    change = attention.occlusion_map(reads_corner, image, image, patch=5)
     assert not change.any()
 
 
@@ -118,14 +124,16 @@ def test_a_reader_of_detail_finds_the_finer_patch_in_a_users_micrographs():
     coarse, fine, pictures = attention.pasted_patches(data, parameters)
     assert (coarse, fine) == ("lot 7, coarse", "lot 8")
     assert len(pictures) == 4
-    inputs = np.stack([attention.as_input(m.image, 96) for m in data.micrographs])
+    inputs = np.stack([shrunk_input(m.image, 96) for m in data.micrographs])
     model = attention.detail_model(inputs, data.k_m)
     found = attention.find_patches(pictures, {"linear in detail": (model, 96)})
     assert (found["fine"] > found["area"]).all()
     assert (found["fine"] > found["own"]).all()
     assert (found["change"] < 0).all()
     np.testing.assert_allclose(found["fine"], found["detail"], rtol=0.2)
-    assert "the method works" in pasted_answer(found, 0.15)
+    row = written(show_pasted(found)).loc["linear in detail"]
+    assert row["share of the area (%)"] == "11.1"
+    assert row["change of the prediction (%)"].startswith("−")
 
 
 def test_place_in_the_input():
@@ -149,7 +157,40 @@ def test_maps_that_follow_the_place_and_maps_that_follow_the_content():
     assert content["greatest"] == pytest.approx(np.abs(change).max())
 
 
-def test_the_answer_says_when_the_network_reads_nothing():
+def test_an_empty_map_is_shown_without_correlations():
     nothing = np.zeros((12, 16))
     each = attention.HeldOutMap("x", noise(shape=(12, 16)), 1e-3, nothing, nothing, nothing)
-    assert "depend on no single place" in maps_answer(attention.map_statistics([each]))
+    shown = written(show_maps(attention.map_statistics([each])))
+    assert list(shown.index) == ["x", "median"]
+    assert shown.loc["median"].to_list() == ["0.00", "—", "—", "—", "—"]
+
+
+def test_of_more_than_nine_formulations_nine_maps_are_drawn_from_coarse_to_fine(monkeypatch):
+    names = [f"lot {number}" for number in range(12)]
+    k_m = np.linspace(1e-4, 1e-3, 12)
+    data = Dataset(
+        pd.DataFrame({"k_m": k_m}, index=pd.Index(names, name="formulation")),
+        pd.DataFrame({"formulation": names, "image": names, "k_m": k_m}),
+        (), synthetic=False, digest="",
+    )  # fmt: skip
+    inputs = np.stack([noise(number, (12, 16)) for number in range(12)])
+    monkeypatch.setattr(attention, "network_inputs", lambda *_: inputs)
+    reader = SimpleNamespace(predict=lambda images: 1 + reads_corner(images))
+    networks = HeldOutNetworks(dict.fromkeys(names, reader), 16)
+    maps = attention.held_out_maps(data, Parameters(), networks)
+    drawn = [each.formulation for each in maps]
+    assert len(drawn) == 9
+    assert (drawn[0], drawn[-1]) == ("lot 11", "lot 0")
+    assert sorted(drawn, key=names.index, reverse=True) == drawn
+
+
+def test_a_silent_network_has_collapsed_and_the_page_says_so():
+    silent = SimpleNamespace(predict=lambda images: np.full(len(images), 1e-3))
+    reading = SimpleNamespace(predict=lambda images: images.mean(axis=(1, 2)))
+    networks = HeldOutNetworks({"lot 1": silent, "lot 2": reading}, 4)
+    inputs = np.arange(2.0)[:, None, None] * np.ones((2, 3, 4))
+    collapsed = attention.collapsed_networks(networks, inputs, np.array([1e-3, 2e-3]))
+    assert collapsed == ["lot 1"]
+    assert "says of lot 1 says nothing" in collapse_banner(collapsed).text
+    assert collapse_banner(collapsed).kind == "warning"
+    assert collapse_banner([]).text.startswith("None of these networks")

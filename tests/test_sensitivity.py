@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from written_tables import written
 
 from fesemlib.dataset import load_dataset
 from fesemlib.evaluation.sensitivity import (
@@ -23,7 +24,7 @@ from fesemlib.evaluation.sensitivity import (
     train_cells,
 )
 from fesemlib.pages.figures.sensitivity import effects_figure
-from fesemlib.pages.tables import sensitivity as sensitivity_report
+from fesemlib.pages.tables import sensitivity as tables
 from fesemlib.params import ParameterError, Parameters, read_parameters
 
 TWO_LEVELS = {
@@ -215,17 +216,19 @@ def test_page_shows_every_cell_and_effect_even_of_a_training_that_diverged():
     trained = invented(cells, {"target": 0.5}, np.zeros(3))
     lost = ["predicted_km", "relative_error", "training_error"]
     trained.loc[trained.index[0], lost] = [np.nan, np.inf, np.inf]
-    shown = sensitivity_report.show_cells(cell_table(trained, parameters)).data
-    assert shown.loc[1, "missed"] == "1 of 3"
+    shown = written(tables.show_cells(cell_table(trained, parameters)))
+    assert (shown.loc[1, "missed"], shown.loc[1, "trainings"]) == ("1", "3")
     assert shown.loc[1, "mean (%)"] == "—"
-    assert (shown.loc[MEDIAN_RULE, ["target", "missed", "steps"]] == "").all()
+    assert (shown.loc[MEDIAN_RULE, ["target", "missed", "steps"]] == "—").all()
     effects = main_effects(trained, parameters.factors)
-    shown = sensitivity_report.show_effects(effects).data
-    assert "nan" not in shown.to_html()
+    shown = written(tables.show_effects(effects))
+    assert shown.loc["target: minmax → log10", ("steps (times)", "effect")] == "1.65"
+    assert shown.loc["target: minmax → log10", ("mean relative error (points)", "low")] == "—"
+    assert not shown.isin(["nan", "inf"]).any(axis=None)
     figure = effects_figure(effects)
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == list(shown.index)
-    assert labels[1] == "target: minmax → log10"
+    assert "learning rate: 0.0001 → 0.001" in labels
 
 
 # --------------------------------------------------------------------------------------- training

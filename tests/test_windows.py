@@ -5,12 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from written_tables import written
 
 from fesemlib.dataset import fresh_stand_ins, load_dataset
 from fesemlib.evaluation import frames as windows
 from fesemlib.evaluation.frames import Scale
-from fesemlib.pages.tables.robustness import frames_answer, scales_answer
+from fesemlib.pages.tables.robustness import show_sources
 from fesemlib.params import Parameters
+from fesemlib.validation.leave_one_out import HeldOutNetworks
 
 
 def table(relative: np.ndarray, k_m: float = 2.0, name: str = "x") -> pd.DataFrame:
@@ -37,11 +39,6 @@ def test_smaller_windows_reach_the_edges_and_keep_their_size():
     assert all(r.stop - r.start == 8 and c.stop - c.start == 10 for r, c in places)
 
 
-def test_windows_larger_than_the_frame_are_refused():
-    with pytest.raises(ValueError, match="frame of"):
-        windows.window_places((30, 40), (31, 40), 1)
-
-
 def test_scales_go_from_the_frame_to_native_pixels():
     scales = windows.window_scales((1536, 2048), 128, 2)
     assert [scale.pitch for scale in scales] == [16, 8, 4, 1]
@@ -52,8 +49,6 @@ def test_scales_go_from_the_frame_to_native_pixels():
 def test_at_full_resolution_there_is_only_the_frame():
     scales = windows.window_scales((768, 1024), 1024, 2)
     assert scales == [Scale((768, 1024), 1, 1.0)]
-    one = windows.compare_sources({scales[0].name: table([0.1])})
-    assert "every pixel" in scales_answer(one)
 
 
 def user_data(manifest):
@@ -78,26 +73,20 @@ def test_the_windows_of_a_formulation_stay_together(manifest):
 def test_networks_on_windows_train_to_the_criterion_and_predict_every_window(manifest, monkeypatch):
     asked = {}
 
-    def trained(dataset, _, splits):
-        asked[len(dataset.images)] = splits
-        tables = [
-            dataset.images[dataset.images["formulation"] == split.held_out[0]]
-            .rename(columns={"k_m": "true_km"})
-            .assign(role="test", epoch=1, predicted_km=1e-3, training_set="original")
-            .assign(held_out=split.held_out[0], seed=split.seed)
-            for split in splits
-        ]
-        return pd.concat(tables)
+    def trained(dataset, parameters, to_criterion):
+        asked[len(dataset.images)] = (parameters.number_of_seeds, to_criterion)
+        return dataset.images.rename(columns={"k_m": "true_km"}).assign(
+            role="test", epoch=1, predicted_km=1e-3, training_set="original", seed=0,
+            held_out=dataset.images["formulation"],
+        )  # fmt: skip
 
-    monkeypatch.setattr(windows, "train_splits", trained)
+    monkeypatch.setattr(windows, "leave_one_formulation_out", trained)
     data = user_data(manifest)
     parameters = Parameters(input_width=48, number_of_seeds=3)
     for scale in (Scale((64, 96), 1, 2.0), Scale((32, 48), 2, 1.0)):
         predicted = windows.window_predictions(data, parameters, scale)
         assert len(predicted) == 4 * scale.across**2
-    for images in (4, 16):
-        assert [split.held_out for split in asked[images]] == [("lot 1",), ("lot 2",), ("lot 3",)]
-        assert all(split.to_criterion for split in asked[images])
+    assert asked == {4: (1, True), 16: (1, True)}
 
 
 def brightness_reader():
@@ -108,24 +97,25 @@ def brightness_reader():
 @pytest.mark.usefixtures("own_build")
 def test_frames_of_a_user_are_the_images_of_the_manifest(manifest):
     data = user_data(manifest)
-    networks = {name: brightness_reader() for name in ("lot 1", "lot 2", "lot 3")}
-    parameters = Parameters(input_width=48)
-    name, predicted = windows.frame_predictions(data, parameters, networks)
-    assert name != windows.FLIPS
-    assert list(predicted["image"]) == list(data.images["image"])
-    flips = windows.flipped_predictions(data, parameters, networks)
+    networks = HeldOutNetworks({f"lot {lot}": brightness_reader() for lot in (1, 2, 3)}, 48)
+    sources = windows.predictions_of_images(data, Parameters(input_width=48), networks)
+    assert list(sources) == [windows.FLIPS, windows.FRAMES]
+    assert list(sources[windows.FRAMES]["image"]) == list(data.images["image"])
+    flips = sources[windows.FLIPS]
     assert len(flips) == 16
-    scatter = windows.scatter_and_offset(flips[flips["formulation"] == "lot 2"])["scatter"]
+    assert flips["image"].is_unique
+    one = flips[flips["formulation"] == "lot 2"]
+    scatter = windows.compare_sources({windows.FLIPS: one})["scatter"]
     assert scatter.max() < 1e-3  # the mean grey level does not know of flips
 
 
 @pytest.mark.usefixtures("own_build")
 def test_without_a_second_image_there_are_the_flips(manifest):
     data = load_dataset(Parameters(dataset=str(manifest()), crop="none"))
-    networks = {name: brightness_reader() for name in "ABC"}
-    name, predicted = windows.frame_predictions(data, Parameters(input_width=48), networks)
-    assert name == windows.FLIPS
-    assert len(predicted) == 12
+    networks = HeldOutNetworks({name: brightness_reader() for name in "ABC"}, 48)
+    sources = windows.predictions_of_images(data, Parameters(input_width=48), networks)
+    assert list(sources) == [windows.FLIPS]
+    assert len(sources[windows.FLIPS]) == 12
 
 
 def test_independent_predictions_combine_as_one_over_the_root_of_their_number():
@@ -154,19 +144,21 @@ def test_as_many_are_combined_as_every_formulation_has():
 
 
 def test_scatter_and_offset_by_hand():
-    parts = windows.scatter_and_offset(table([0.1, 0.3], k_m=5.0)).loc["x"]
-    assert parts["copies"] == 2
+    parts = windows.compare_sources({"frames": table([0.1, 0.3], k_m=5.0)}).loc["frames"]
+    assert parts["images"] == 2
     assert parts["scatter"] == pytest.approx(np.sqrt(0.02))
     assert parts["offset"] == pytest.approx(0.2)
 
 
-def test_answers_follow_the_numbers():
-    helped = windows.compare_sources({"frames": table([0.5, -0.5])})
-    assert "worth taking" in frames_answer(helped, "frames")
-    common = windows.compare_sources({"frames": table([0.5, 0.5])})
-    assert "would not mend" in frames_answer(common, "frames")
-    single = windows.compare_sources({"frames": table([0.5])})
-    assert "nothing can be averaged" in frames_answer(single, "frames")
+def test_what_averages_away_and_what_does_not_stand_in_the_table():
+    sources = {"apart": table([0.5, -0.5]), "common": table([0.5, 0.5]), "single": table([0.5])}
+    shown = written(show_sources(windows.compare_sources(sources).assign(pitch=[8, 4, 1])))
+    columns = ["pixels in one of the input, across", "scatter (%)", "error of one (%)"]
+    assert shown[[*columns, "error of all (%)"]].to_numpy().tolist() == [
+        ["8", "70.7", "50.0", "0.00"],
+        ["4", "0.00", "50.0", "50.0"],
+        ["1", "—", "50.0", "50.0"],
+    ]
 
 
 @pytest.mark.usefixtures("own_build")

@@ -16,13 +16,13 @@ from loky import cpu_count
 from scipy import ndimage
 
 from fesemlib.dataset import Dataset
+from fesemlib.network.inputs import network_inputs, shrunk_input
 from fesemlib.params import Parameters
 from fesemlib.processing.background import (
     PROCESSING_PARAMETERS,
     GreyImage,
     equalize_histogram,
     process_with,
-    resize_by_area,
 )
 from fesemlib.progress import progress
 from fesemlib.storage import (
@@ -34,7 +34,8 @@ from fesemlib.storage import (
     writable,
     write_sealed,
 )
-from fesemlib.validation.leave_one_out import TrainedNetwork
+from fesemlib.validation.errors import relative_error
+from fesemlib.validation.leave_one_out import HeldOutNetworks
 
 Images = npt.NDArray[np.float32]
 
@@ -45,33 +46,15 @@ _STREAK_LINES_SHARE = 0.004  # of the height: how far a streak reaches
 
 @dataclass(frozen=True)
 class Degradation:
-    """Something that may happen to a micrograph before it is processed.
+    """Something that may happen to a micrograph before it is processed."""
 
-    Attributes
-    ----------
-    unit
-        Of the strengths.
-    strengths
-        That are tried, in ascending order.
-    neutral
-        The strength that changes nothing.
-    apply
-        From a micrograph (uint8, shape (H, W)), a strength and a generator to a micrograph.
-    """
-
-    unit: str
-    strengths: tuple[float, ...]
-    neutral: float
+    unit: str  # of the strengths
+    strengths: tuple[float, ...]  # that are tried, in ascending order
+    neutral: float  # the strength that changes nothing
     apply: Callable[[GreyImage, float, np.random.Generator], GreyImage]
 
     def tried(self, number: int) -> tuple[float, ...]:
-        """So many of the strengths, at equal steps, the last one among them.
-
-        Examples
-        --------
-        >>> DEGRADATIONS["defocus"].tried(2)
-        (2, 8)
-        """
+        """So many of the strengths, at equal steps, the last one among them."""
         ends = np.linspace(0, len(self.strengths), number + 1)[1:]
         return tuple(self.strengths[math.ceil(end) - 1] for end in ends)
 
@@ -86,8 +69,6 @@ def _contrast(image: GreyImage, factor: float, _: np.random.Generator) -> GreyIm
 
 
 def _defocus(image: GreyImage, sigma: float, _: np.random.Generator) -> GreyImage:
-    if sigma == 0:
-        return image
     return _grey(ndimage.gaussian_filter(image.astype(np.float32), sigma, mode="reflect"))
 
 
@@ -116,28 +97,20 @@ def _shift(image: GreyImage, percent: float, _: np.random.Generator) -> GreyImag
 def _rotation(image: GreyImage, degrees: float, _: np.random.Generator) -> GreyImage:
     if degrees % 180 == 0:
         return np.ascontiguousarray(np.rot90(image, round(degrees / 90)))
-    turned = ndimage.rotate(
-        image.astype(np.float32), degrees, reshape=False, order=1, mode="reflect"
-    )
-    return _grey(turned)
+    levels = image.astype(np.float32)
+    return _grey(ndimage.rotate(levels, degrees, reshape=False, order=1, mode="reflect"))
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Networks of one kind.
-
-    Attributes
-    ----------
-    networks
-        For each formulation one that was trained on the others.
-    width
-        Of their input, px.
-    """
-
-    networks: Mapping[str, TrainedNetwork]
-    width: int
+def _grey(levels: npt.NDArray[np.floating]) -> GreyImage:
+    return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
+# Brightness and contrast saturate at black and white. The blur is Gaussian, the noise normal and of
+# one strength at all grey levels. A charged patch is a broad dark spot at a random place, streaked
+# along the scan as that of the stand-ins. Where a shift (to the right) or a rotation leaves the
+# frame empty, the frame goes on as its mirror image: the size of frame and pores stays, at the
+# price of a seam; a crop would have to enlarge what is left. A rotation interpolates linearly,
+# which smooths, except for 180°, which is exact.
 DEGRADATIONS: dict[str, Degradation] = {
     "brightness": Degradation("grey levels added", (-40, -20, 20, 40), 0, _brightness),
     "contrast": Degradation("factor about the mean", (0.25, 0.5, 0.75, 1.5), 1, _contrast),
@@ -147,224 +120,119 @@ DEGRADATIONS: dict[str, Degradation] = {
     "shift": Degradation("% of the width", (1, 5, 10, 25), 0, _shift),
     "rotation": Degradation("degrees", (2, 5, 15, 180), 0, _rotation),
 }
-"""What is done to the micrograph, by name.
-
-Brightness and contrast saturate at black and white. The blur is Gaussian, the noise normal and of
-one strength at all grey levels. A charged patch is a broad dark spot at a random place, streaked
-along the scan as that of the stand-ins. Where a shift (to the right) or a rotation leaves the frame
-empty, the frame goes on as its mirror image: the size of frame and pores stays, at the price of a
-seam; a crop would have to enlarge what is left. A rotation interpolates linearly, which smooths,
-except for 180°, which is exact.
-"""
 
 
 def degrade(image: GreyImage, name: str, strength: float, random: np.random.Generator) -> GreyImage:
-    """Do to a micrograph what a microscope or its operator may do.
-
-    Parameters
-    ----------
-    image
-        Grey levels, uint8, shape (H, W).
-    name
-        One of `DEGRADATIONS`.
-    strength
-        In its unit; at the neutral one the image stays as it is.
-    random
-        Used by noise and charging.
-
-    Returns
-    -------
-    ndarray
-        uint8, shape (H, W).
-
-    Examples
-    --------
-    >>> image = np.array([[0, 100, 250]], np.uint8)
-    >>> degrade(image, "brightness", 20, np.random.default_rng(0)).tolist()  # white saturates
-    [[20, 120, 255]]
-    """
+    """Do one of `DEGRADATIONS` to a micrograph, uint8 (H, W); not at its neutral strength."""
     kind = DEGRADATIONS[name]
     return image if strength == kind.neutral else kind.apply(image, strength, random)
+
+
+def clean_inputs(dataset: Dataset, parameters: Parameters, width: int) -> Images:
+    """Inputs of this width (px) of the first micrograph of each formulation, (n, h, w)."""
+    inputs = network_inputs(dataset, parameters.model_copy(update={"input_width": width}))
+    return inputs[_first_images(dataset)]
 
 
 def degraded_inputs(
     dataset: Dataset, parameters: Parameters, name: str, strength: float, widths: Sequence[int]
 ) -> dict[int, Images]:
-    """Inputs of networks from micrographs that were degraded before they were processed.
+    """By width (px), the inputs of micrographs that were degraded before they were processed.
 
-    Parameters
-    ----------
-    dataset
-        The micrographs; of each formulation the first one is used.
-    parameters
-        Those of processing; `first_seed` for what is random, which is the same at all strengths.
-    name
-        One of `DEGRADATIONS`.
-    strength
-        In its unit.
-    widths
-        Of the inputs, px.
-
-    Returns
-    -------
-    dict
-        Width and inputs in [0, 1], float32, shape (n, h, w), in the order of the formulations. Kept
-        in the cache.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
-    ...     inputs = degraded_inputs(dataset, Parameters(), "defocus", 2, widths=[32, 64])
-    >>> {width: images.shape for width, images in inputs.items()}
-    {32: (2, 24, 32), 64: (2, 48, 64)}
+    Of the first micrograph of each formulation, in [0, 1], shape (n, h, w); kept in the cache. What
+    is random comes from `first_seed` and is the same at all strengths.
     """
     images = [dataset.micrographs[position].image for position in _first_images(dataset)]
-    code = (
-        code_digest(__name__, "fesemlib.processing"),
-        version("scipy"),
-        version("numpy"),
-    )
+    code = code_digest(__name__, "fesemlib.network.inputs", "fesemlib.processing")
     settings = parameters.model_dump(include={*PROCESSING_PARAMETERS, "first_seed"})
+    made_by = (code, version("scipy"), version("numpy"), settings, name, strength, list(widths))
     folder = writable(build_folder() / "cache" / "degraded")
     remove_unfinished(folder)
-    name_of_all = digest(code, settings, name, strength, *images)
-    paths = {width: folder / f"{name_of_all}-{width}.npy" for width in widths}
-    streams = {width: read_sealed(path) for width, path in paths.items()}
-    kept = {width: np.load(stream) for width, stream in streams.items() if stream is not None}
-    missing = [width for width in paths if width not in kept]
-    if missing:
-        make = partial(_degraded_input, parameters, name, strength, missing)
+    path = folder / f"{digest(*made_by, *images)}.npz"
+
+    def shrunk(position: int) -> list[Images]:
+        random = np.random.default_rng((parameters.first_seed, position))
+        changed = degrade(images[position], name, strength, random)
+        processed = process_with(parameters, changed).equalized
+        return [shrunk_input(processed, width) for width in widths]
+
+    kept = read_sealed(path)
+    if kept is None:
         with ThreadPoolExecutor(parameters.parallel_jobs or cpu_count()) as pool:
-            made = list(pool.map(make, range(len(images)), images))
-        for width, same in zip(missing, zip(*made, strict=True), strict=True):
-            kept[width] = np.stack(same)
-            write_sealed(paths[width], partial(np.save, arr=kept[width]))
-    return kept
+            of_widths = zip(*pool.map(shrunk, range(len(images))), strict=True)
+            inputs = [np.stack(same) for same in of_widths]
+        write_sealed(path, lambda stream: np.savez(stream, *inputs))
+    else:
+        inputs = list(np.load(kept).values())
+    return dict(zip(widths, inputs, strict=True))
 
 
 def degraded_predictions(
-    dataset: Dataset, parameters: Parameters, readers: Mapping[str, Reader]
+    dataset: Dataset, parameters: Parameters, readers: Mapping[str, HeldOutNetworks]
 ) -> pd.DataFrame:
     """What networks predict of degraded micrographs of formulations that they have not seen.
 
-    Parameters
-    ----------
-    dataset, parameters
-        As in `degraded_inputs`; of each degradation `imaging_strengths` are tried.
-    readers
-        Name and networks.
-
-    Returns
-    -------
-    DataFrame
-        One row for each reader, degradation, strength and formulation: ``reader, degradation,
-        strength, formulation, true_km, clean_km, predicted_km`` (m² s⁻¹), ``change`` (predicted
-        over clean, less one) and ``relative_error``. The neutral strength is among them.
-
-    Examples
-    --------
-    What sees nothing survives everything:
-
-    >>> from types import SimpleNamespace
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> blind = SimpleNamespace(predict=lambda images: np.full(len(images), 1e-3))
-    >>> readers = {"blind": Reader({"1": blind, "2": blind}, width=32)}
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
-    ...     table = degraded_predictions(dataset, Parameters(), readers)
-    >>> table["degradation"].nunique() == len(DEGRADATIONS), float(table["change"].abs().max())
-    (True, 0.0)
+    Of each degradation `imaging_strengths` are tried, and the neutral one. One row for each
+    ``reader, formulation, degradation, strength``: ``true_km, clean_km, predicted_km`` (m² s⁻¹),
+    ``change`` (predicted over clean, less one) and ``relative_error``.
     """
-    widths = tuple(dict.fromkeys(reader.width for reader in readers.values()))
-    clean = _predicted(
-        readers, degraded_inputs(dataset, parameters, "brightness", 0.0, widths), dataset
+    names = dataset.formulations.index.to_numpy()
+    widths = sorted({networks.width for networks in readers.values()})
+
+    def predicted(inputs: Mapping[int, Images]) -> npt.NDArray[np.float64]:
+        return np.concatenate(
+            [networks.predict(inputs[networks.width], names) for networks in readers.values()]
+        )
+
+    clean = pd.DataFrame(
+        {
+            "reader": np.repeat(list(readers), len(names)),
+            "formulation": np.tile(names, len(readers)),
+            "true_km": np.tile(dataset.formulations["k_m"], len(readers)),
+            "clean_km": predicted({w: clean_inputs(dataset, parameters, w) for w in widths}),
+        }
     )
-    clean = clean.rename(columns={"predicted_km": "clean_km"})
     tables = []
     number = parameters.imaging_strengths
     with progress(number * len(DEGRADATIONS), "imagings") as step:
         for name, kind in DEGRADATIONS.items():
-            tables.append(_labelled(clean.assign(predicted_km=clean["clean_km"]), name, kind))
+            same = clean.assign(predicted_km=clean["clean_km"], degradation=name)
+            tables.append(same.assign(strength=float(kind.neutral)))
             for strength in kind.tried(number):
                 inputs = degraded_inputs(dataset, parameters, name, strength, widths)
-                predicted = _predicted(readers, inputs, dataset)["predicted_km"]
-                tables.append(_labelled(clean.assign(predicted_km=predicted), name, kind, strength))
+                changed = same.assign(predicted_km=predicted(inputs), strength=float(strength))
+                tables.append(changed)
                 step()
     table = pd.concat(tables, ignore_index=True)
     return table.assign(
         change=table["predicted_km"] / table["clean_km"] - 1,
-        relative_error=(table["predicted_km"] - table["true_km"]).abs() / table["true_km"],
+        relative_error=relative_error(table["predicted_km"], table["true_km"]),
     )
 
 
-def exchanged_changes(dataset: Dataset, parameters: Parameters, reader: Reader) -> pd.Series[float]:
+def exchanged_changes(
+    dataset: Dataset, parameters: Parameters, networks: HeldOutNetworks
+) -> pd.Series[float]:
     """How a prediction changes when the micrograph is exchanged for that of another formulation.
 
-    It is the yardstick for every other change: a network that says the same of all micrographs
-    survives everything and reads nothing.
-
-    Parameters
-    ----------
-    dataset, parameters
-        As in `degraded_inputs`.
-    reader
-        The networks.
-
-    Returns
-    -------
-    Series
-        Indexed by the formulation held out: mean over the others of ``|predicted / clean − 1|``.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> counts = SimpleNamespace(predict=lambda images: np.arange(1.0, len(images) + 1))
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
-    ...     reader = Reader({"1": counts, "2": counts}, width=32)
-    ...     exchanged_changes(dataset, Parameters(), reader).to_dict()  # 2/1 - 1, and 1/2 - 1
-    {'1': 1.0, '2': 0.5}
+    Of each formulation held out, the mean over the others of ``|predicted / clean − 1|``: the
+    yardstick for every other change. What says the same of all micrographs survives everything.
     """
-    inputs = degraded_inputs(dataset, parameters, "brightness", 0.0, (reader.width,))[reader.width]
-    names = list(dataset.formulations.index)
+    inputs = clean_inputs(dataset, parameters, networks.width)
     changes = {}
-    for position, name in enumerate(names):
-        predicted = reader.networks[str(name)].predict(inputs)
+    for position, name in enumerate(dataset.formulations.index):
+        predicted = networks.of[name].predict(inputs)
         others = np.delete(predicted, position) / predicted[position] - 1
-        changes[name] = float(np.abs(others).mean())
+        changes[name] = np.abs(others).mean()
     return pd.Series(changes, name="change").rename_axis("formulation")
 
 
 def processing_changes(image: GreyImage, parameters: Parameters) -> pd.DataFrame:
     """By how much brightness and contrast change a micrograph before and after the processing.
 
-    Parameters
-    ----------
-    image
-        A micrograph. Its grey levels are brought to half their range first, so that nothing
-        saturates at black or white.
-    parameters
-        Those of processing.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by what is done: mean of the absolute change in grey levels of the micrograph
-        (``micrograph``), of it with its histogram equalised alone (``equalised``) and as it is
-        processed for the network (``processed``).
-
-    Examples
-    --------
-    >>> image = np.random.default_rng(0).integers(0, 256, (48, 64)).astype(np.uint8)
-    >>> changes = processing_changes(image, Parameters())
-    >>> float(changes["equalised"].max())  # whatever keeps the order of grey levels
-    0.0
+    Mean of the absolute change in grey levels of the ``micrograph``, of it with its histogram
+    ``equalised`` alone and as it is ``processed`` for the network. Its grey levels are brought to
+    half their range first, so that nothing saturates at black or white.
     """
     base = (image // 2 + 64).astype(np.uint8)
     random = np.random.default_rng(0)  # not used by these
@@ -373,64 +241,17 @@ def processing_changes(image: GreyImage, parameters: Parameters) -> pd.DataFrame
         "equalised": partial(equalize_histogram, method=parameters.equalization),
         "processed": lambda grey: process_with(parameters, grey).equalized,
     }
-    rows = {}
-    for name, strength in (("brightness", -40.0), ("brightness", 40.0), ("contrast", 1.5)):
-        changed = degrade(base, name, strength, random)
-        rows[f"{name} {strength:+g}" if name == "brightness" else f"{name} × {strength:g}"] = {
-            step: float(np.abs(use(changed).astype(float) - use(base)).mean())
-            for step, use in steps.items()
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _degraded_input(
-    parameters: Parameters,
-    name: str,
-    strength: float,
-    widths: Sequence[int],
-    position: int,
-    image: GreyImage,
-) -> list[Images]:
-    random = np.random.default_rng((parameters.first_seed, position))
-    processed = process_with(parameters, degrade(image, name, strength, random)).equalized
-    return [resize_by_area(processed, width) / np.float32(255) for width in widths]
-
-
-def _predicted(
-    readers: Mapping[str, Reader], inputs: Mapping[int, Images], dataset: Dataset
-) -> pd.DataFrame:
-    names = [str(name) for name in dataset.formulations.index]
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "reader": label,
-                    "formulation": names,
-                    "true_km": dataset.formulations["k_m"].to_numpy(),
-                    "predicted_km": [
-                        float(reader.networks[name].predict(image[np.newaxis])[0])
-                        for name, image in zip(names, inputs[reader.width], strict=True)
-                    ],
-                }
-            )
-            for label, reader in readers.items()
-        ],
-        ignore_index=True,
-    )
-
-
-def _labelled(
-    table: pd.DataFrame, name: str, kind: Degradation, strength: float | None = None
-) -> pd.DataFrame:
-    return table.assign(
-        degradation=name, strength=float(kind.neutral if strength is None else strength)
-    )
+    changed = {
+        "brightness −40": degrade(base, "brightness", -40, random),
+        "brightness +40": degrade(base, "brightness", 40, random),
+        "contrast × 1.5": degrade(base, "contrast", 1.5, random),
+    }
+    changes = {
+        step: [np.abs(use(each).astype(float) - use(base)).mean() for each in changed.values()]
+        for step, use in steps.items()
+    }
+    return pd.DataFrame(changes, index=list(changed))
 
 
 def _first_images(dataset: Dataset) -> list[int]:
-    return [dataset.first_image(str(name)) for name in dataset.formulations.index]
-
-
-def _grey(levels: npt.NDArray[np.floating]) -> GreyImage:
-    grey: GreyImage = np.clip(np.round(levels), 0, 255).astype(np.uint8)
-    return grey
+    return [dataset.first_image(name) for name in dataset.formulations.index]

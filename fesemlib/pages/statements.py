@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -87,5 +88,19 @@ def selection_banner(parameters: Parameters) -> Banner:
         "Chosen on the held-out micrograph",
         "The predictions on this page are those of the epoch that suits the held-out micrograph "
         "best. For a new product nobody could make that choice: these errors are too small.",
+        "warning",
+    )
+
+
+def collapse_banner(names: Sequence[str]) -> Banner:
+    """Say of which formulations a chapter's networks tell nothing, as they answer a constant."""
+    if not names:
+        text = "None of these networks has collapsed to a constant."
+        return Banner("Collapsed networks", text, "note")
+    listed = ", ".join(names)
+    return Banner(
+        "Collapsed networks",
+        f"Not having seen {listed}, networks answer the same k_m to every micrograph: what this "
+        f"page says of {listed} says nothing about the image.",
         "warning",
     )

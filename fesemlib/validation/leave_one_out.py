@@ -613,3 +613,28 @@ def _predictions_of(
         ),
     )
     return table[[name for name in COLUMNS if name != "draw" or dataset.synthetic]]
+
+
+@dataclass(frozen=True)
+class HeldOutNetworks:
+    """For each formulation the network that was trained on the others; inputs `width` px wide."""
+
+    of: dict[str, TrainedNetwork]
+    width: int
+
+    def predict(self, images: Images, formulations: npt.NDArray[Any]) -> Values:
+        """k_m of each input, m² s⁻¹, by the network that has not seen its formulation."""
+        predicted = np.empty(len(images))
+        for name in dict.fromkeys(formulations):
+            own = formulations == name
+            predicted[own] = self.of[name].predict(images[own])
+        return predicted
+
+
+def held_out_networks(dataset: Dataset, parameters: Parameters) -> HeldOutNetworks:
+    """The networks of the first seed of `leave_one_formulation_out`, trained if they are not."""
+    first_seed = parameters.model_copy(update={"number_of_seeds": 1})
+    splits = leave_one_out_splits(dataset, first_seed)
+    networks = kept_networks(dataset, first_seed, splits)
+    names = [split.held_out[0] for split in splits]
+    return HeldOutNetworks(dict(zip(names, networks, strict=True)), parameters.input_width)
