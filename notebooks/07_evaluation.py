@@ -11,8 +11,8 @@
 # %% [markdown]
 # # What the numbers mean
 #
-# A network with far more weights than there are micrographs, a handful of formulations, and errors of a few
-# thousandths of a percent: does it read the image at all? This chapter goes beyond the paper. It asks what the published
+# The paper's network has far more weights than there were micrographs, it saw a handful of formulations, and its errors go
+# down to a few thousandths of a percent: does it read the image at all? This chapter goes beyond the paper. It asks what the published
 # numbers imply, what simpler predictors make of the same folds, how far chance moves the errors, and what
 # the choice of the epoch does to them.
 #
@@ -303,12 +303,12 @@ report.glue(
 # micrographs, of which a pixel of the network's input takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f` pixels; those that name
 # the network's input see no more than the network.
 #
-# The best of so many was picked on these very formulations, and would not be the best by as much on new ones.
+# The best of so many is picked on these very formulations, and may not be the best, or not by as much, on new ones.
 # Other micrographs of the same formulations may order the predictors otherwise: compare differences with the spread
 # below.
 #
 # The network with averaged maps has a learning rate and a number of epochs of its own
-# ({glue:text}`averaging_rate:g`, {glue:text}`averaging_epochs:,d` epochs, with the small input). The rate was chosen, on
+# ({glue:text}`averaging_rate:g`, {glue:text}`averaging_epochs:,d` epochs, with the small input). The preset rate was chosen, on
 # stand-ins, for the least error on the *training* micrographs.
 #
 # **In short:** of the {glue:text}`predictors:d` predictors of this run that predict every formulation, the paper's network,
@@ -320,7 +320,7 @@ report.glue(
 #
 # The same network is trained on **shuffled** $k_m$, dealt out anew among the formulations, with the small
 # input, one seed, and to the same criterion. These are many trainings, and so they take a learning rate of
-# {glue:text}`permutation_rate`, with which they are done in fewer steps. Whether it stands for the longer training with the rate of the other
+# {glue:text}`permutation_rate`, with which they should be done in fewer steps. Whether it stands for the longer training with the rate of the other
 # chapters, {glue:text}`learning_rate`, the true order shows:
 
 # %%
@@ -401,7 +401,7 @@ report.save_figure(spread_figure, "spread", parameters)
 # draws* is what is left of that over the draws at one seed when the former is taken off (in squares), since another draw is
 # another training, too; it is zero where the draws add nothing that could be seen. A difference between two predictors
 # that is smaller than these may turn round in the next run. If the seeds lie further apart, more seeds would steady the
-# result; if the draws do, only more micrographs would. So few runs give either roughly. A dash stands where there is one seed, or
+# result; if the draws do, only more micrographs would. Few runs give either only roughly. A dash stands where there is one seed, or
 # one draw.
 #
 # ### Does augmentation help?
@@ -432,7 +432,7 @@ report.glue(
 # of formulations that all agree: if it is above 0.05, they are too few for this test to find anything.
 #
 # Errors of leave-one-out are not independent, since any two folds share most of their training set: interval and
-# p-value take them as if they were. With so few formulations, moreover, such an interval is too short.
+# p-value take them as if they were. With few formulations, moreover, such an interval is too short.
 #
 # **In short:** the mean difference is {glue:text}`augmentation_difference` points; the augmented set errs less on
 # {glue:text}`augmentation_better:d` of {glue:text}`formulations:d` formulations, p = {glue:text}`augmentation_p`.

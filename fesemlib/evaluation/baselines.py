@@ -51,11 +51,7 @@ def _predictions(k_m: pd.Series[float], predicted: pd.Series[float]) -> pd.DataF
 
 
 def linear_on_others(features: Values, target: Values, formulations: Sequence[str]) -> Values:
-    """Predict every image, (n, m) features, by least squares on the other formulations' images.
-
-    The (n,) predictions are in the unit of the target; all images of a formulation are left out
-    together.
-    """
+    """Predict a target (n,) from features (n, m), by least squares on the other formulations."""
     left_out = LeaveOneGroupOut()
     predicted: Values = cross_val_predict(
         LinearRegression(), features, target, groups=np.asarray(formulations), cv=left_out
@@ -94,8 +90,5 @@ def grey_level_test(
 
 
 def determination(true: Values, predicted: Values) -> float:
-    """R² of predictions for what was left out: 1 if perfect, 0 if no better than the mean of all.
-
-    Worse ones have a negative R².
-    """
+    """R² of predictions for what was left out; negative where the mean of all is better."""
     return float(r2_score(true, predicted))

@@ -157,13 +157,8 @@ def composition_controls(dataset: Dataset) -> pd.DataFrame:
     """
     composition = composition_of(dataset)
     formulations = dataset.formulations
-    table = pd.DataFrame(
-        {
-            "formulation": formulations.index,
-            "image": formulations.index,
-            "k_m": formulations["k_m"].to_numpy(),
-        }
-    )
+    table = formulations[["k_m"]].rename_axis("formulation").reset_index()
+    table["image"] = table["formulation"]
     if composition.empty or len(formulations) < 3:
         return with_errors("", table, table["k_m"]).iloc[:0]
     names, k_m = table["formulation"].to_numpy(), table["k_m"].to_numpy(dtype=np.float64)
