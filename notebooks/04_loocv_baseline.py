@@ -185,7 +185,7 @@ table_2 = errors.table_2(
 )
 tables.show_comparison(
     table_2,
-    "relative errors of the held-out formulations, trained on the original set",
+    "relative errors of formulations held out, trained on the original set",
 )
 
 # %% tags=["remove-cell"]
@@ -267,8 +267,7 @@ report.glue(
 # rate, however small the gradient is {cite}`kingma2015`. A unit of the dense layer sums over all numbers
 # in the flattened list, none of which is negative: where its weights move to one side, so does their sum,
 # by the learning rate times the sum of the numbers. The first weights are drawn so that the unit's own
-# scale does not depend on how many there are. The step therefore grows with the number of pixels, and the
-# scale does not:
+# scale stays much the same however many there are. The step therefore grows with the number of pixels beside the scale:
 
 # %%
 steps = first_step.first_step_by_width(data, parameters)
@@ -295,8 +294,8 @@ report.glue(
 
 # %% [markdown]
 # With the learning rate of {glue:text}`learning_rate`, one step moves a hidden unit by up to
-# {glue:text}`first_step_here:.1f` times its scale at the input width of this book, and by
-# {glue:text}`first_step_full:.1f` times at the micrographs' full width, where a unit has
+# {glue:text}`first_step_here:.2f` times its scale at the input width of this book, and by
+# {glue:text}`first_step_full:.2f` times at the micrographs' full width, where a unit has
 # {glue:text}`first_step_inputs:,d` inputs. A unit that a step moves far below zero gives zero for every
 # image, has no gradient any more, and stays there. This is a property of the network and the learning
 # rate, whatever the micrographs show; the paper

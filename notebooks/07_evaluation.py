@@ -249,7 +249,6 @@ tried = [
     controls.published_controls(data),
 ]
 every_control = pd.concat(tried, ignore_index=True)
-report.save_table(every_control, "controls", parameters)
 
 # %%
 summary = controls.control_summary(every_control)
@@ -266,6 +265,7 @@ controls_figure = figures.controls_figure(every_control)
 report.save_figure(controls_figure, "controls", parameters)
 
 # %% tags=["remove-cell"]
+report.save_table(every_control, "controls", parameters)
 complete = summary[summary["formulations"] == len(data.formulations)]
 complete = complete.drop(list(controls.PUBLISHED), errors="ignore")
 own = complete.loc["network, original set", errors.MEAN]
@@ -366,8 +366,8 @@ report.glue(
 # %% [markdown]
 # **How to read it.** *p* is the share of all orders, the true one among them, with an error as small as that of the true
 # order. Below 0.05, chance hardly explains the error with the true order. Above, this error does not show that the
-# image was read; nor does it show that it was not. With {glue:text}`permutations:d` shuffles p cannot be less than
-# {glue:text}`least_p`. And where there are so few formulations that a shuffle is often the true order again,
+# image was read; nor does it show that it was not. Here p cannot be less than
+# {glue:text}`least_p` (shuffles: {glue:text}`permutations:d`). And where there are so few formulations that a shuffle is often the true order again,
 # p stays large whatever is read.
 #
 # The shuffles are the same for all three measures: these are three looks at one experiment, not three experiments. The

@@ -20,7 +20,7 @@ from fesemlib.validation.leave_one_out import training_summary
 _UNFINISHED = 0.1
 """Mean relative error on its own training micrographs above which a training is named."""
 
-_STEPS, _FIT = "steps", "error on what was trained on (%)"
+_STEPS, _FIT = "steps", "training error (%)"
 _FORMATS: dict[str, Any] = {_STEPS: "{:,.0f}", _FIT: percent}
 
 
@@ -41,6 +41,7 @@ def show_trainings(results: pd.DataFrame, parameters: Parameters) -> Styler:
         "last step and without dropout: median and greatest over the trainings. Those "
         f"{unfinished} are named by what they hold out",
         _FORMATS,
+        narrow=True,
     )
 
 
@@ -82,7 +83,7 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
     if papers_own:
         columns = f"published, reproduced ({columns}), and the difference of median and published"
     return show_table(
-        shown,
+        shown.rename_axis(None),
         f"{'Table' if papers_own else 'In the form of Table'} 2 of the paper: {caption}; "
         f"{columns}, in % of k_m but for |ln|. The means are taken within each run.",
         {
