@@ -42,7 +42,7 @@ def show_trainings(results: pd.DataFrame, parameters: Parameters) -> Styler:
         f"{unfinished} are named by what they hold out",
         _FORMATS,
         narrow=True,
-    )
+    ).set_properties(subset=[unfinished], **{"white-space": "normal"})
 
 
 def show_measures(
