@@ -62,24 +62,14 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-import math
-
 from fesemlib.dataset import load_dataset, load_draws
-from fesemlib.evaluation import baselines, published
-from fesemlib.evaluation.controls import (
-    evaluation_parameters,
-    other_dropout_parameters,
-)
-from fesemlib.evaluation.first_step import (
-    first_step_by_width,
-    trainings_by_remedy,
-)
+from fesemlib.evaluation import controls, first_step, published
 from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import validation as figures
 from fesemlib.pages.style import use_style
-from fesemlib.pages.tables import data as data_tables
-from fesemlib.pages.tables import validation as validation_tables
+from fesemlib.pages.tables import validation as tables
 from fesemlib.params import Parameters
+from fesemlib.processing.background import input_shape
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     held_out_predictions,
@@ -104,84 +94,72 @@ statements.data_banner(data, parameters)
 draws = load_draws(parameters)
 original = leave_one_out_of_draws(draws, parameters, "original")
 predictions = held_out_predictions(original, parameters.model_selection)
-
-# %% tags=["remove-input"]
-data_tables.resolution(data, parameters)
-
-# %% tags=["remove-input"]
 statements.selection_banner(parameters)
 
 # %% tags=["remove-cell"]
 report.save_table(original, "predictions_original", parameters)
-held_out = data.formulation_or_first(parameters.held_out_example)
+height, width = input_shape(data.shape, parameters.input_width)
 training = training_summary(original)
-report.glue("epochs", parameters.epochs)
-report.glue("number_of_seeds", parameters.number_of_seeds)
-report.glue("number_of_draws", len(draws))
-report.glue("criterion", 100 * parameters.training_criterion)
-report.glue("training_error", 100 * training["training_error"].median())
-report.glue("steps", training_steps(data, parameters))
+report.glue(
+    input_width=width,
+    input_height=height,
+    pixel=data.shape[1] / width,
+    epochs=parameters.epochs,
+    number_of_seeds=parameters.number_of_seeds,
+    number_of_draws=len(draws),
+    criterion=100 * parameters.training_criterion,
+    training_error=100 * training["training_error"].median(),
+    steps=training_steps(data, parameters),
+)
 
 # %% [markdown]
+# The network sees {glue:text}`input_width:d` × {glue:text}`input_height:d` px. Each of these takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f`
+# pixels of the micrograph, and what is narrower than two of them cannot be told apart.
+#
 # ## Is the training finished?
 #
 # An error on what was held out means little before the network has learned what it was shown. Whether it has is asked
 # without a look at any held-out micrograph: each network predicts the micrographs that it was **trained on**, without
 # dropout. Here a training counts as finished when the mean of these errors is {glue:text}`criterion:g` % or less. The
 # number of epochs, {glue:text}`epochs:,d`, is the same for every fold, and in the book's own parameter file it was set by this
-# criterion alone; what came out for {glue:text}`number_of_seeds` seeds and {glue:text}`number_of_draws` draws:
+# criterion alone. This is what came out (seeds: {glue:text}`number_of_seeds:d`, draws: {glue:text}`number_of_draws:d`):
 
-# %% tags=["hide-input"]
-validation_tables.show_trainings(
-    original, parameters.training_criterion, parameters.batch_size
-)
+# %%
+tables.show_trainings(original, parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-training", "caption": "Errors along the training. Left, on the micrographs trained on: median and range over all trainings, and the criterion. Right, on the formulations held out: the mean over them, median and range over the runs. The axes have different ranges."}, "image": {"alt": "Two panels of the mean relative error against the training steps on logarithmic axes, a band about each line"}}
-steps_per_epoch = math.ceil(
-    training_steps(data, parameters) / parameters.epochs
-)
-training_figure = figures.training_figure(
-    original, parameters.training_criterion, {"original": steps_per_epoch}
-)
+# %% mystnb={"figure": {"name": "figure-training", "caption": "Errors along the training. Left, on the micrographs trained on: median and range over all trainings, and the criterion. Right, on the formulations held out: the mean over them, median and range over the runs. The axes have different ranges."}, "image": {"alt": "Two panels of the mean relative error against the training steps on logarithmic axes, a band about each line"}}
+training_figure = figures.training_figure(original, parameters)
 report.save_figure(training_figure, "training", parameters)
 
 # %% [markdown]
 # A band that ends above the dashed line belongs to networks that are not finished, or that have fallen silent (below):
 # what they say of a held-out micrograph is a statement about effort. Where the right-hand side is flat at the end, more steps would
 # not change the result; where it still falls, they might.
-
-# %% tags=["remove-cell"]
-candidates = published.candidates_for("original", data.formulations)
-one_fold = original[original["held_out"] == held_out]
-one_prediction = predictions[predictions["held_out"] == held_out]
-report.glue("held_out", held_out)
-report.glue(
-    "training_images", int((data.images["formulation"] != held_out).sum())
-)
-
-# %% tags=["remove-cell"]
-report.glue(
-    "published_statement",
-    validation_tables.published_statement("original", data.formulations),
-)
-held_out_error = errors.errors_of_formulations(predictions)[held_out]
-report.glue("held_out_error", 100 * held_out_error)
-
-# %% [markdown]
+#
 # ## One formulation held out
 #
 # First one formulation alone: {glue:text}`held_out` is held out, and a network is trained on the
-# other {glue:text}`training_images` micrographs. Points on the dashed line would be exact.
-# {glue:text}`published_statement`
+# other {glue:text}`training_images:d` micrographs. Points on the dashed line would be exact.
+#
+# Open diamonds, if there are any, are the paper's. Its Table 2 states the size of each error but not its sign, which only its
+# diagrams show. This book uses the printed numbers alone: where both signs give a positive $k_m$, that is for all but I, both
+# predictions are drawn.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-held-out", "caption": "As Figure 5 of the paper: predictions for the training micrographs and for what was held out, after the last epoch. Symbols are medians over the runs, bars run from the least to the greatest prediction."}, "image": {"alt": "Parity diagram of predicted against true mass transfer coefficient with one held-out formulation"}}
-example_candidates = (
-    None if candidates is None else candidates.loc[[held_out]]
+# %% mystnb={"figure": {"name": "figure-held-out", "caption": "As Figure 5 of the paper: predictions for the training micrographs and for what was held out, after the last epoch. Symbols are medians over the runs, bars run from the least to the greatest prediction."}, "image": {"alt": "Parity diagram of predicted against true mass transfer coefficient with one held-out formulation"}}
+held_out = data.formulation_or_first(parameters.held_out_example)
+candidates = published.candidates_for("original", data.formulations)
+one_fold, one_prediction = (
+    table[table["held_out"] == held_out] for table in (original, predictions)
 )
-one_fold_figure = figures.held_out_figure(
-    one_fold, one_prediction, example_candidates
+figure_5 = figures.held_out_figure(one_fold, one_prediction, candidates)
+report.save_figure(figure_5, "figure_5", parameters)
+
+# %% tags=["remove-cell"]
+report.glue(
+    held_out=held_out,
+    training_images=int((data.images["formulation"] != held_out).sum()),
+    held_out_error=100 * errors.errors_of_formulations(predictions)[held_out],
 )
-report.save_figure(one_fold_figure, "figure_5", parameters)
 
 # %% [markdown]
 # The error of the held-out prediction is {glue:text}`held_out_error:.1f` % (median over the runs of its size, in which too
@@ -195,39 +173,34 @@ report.save_figure(one_fold_figure, "figure_5", parameters)
 #
 # Now all folds. Every point is a prediction for a formulation that its network has not seen.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-original", "caption": "As Figure 6 of the paper: left, held-out predictions against true values, every formulation from its own fold, with bars from the least to the greatest prediction over the runs; right, the same as relative errors. Open diamonds, if any: published; on the left the predictions that an unsigned error allows."}, "image": {"alt": "Parity diagram of all held-out predictions and a dot plot of their relative errors on a logarithmic scale"}}
+# %% mystnb={"figure": {"name": "figure-parity-original", "caption": "As Figure 6 of the paper: left, held-out predictions against true values, every formulation from its own fold, with bars from the least to the greatest prediction over the runs; right, the same as relative errors. Open diamonds, if any: published; on the left the predictions that an unsigned error allows."}, "image": {"alt": "Parity diagram of all held-out predictions and a dot plot of their relative errors on a logarithmic scale"}}
 parity = figures.parity_figure(predictions, candidates)
 report.save_figure(parity, "figure_6", parameters)
 
-# %% tags=["hide-input"]
-table_2 = validation_tables.comparison(
-    {"original": predictions}, data.formulations
+# %%
+table_2 = errors.table_2(
+    {"original": predictions},
+    data.formulations.index,
+    published.table2_for(data.formulations),
 )
-validation_tables.show_comparison(
+tables.show_comparison(
     table_2,
-    "relative errors of the held-out formulations, trained on the original set",
+    "relative errors of formulations held out, trained on the original set",
 )
 
 # %% tags=["remove-cell"]
-rules = {
-    name: rule(data.formulations["k_m"]).rename_axis("held_out").reset_index()
-    for name, rule in (
-        ("mean", baselines.mean_of_others),
-        ("median", baselines.median_of_others),
-    )
-}
-
-# %% tags=["remove-cell"]
-for measure, row in (
-    ("mean_error", errors.MEAN),
-    ("without_worst", errors.WITHOUT_WORST),
-    ("log_error", errors.LOG_MEAN),
-):
-    unit = 1 if row == errors.LOG_MEAN else 100
-    report.glue(measure, unit * table_2.loc[row, "original median"])
-    for name, rule in rules.items():
-        blind = errors.measures(rule).loc[row, "median"]
-        report.glue(f"{name}_rule_{measure}", unit * blind)
+network = table_2["original", "median"]
+rules = controls.control_summary(controls.blind_controls(data))
+median_rule = rules.loc["median of the others"]
+report.glue(
+    mean_error=100 * network[errors.MEAN],
+    without_worst=100 * network[errors.WITHOUT_WORST],
+    log_error=numbers.three_digits(network[errors.LOG_MEAN]),
+    mean_rule_mean_error=100 * rules.loc["mean of the others", errors.MEAN],
+    median_rule_mean_error=100 * median_rule[errors.MEAN],
+    median_rule_without_worst=100 * median_rule[errors.WITHOUT_WORST],
+    median_rule_log_error=numbers.three_digits(median_rule[errors.LOG_MEAN]),
+)
 
 # %% [markdown]
 # ## How to read this
@@ -241,9 +214,9 @@ for measure, row in (
 # little by 100 % at most, as long as the prediction is positive. Two more measures therefore stand below the table, and beside the mean everywhere in this book.
 # Without the formulation that is predicted worst, the network errs by {glue:text}`without_worst:.1f` %, the median of
 # the others by {glue:text}`median_rule_without_worst:.1f` %. And the mean of
-# $|\ln(\hat{k}_m/k_m)|$, to which twice as much and half as much are equally wrong, is {glue:text}`log_error:.2f` beside
-# {glue:text}`median_rule_log_error:.2f` for the median. (For small errors it is the relative error itself; 0.69 is a factor of
-# two.)
+# $|\ln(\hat{k}_m/k_m)|$, to which twice as much and half as much are equally wrong, is {glue:text}`log_error` beside
+# {glue:text}`median_rule_log_error` for the median. (For small errors it is the relative error itself; 0.69 is a factor of
+# two; a dash says that a prediction was not positive.)
 #
 # The formulations at the ends of the range should be the hard ones: there the network has to extrapolate, and a
 # network that has not understood the pores answers with something near the middle of what it was trained on.
@@ -252,38 +225,36 @@ for measure, row in (
 #
 # The paper puts dropout of 50 % into its network and does not say where. This book takes it **before** the ten hidden
 # units: there it drops half of a long list of which neighbours say nearly the same. **After** them it halves ten numbers
-# just before the output, and the fit is slow to come. Both places, on the first draw and with an input of
-# {glue:text}`evaluation_width` px; each training ends when it meets the criterion, or after
-# {glue:text}`longer_training` times as many epochs as above:
+# just before the output, and the fit may be slow to come. Both places, on the first draw and with an input of
+# {glue:text}`evaluation_width:d` px; each training ends when it meets the criterion, or after
+# {glue:text}`longer_training:d` times as many epochs as above:
 
 # %%
-before = evaluation_parameters(parameters)
-after = other_dropout_parameters(parameters)
+small = controls.evaluation_parameters(parameters)
 by_place = {
     used.dropout_position: leave_one_formulation_out(
         data, used, to_criterion=True
     )
-    for used in (before, after)
+    for used in (small, controls.other_dropout_parameters(parameters))
 }
 
-# %% tags=["hide-input"]
-validation_tables.show_measures(
+# %%
+tables.show_measures(
     {
         "before the ten units": errors.at_the_end(by_place["flatten"]),
         "after the ten units": errors.at_the_end(by_place["dense"]),
     },
     "The place of the dropout",
-    parameters.training_criterion,
-    parameters.batch_size,
+    parameters,
 )
 
 # %% tags=["remove-cell"]
-for place, results_there in by_place.items():
-    report.save_table(
-        results_there, f"predictions_dropout_{place}", parameters
-    )
-report.glue("evaluation_width", before.input_width)
-report.glue("longer_training", parameters.longer_training)
+for place, trained in by_place.items():
+    report.save_table(trained, f"predictions_dropout_{place}", parameters)
+report.glue(
+    evaluation_width=small.input_width,
+    longer_training=parameters.longer_training,
+)
 
 # %% [markdown]
 # Compare what is held out only where both have learned what they were shown. [What the choices do](08_sensitivity.ipynb)
@@ -296,24 +267,35 @@ report.glue("longer_training", parameters.longer_training)
 # rate, however small the gradient is {cite}`kingma2015`. A unit of the dense layer sums over all numbers
 # in the flattened list, none of which is negative: where its weights move to one side, so does their sum,
 # by the learning rate times the sum of the numbers. The first weights are drawn so that the unit's own
-# scale does not depend on how many there are. The step therefore grows with the number of pixels, and the
-# scale does not:
+# scale stays much the same however many there are. The step therefore grows with the number of pixels beside the scale:
 
-# %% tags=["hide-input"]
-steps = first_step_by_width(data, parameters)
-validation_tables.show_first_steps(steps)
+# %%
+steps = first_step.first_step_by_width(data, parameters)
+report.show_table(
+    steps,
+    "The first step, by width of the input (px): numbers that a unit takes "
+    "in, its scale, how far it is moved, and that in units of its scale",
+    {
+        "inputs": "{:,}",
+        "scale": "{:.3f}",
+        "shift": "{:.3f}",
+        "ratio": "{:.2f}",
+    },
+)
 
 # %% tags=["remove-cell"]
 report.save_table(steps, "first_step", parameters)
-report.glue("first_step_inputs", int(steps["inputs"].iloc[-1]))
-report.glue("first_step_full", steps["ratio"].iloc[-1])
-report.glue("first_step_here", steps["ratio"][parameters.input_width])
-report.glue("learning_rate", numbers.power_of_ten(parameters.learning_rate))
+report.glue(
+    first_step_inputs=steps["inputs"].iloc[-1],
+    first_step_full=steps["ratio"].iloc[-1],
+    first_step_here=steps["ratio"][parameters.input_width],
+    learning_rate=numbers.power_of_ten(parameters.learning_rate, digits=1),
+)
 
 # %% [markdown]
 # With the learning rate of {glue:text}`learning_rate`, one step moves a hidden unit by up to
-# {glue:text}`first_step_here:.1f` times its scale at the input width of this book, and by
-# {glue:text}`first_step_full:.1f` times at the micrographs' full width, where a unit has
+# {glue:text}`first_step_here:.2f` times its scale at the input width of this book, and by
+# {glue:text}`first_step_full:.2f` times at the micrographs' full width, where a unit has
 # {glue:text}`first_step_inputs:,d` inputs. A unit that a step moves far below zero gives zero for every
 # image, has no gradient any more, and stays there. This is a property of the network and the learning
 # rate, whatever the micrographs show; the paper
@@ -327,17 +309,16 @@ report.glue("learning_rate", numbers.power_of_ten(parameters.learning_rate))
 # the learning rate later, when units may have fallen silent already. Each of them, on the fold of {glue:text}`held_out` and from
 # three seeds:
 
-# %% tags=["hide-input"]
-remedies = trainings_by_remedy(data, parameters)
+# %%
+remedies = first_step.trainings_by_remedy(data, parameters)
 report.save_table(remedies, "remedies", parameters)
-validation_tables.show_remedies(remedies, parameters.training_criterion)
+tables.show_remedies(remedies, parameters)
 
 # %% [markdown]
 # A remedy has shown its worth where it leaves clearly fewer units silent, or trainings that miss the criterion, than the row *as it
 # is* of the same width; where no training misses it, none was needed. Units may be silent in a network that fits all the
-# same. Steps are counted at some fifty logged epochs, which lie about a sixth apart. Wider inputs need fewer steps in any case, as
-# each step goes further. At the full width, which is not tried here, the parameter file `params/paper.yml` sets
-# `limit_first_step`.
+# same. Steps are counted at some fifty logged epochs, which lie about a sixth apart. Wider inputs may need fewer steps in any case, as
+# each step goes further. For the full width the parameter file `params/paper.yml` sets `limit_first_step`.
 
 # %% [markdown]
 # ## What was shown

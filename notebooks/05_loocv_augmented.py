@@ -60,18 +60,15 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-import math
-
 import pandas as pd
 
 from fesemlib.dataset import load_dataset, load_draws
-from fesemlib.evaluation import baselines, published
+from fesemlib.evaluation import controls, published
 from fesemlib.network.augmentation import GROUPS, TRANSFORMATIONS
 from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import validation as figures
 from fesemlib.pages.style import use_style
-from fesemlib.pages.tables import data as data_tables
-from fesemlib.pages.tables import validation as validation_tables
+from fesemlib.pages.tables import validation as tables
 from fesemlib.params import Parameters
 from fesemlib.processing.background import input_shape, process_with
 from fesemlib.validation import errors
@@ -90,17 +87,15 @@ statements.data_banner(data, parameters)
 
 # %% [markdown]
 # ## Four images from one
+#
+# Each copy is made by reading the rows of the image, its columns, or both in the opposite order:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-augmentation", "caption": "As Figure 7 of the paper: a processed micrograph (its upper left part, for clarity) and its three copies: flipped vertically, flipped horizontally, and rotated by half a turn."}, "image": {"alt": "Four versions of the same micrograph: original, flipped vertically, flipped horizontally, rotated by 180 degrees"}}
-example = data.micrographs[
-    data.first_image(parameters.example_formulation)
-].image
-part = process_with(parameters, example).equalized[
-    : example.shape[0] // 3, : example.shape[1] // 3
-]
-copies = {
-    name: transform(part) for name, transform in TRANSFORMATIONS.items()
-}
+# %% mystnb={"figure": {"name": "figure-augmentation", "caption": "As Figure 7 of the paper: a processed micrograph (its upper left part, for clarity) and its three copies: flipped vertically, flipped horizontally, and rotated by half a turn."}, "image": {"alt": "Four versions of the same micrograph: original, flipped vertically, flipped horizontally, rotated by 180 degrees"}}
+example = data.first_image(parameters.example_formulation)
+processed = process_with(parameters, data.micrographs[example].image)
+height, width = data.shape
+part = processed.equalized[: height // 3, : width // 3]
+copies = {name: flip(part) for name, flip in TRANSFORMATIONS.items()}
 report.save_figure(
     figures.augmentation_figure(copies), "figure_7", parameters
 )
@@ -111,10 +106,10 @@ report.save_figure(
 # held-out micrograph itself is predicted as it is.
 
 # %% [markdown]
-# ## Leave one formulation out, with four times the images
+# ## Leave one formulation out, with copies
 #
-# Four times the images in as many epochs would also be more training: a step takes up to
-# {glue:text}`batch_size` images, so that an epoch of the augmented set has more steps. To tell the two apart, both sets
+# In as many epochs, {glue:text}`copies:d` times the images would also be more training: a step takes up to
+# {glue:text}`batch_size:d` images, so that an epoch of the augmented set may have more steps. To tell the two apart, both sets
 # are trained for the same number of **steps**, {glue:text}`steps:,d`.
 
 # %%
@@ -127,31 +122,18 @@ predictions = {
     name: held_out_predictions(results, parameters.model_selection)
     for name, results in results_by_set.items()
 }
-
-# %% tags=["remove-input"]
-data_tables.resolution(data, parameters)
-
-# %% tags=["remove-input"]
 statements.selection_banner(parameters)
 
-# %% tags=["hide-input"]
+# %%
 all_results = pd.concat(results_by_set.values(), ignore_index=True)
-validation_tables.show_trainings(
-    all_results, parameters.training_criterion, parameters.batch_size
-)
+report.save_table(all_results, "predictions", parameters)
+tables.show_trainings(all_results, parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-training-sets", "caption": "Errors along the training with both sets. Left, on the micrographs trained on: median and range over all trainings, and the criterion. Right, on the formulations held out: the mean over them, median and range over the runs. The axes have different ranges."}, "image": {"alt": "Two panels of the mean relative error against the training steps on logarithmic axes, a band about each of two lines"}}
-images = training_summary(all_results).groupby("training_set")["images"].max()
-steps_per_epoch = {
-    name: math.ceil(images[name] / parameters.batch_size)
-    for name in TRAINING_SETS
-}
-training_figure = figures.training_figure(
-    all_results, parameters.training_criterion, steps_per_epoch
-)
+# %% mystnb={"figure": {"name": "figure-training-sets", "caption": "Errors along the training with both sets. Left, on the micrographs trained on: median and range over all trainings, and the criterion. Right, on the formulations held out: the mean over them, median and range over the runs. The axes have different ranges."}, "image": {"alt": "Two panels of the mean relative error against the training steps on logarithmic axes, a band about each of two lines"}}
+training_figure = figures.training_figure(all_results, parameters)
 report.save_figure(training_figure, "training_sets", parameters)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-parity-augmented", "caption": "As Figure 8 of the paper: left, predictions of the networks trained on the augmented set against true values, every formulation from the fold that held it out, with bars from the least to the greatest prediction over the runs; right, the same as relative errors. Open diamonds, if any: published; on the left the predictions that an unsigned error allows."}, "image": {"alt": "Parity diagram of all held-out predictions with augmentation and a dot plot of their relative errors"}}
+# %% mystnb={"figure": {"name": "figure-parity-augmented", "caption": "As Figure 8 of the paper: left, predictions of the networks trained on the augmented set against true values, every formulation from the fold that held it out, with bars from the least to the greatest prediction over the runs; right, the same as relative errors. Open diamonds, if any: published; on the left the predictions that an unsigned error allows."}, "image": {"alt": "Parity diagram of all held-out predictions with augmentation and a dot plot of their relative errors"}}
 candidates = published.candidates_for("augmented", data.formulations)
 parity = figures.parity_figure(predictions["augmented"], candidates)
 report.save_figure(parity, "figure_8", parameters)
@@ -159,10 +141,14 @@ report.save_figure(parity, "figure_8", parameters)
 # %% [markdown]
 # ## The errors side by side
 
-# %% tags=["hide-input"]
-table_2 = validation_tables.comparison(predictions, data.formulations)
+# %%
+table_2 = errors.table_2(
+    predictions,
+    data.formulations.index,
+    published.table2_for(data.formulations),
+)
 report.save_table(table_2, "table_2", parameters)
-validation_tables.show_comparison(
+tables.show_comparison(
     table_2, "relative errors of the held-out formulations"
 )
 
@@ -170,108 +156,81 @@ validation_tables.show_comparison(
 # Equal steps are one way to be fair. The other is to stop each training where it has first fitted what it was shown
 # equally well, to a mean error of {glue:text}`criterion:g` %. Copies are more to fit, and may take longer to get there.
 
-# %% tags=["hide-input"]
-criterion = parameters.training_criterion
-compared = {
-    f"{name}, {when}": rows
-    for name, results in results_by_set.items()
-    for when, rows in (
-        ("last step", errors.at_the_end(results)),
-        (
-            f"{100 * criterion:g} % on the training set",
-            errors.at_criterion(results, criterion),
-        ),
+# %%
+compared = {}
+for name, results in results_by_set.items():
+    compared[f"{name}, last step"] = errors.at_the_end(results)
+    compared[f"{name}, at the criterion"] = errors.at_criterion(
+        results, parameters.training_criterion
     )
-}
-
-# %% tags=["hide-input"]
-validation_tables.show_measures(
+tables.show_measures(
     compared,
     "Augmentation at equal steps and at equal training error",
-    criterion,
-    parameters.batch_size,
+    parameters,
 )
 
 # %% tags=["remove-cell"]
-report.save_table(all_results, "predictions", parameters)
-training = training_summary(all_results).groupby("training_set")
-medians = table_2[[f"{name} median" for name in TRAINING_SETS]]
-medians.columns = list(TRAINING_SETS)
-
-# %% tags=["remove-cell"]
-for name in TRAINING_SETS:
-    report.glue(f"mean_{name}", 100 * medians.loc[errors.MEAN, name])
-    report.glue(
-        f"without_worst_{name}", 100 * medians.loc[errors.WITHOUT_WORST, name]
-    )
-    report.glue(f"log_{name}", medians.loc[errors.LOG_MEAN, name])
-    report.glue(
-        f"training_{name}", 100 * training["training_error"].median()[name]
-    )
-    report.glue(f"published_{name}", 100 * published.table2()[name].mean())
-
-# %% tags=["remove-cell"]
-median_rule = baselines.median_of_others(data.formulations["k_m"])
-blind = errors.measures(median_rule.rename_axis("held_out").reset_index())
-report.glue("mean_blind", 100 * blind.loc[errors.MEAN, "median"])
+rules = controls.control_summary(controls.blind_controls(data))
+medians = table_2.xs("median", axis="columns", level=1)
+medians = medians.assign(blind=rules.loc["median of the others"])
+trainings = training_summary(all_results).groupby("training_set")
+fit = 100 * trainings["training_error"].median()
+log = medians.loc[errors.LOG_MEAN].map(numbers.three_digits)
+percent = 100 * medians
 report.glue(
-    "without_worst_blind", 100 * blind.loc[errors.WITHOUT_WORST, "median"]
+    **percent.loc[errors.MEAN].add_prefix("mean_"),
+    **percent.loc[errors.WITHOUT_WORST].add_prefix("without_worst_"),
+    **log.add_prefix("log_"),
+    **fit.add_prefix("training_"),
+    **(100 * published.table2().mean()).add_prefix("published_"),
 )
-report.glue("log_blind", blind.loc[errors.LOG_MEAN, "median"])
-
-# %% tags=["remove-cell"]
-of_formulations = medians.loc[list(data.formulations.index)]
-falls = of_formulations["augmented"] < of_formulations["original"]
-
-# %% tags=["remove-cell"]
 by_run = {
     name: errors.measures_of_runs(table)[errors.MEAN]
     for name, table in predictions.items()
 }
 paired = by_run["augmented"] - by_run["original"]
-for name, value in (
-    ("median", paired.median()),
-    ("least", paired.min()),
-    ("greatest", paired.max()),
-):
-    report.glue(f"paired_{name}", numbers.percent(value, sign=True))
-report.glue("formulations_improved", int(falls.sum()))
-report.glue("number_of_formulations", len(data.formulations))
-
-# %% tags=["remove-cell"]
+of_formulations = medians.loc[data.formulations.index]
+falls = of_formulations["augmented"] < of_formulations["original"]
 height, width = input_shape(data.shape, parameters.input_width)
-report.glue("input_width", width)
-report.glue("input_height", height)
-report.glue("number_of_seeds", parameters.number_of_seeds)
-report.glue("number_of_draws", len(draws))
-report.glue("batch_size", parameters.batch_size)
-report.glue("steps", training_steps(data, parameters))
-report.glue("criterion", 100 * criterion)
-report.glue("copies", len(GROUPS[parameters.augmentation_group]))
-report.glue("selection", statements.selection_banner(parameters).text)
-report.glue("papers_hours", published.TRAINING_TIME_HOURS)
+report.glue(
+    paired_median=numbers.percent(paired.median(), sign=True),
+    paired_least=numbers.percent(paired.min(), sign=True),
+    paired_greatest=numbers.percent(paired.max(), sign=True),
+    formulations_improved=falls.sum(),
+    number_of_formulations=len(falls),
+    input_width=width,
+    input_height=height,
+    number_of_seeds=parameters.number_of_seeds,
+    number_of_draws=len(draws),
+    batch_size=parameters.batch_size,
+    steps=training_steps(data, parameters),
+    criterion=100 * parameters.training_criterion,
+    copies=len(GROUPS[parameters.augmentation_group]),
+    selection=statements.selection_banner(parameters).text,
+    papers_hours=published.TRAINING_TIME_HOURS,
+)
 
 # %% [markdown]
 # At equal steps the mean error changes from {glue:text}`mean_original:.1f` % to {glue:text}`mean_augmented:.1f` %
-# (medians over {glue:text}`number_of_seeds` seeds and {glue:text}`number_of_draws` draws), without the worst formulation
+# (medians over the runs; seeds: {glue:text}`number_of_seeds:d`, draws: {glue:text}`number_of_draws:d`), without the worst formulation
 # from {glue:text}`without_worst_original:.1f` % to {glue:text}`without_worst_augmented:.1f` %, and the mean of
-# $|\ln(\hat{k}_m/k_m)|$ from {glue:text}`log_original:.2f` to {glue:text}`log_augmented:.2f`; the median error falls for
-# {glue:text}`formulations_improved` of {glue:text}`number_of_formulations` formulations. The median of the others, without any
-# image, errs by {glue:text}`mean_blind:.1f` %, {glue:text}`without_worst_blind:.1f` % and {glue:text}`log_blind:.2f`. The
+# $|\ln(\hat{k}_m/k_m)|$ from {glue:text}`log_original` to {glue:text}`log_augmented`; the median error falls for
+# {glue:text}`formulations_improved:d` of {glue:text}`number_of_formulations:d` formulations. The median of the others, without any
+# image, errs by {glue:text}`mean_blind:.1f` %, {glue:text}`without_worst_blind:.1f` % and {glue:text}`log_blind`. The
 # paper publishes {glue:text}`published_original:.1f` % and {glue:text}`published_augmented:.1f` % for its own micrographs.
 #
 # The two sets share their seeds and draws. Within each run, the mean error changes by {glue:text}`paired_median` points at equal steps
 # (from {glue:text}`paired_least` to {glue:text}`paired_greatest`). Believe a difference where all runs have it with the same sign, where
 # both ways of being fair show it, and all three measures; and look at the table for the formulations that carry it.
 # [What the numbers mean](07_evaluation.ipynb) tests it on the formulations. One thing is not made equal: a step takes up to
-# {glue:text}`batch_size` images, of which the original set may have fewer.
+# {glue:text}`batch_size:d` images, of which the original set may have fewer.
 #
 # ## Why it may differ from the paper
 #
 # - **Other images.** The paper's micrographs are not public. Unless you run this book on real
 #   ones, it learns from stand-ins that know $k_m$ only through the size of the pores.
 # - **The size of the input.** The paper's network sees every pixel of 2048 × 1536. Here it sees
-#   {glue:text}`input_width` × {glue:text}`input_height`. The parameter file `params/paper.yml` sets the full size, with an
+#   {glue:text}`input_width:d` × {glue:text}`input_height:d`. The parameter file `params/paper.yml` sets the full size, with an
 #   effort that follows from trials on single folds; a full run of it is not part of this book.
 # - **What is not stated.** The number of epochs, the scale of the target, the place of the dropout and
 #   the initial weights are not given. The errors below 0.1 % that the paper publishes for several
@@ -284,7 +243,7 @@ report.glue("papers_hours", published.TRAINING_TIME_HOURS)
 #
 # ## What was shown
 #
-# - Flips and a rotation give {glue:text}`copies` times the images, but no new formulation. At equal steps the mean error goes from
+# - Flips and a rotation give {glue:text}`copies:d` times the images, but no new formulation. At equal steps the mean error goes from
 #   {glue:text}`mean_original:.1f` % to {glue:text}`mean_augmented:.1f` %.
 # - More images in as many epochs are also more steps: compare at equal steps, and at equal training error.
 # - All predictions, this table and every figure lie in the folder of results, see

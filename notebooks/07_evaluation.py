@@ -11,8 +11,8 @@
 # %% [markdown]
 # # What the numbers mean
 #
-# A network with far more weights than there are micrographs, a handful of formulations, and errors of a few
-# thousandths of a percent: does it read the image at all? This chapter goes beyond the paper. It asks what the published
+# The paper's network has far more weights than there were micrographs, it saw a handful of formulations, and its errors go
+# down to a few thousandths of a percent: does it read the image at all? This chapter goes beyond the paper. It asks what the published
 # numbers imply, what simpler predictors make of the same folds, how far chance moves the errors, and what
 # the choice of the epoch does to them.
 #
@@ -67,22 +67,19 @@ results: str = ""
 import pandas as pd
 
 from fesemlib.dataset import load_draws
-from fesemlib.evaluation import (
-    baselines,
-    controls,
-    published,
-    published_evidence,
-    statistics,
+from fesemlib.evaluation import controls, published, statistics
+from fesemlib.evaluation.epochs import (
+    selected_predictions,
+    train_for_selection,
 )
-from fesemlib.evaluation import epochs as protocol
 from fesemlib.features import texture_features
 from fesemlib.network.architecture import number_of_weights
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import evaluation as figures
 from fesemlib.pages.style import use_style
-from fesemlib.pages.tables import evaluation as answers
-from fesemlib.pages.tables import validation as tables
+from fesemlib.pages.tables import evaluation as tables
+from fesemlib.pages.tables.validation import show_measures
 from fesemlib.params import Parameters
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
@@ -104,44 +101,88 @@ statements.data_banner(data, parameters)
 # This section needs no micrograph and no training: it sets the paper's Table 2 beside its Table 1, whatever the
 # data of this run. First the published errors beside two rules that see no image.
 
-# %% tags=["hide-input"]
-rules = published_evidence.published_beside_rules()
-answers.show_rules(rules)
-
-# %% tags=["remove-cell"]
-thermocouples = 6  # assumed: the paper does not say how many are behind a k_m
-inner_names = published_evidence.inside_the_others()
-small = ["B", "D", "E", "F", "G"]
-report.glue("published_answer", answers.published_answer(rules))
-report.glue("thermocouples", thermocouples)
-report.glue("inside", ", ".join(inner_names))
-report.glue("claim", answers.claim_answer(rules))
-report.glue("small_errors", answers.small_errors_answer(small, thermocouples))
+# %%
+rules = published.published_beside_rules()
+report.show_table(
+    pd.concat([rules, rules.agg(["mean"])]),
+    "Relative errors of the held-out formulations (%): published, with the "
+    "original and the augmented set, and by two rules without an image",
+    dict.fromkeys(rules, numbers.percent),
+)
 
 # %% [markdown]
-# {glue:text}`published_answer` These are three tests on one training for each fold, and not corrected for being three.
-# The large errors are not all errors of extrapolation: the $k_m$ of {glue:text}`inside` lie between others. The paper counts C
-# among the outliers at the limits of the range. {glue:text}`claim`
+# On average the published networks err by {glue:text}`published_original:.1f` % (original set) and
+# {glue:text}`published_augmented:.1f` % (augmented set), the median of the others by {glue:text}`published_median:.1f` %. The network
+# trained on the original set errs more than that median on A, C, H and I. On the pairs of errors, Wilcoxon's test gives
+# p = {glue:text}`p_of_the_sets:.2g` for the augmented set against the original one, and p = {glue:text}`p_augmented:.2g` and
+# {glue:text}`p_original:.2g` for the augmented and the original set against the median of the others. These are three tests on
+# one training for each fold, and not corrected for being three.
+#
+# The large errors are not all errors of extrapolation: the $k_m$ of B to H lie between others. The paper counts C
+# among the outliers at the limits of the range. Its abstract states errors below 5 % on the interpolation test data; of
+# the formulations whose $k_m$ lies between others, B, C and H err more with the original set, and C with the augmented one.
 #
 # Then the small errors. Each $k_m$ of Table 1 is the average over several thermocouples, and the table states how
 # much these scatter. The average scatters by that divided by the square root of their number, so that
 # even a model that knew every *true* $k_m$ would miss the averages by about as much, and one that reads the
 # vial in the picture, which is none of those with a thermocouple, by more:
 
-# %% tags=["hide-input"]
-answers.show_perfect_model(thermocouples)
+# %%
+thermocouples = 6  # assumed: the paper does not say how many there were
+perfect = published.perfect_model(thermocouples)
+report.show_table(
+    perfect,
+    "Scatter of the averages, published errors (%), and the chance that a "
+    "model which knew every true k_m would err no more",
+    {
+        name: numbers.power_of_ten if "chance" in name else numbers.percent
+        for name in perfect
+    },
+)
 
 # %% [markdown]
 # The number of thermocouples is an assumption; the errors are taken as normal and independent. For five
 # formulations at once, picked because their errors with the augmented set are small, and for all nine:
 
-# %% tags=["hide-input"]
-answers.show_chances(
-    [thermocouples // 2, thermocouples, 2 * thermocouples], small
+# %%
+small_errors = ["B", "D", "E", "F", "G"]
+chances = published.chances_of_perfect_model([3, 6, 12], small_errors)
+report.show_table(
+    chances,
+    "Chance that a perfect model errs no more than published on B, D, E, F "
+    "and G together; corrected: times the number of ways to pick five of "
+    "nine; p: Fisher's combination of all nine, for which nothing is picked",
+    dict.fromkeys(chances, numbers.power_of_ten),
+)
+
+# %% tags=["remove-cell"]
+assumed = chances.xs(thermocouples, level="thermocouples")
+compared = {
+    "p_of_the_sets": ("original", "augmented"),
+    "p_augmented": ("median of the others", "augmented"),
+    "p_original": ("median of the others", "original"),
+}
+report.glue(
+    thermocouples=thermocouples,
+    published_original=100 * rules["original"].mean(),
+    published_augmented=100 * rules["augmented"].mean(),
+    published_median=100 * rules["median of the others"].mean(),
+    **{
+        name: statistics.compare_pairs(rules[one], rules[other]).p_value
+        for name, (one, other) in compared.items()
+    },
+    **assumed["chance"].map(numbers.power_of_ten).add_prefix("chance_"),
+    **assumed["corrected"].map(numbers.power_of_ten).add_prefix("corrected_"),
+    **assumed["p, all nine"].map(numbers.power_of_ten).add_prefix("fisher_"),
 )
 
 # %% [markdown]
-# **In short:** {glue:text}`small_errors`
+# **In short:** if each $k_m$ averages {glue:text}`thermocouples:d` thermocouples, a perfect model would err no more than
+# published on B, D, E, F and G together with a probability of {glue:text}`chance_original` (original set) and
+# {glue:text}`chance_augmented` (augmented set), or, times the number of ways to pick as many of nine,
+# {glue:text}`corrected_original` and {glue:text}`corrected_augmented`. These are no p-values, since the errors to be beaten were read
+# off first. One for which nothing is picked, Fisher's combination of all nine formulations, is {glue:text}`fisher_original` for the
+# original set and {glue:text}`fisher_augmented` for the augmented set: chance hardly explains either.
 #
 # This does not say how the small errors came about. The scatter of the averages may be less than assumed. Or the
 # epoch may have been chosen by looking at the held-out micrograph; what that does is tried at the end of this
@@ -168,36 +209,17 @@ answers.show_chances(
 # together, and the name of a family that family alone.
 #
 # **Networks:** the paper's with either training set, and the mean of its seeds as one prediction; the same with a
-# *small input* of {glue:text}`evaluation_width` px, and with its dropout at the other place that the paper's text allows;
+# *small input* of {glue:text}`evaluation_width:d` px, and with its dropout at the other place that the paper's text allows;
 # and a network with *averaged feature maps* in place of the flattened list, which leaves it
 # {glue:text}`averaging_weights:,d` weights at any size. With the small input a training ends once its error on its own
 # micrographs is {glue:text}`criterion` % or less, and after {glue:text}`most_epochs:,d` epochs at the latest.
 
-# %% tags=["hide-input"]
-small_input = controls.evaluation_parameters(parameters)
-other_dropout = controls.other_dropout_parameters(parameters)
-averaging = controls.averaging_parameters(parameters)
-places = {"flatten": "before the ten units", "dense": "after the ten units"}
-trained = {
-    "network, original set": leave_one_formulation_out(data, parameters),
-    "network, augmented set": leave_one_formulation_out(
-        data, parameters, "augmented"
-    ),
-    "network, small input": leave_one_formulation_out(
-        data, small_input, to_criterion=True
-    ),
-    f"network, small input, dropout {places[other_dropout.dropout_position]}": (
-        leave_one_formulation_out(data, other_dropout, to_criterion=True)
-    ),
-    "network, averaged maps": leave_one_formulation_out(data, averaging),
-}
-
 # %%
-tables.show_measures(
+trained = controls.trained_networks(data, parameters)
+show_measures(
     {name: errors.at_the_end(table) for name, table in trained.items()},
     "The networks of this section",
-    parameters.training_criterion,
-    parameters.batch_size,
+    parameters,
 )
 
 # %% [markdown]
@@ -213,68 +235,60 @@ networks["network, mean of seeds"] = controls.mean_of_seeds(
     networks["network, original set"]
 )
 processed = processed_micrographs(data, parameters)
-features = texture_features(processed, data.pixel_size_um)
-coarse = texture_features(
-    processed, data.pixel_size_um, parameters.input_width
-)
+pixel, width = data.pixel_size_um, parameters.input_width
+features = texture_features(processed, pixel)
+coarse = texture_features(processed, pixel, width)
 
 # %%
-every_control = pd.concat(
-    [
-        controls.blind_controls(data),
-        controls.composition_controls(data),
-        controls.one_number_controls(data, parameters),
-        controls.texture_controls(
-            data, features, coarse, parameters.parallel_jobs
-        ),
-        controls.network_controls(networks),
-        controls.published_controls(data),
-    ],
-    ignore_index=True,
-)
+tried = [
+    controls.blind_controls(data),
+    controls.composition_controls(data),
+    controls.one_number_controls(data, parameters),
+    controls.texture_controls(data, features, coarse, parameters),
+    controls.network_controls(networks),
+    controls.published_controls(data),
+]
+every_control = pd.concat(tried, ignore_index=True)
 
 # %%
-summary = answers.control_summary(every_control)
-answers.show_controls(summary, len(data.formulations))
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-controls", "caption": "Relative errors of the held-out formulations by every predictor: diamonds, the mean over the formulations; dots, the formulations; of several seeds, the medians. A diamond is open where not all formulations are predicted. Errors below 0.01 % are drawn there. Published errors, if any, are the paper's, of its own micrographs."}, "image": {"alt": "Dot plot of relative errors, one row for each predictor, sorted by the mean error"}}
-controls_figure = figures.controls_figure(
-    every_control, list(networks), controls.PUBLISHED
+summary = controls.control_summary(every_control)
+report.show_table(
+    summary,
+    "Relative error of the formulations held out (%), mean |ln(predicted/"
+    "true)|, and how many formulations are predicted: the best first, last "
+    "those that do not predict all, whose means cannot be compared",
+    numbers.MEASURES,
 )
+
+# %% mystnb={"figure": {"name": "figure-controls", "caption": "Relative errors of the held-out formulations by every predictor: diamonds, the mean over the formulations; dots, the formulations; of several seeds, the medians. A diamond is open where not all formulations are predicted. Errors below 0.01 % are drawn there. Published errors, if any, are the paper's, of its own micrographs."}, "image": {"alt": "Dot plot of relative errors, one row for each predictor, sorted by the mean error"}}
+controls_figure = figures.controls_figure(every_control)
 report.save_figure(controls_figure, "controls", parameters)
 
 # %% tags=["remove-cell"]
 report.save_table(every_control, "controls", parameters)
 complete = summary[summary["formulations"] == len(data.formulations)]
-means = complete[errors.MEAN].drop(list(controls.PUBLISHED), errors="ignore")
-own = means["network, original set"]
-rivals = means.drop("network, original set")
-
-# %% tags=["remove-cell"]
-report.glue("predictors", len(means))
-report.glue("network_rank", 1 + int((rivals < own).sum()))
-report.glue("network_error", numbers.percent(own))
-report.glue("best_control", str(rivals.idxmin()))
-report.glue("best_control_error", numbers.percent(rivals.min()))
-best = complete.loc[rivals.idxmin()]
+complete = complete.drop(list(controls.PUBLISHED), errors="ignore")
+own = complete.loc["network, original set", errors.MEAN]
+rivals = complete.drop("network, original set")
+best = rivals.loc[rivals[errors.MEAN].idxmin()]
+small = controls.evaluation_parameters(parameters)
+averaging = controls.averaging_parameters(parameters)
 report.glue(
-    "best_control_without_worst", numbers.percent(best[errors.WITHOUT_WORST])
-)
-report.glue(
-    "best_control_log",
-    numbers.measure_text(errors.LOG_MEAN, best[errors.LOG_MEAN]),
-)
-
-# %% tags=["remove-cell"]
-report.glue("criterion", numbers.percent(parameters.training_criterion))
-report.glue("most_epochs", parameters.longer_training * parameters.epochs)
-report.glue("pixel", data.shape[1] / parameters.input_width)
-report.glue("evaluation_width", small_input.input_width)
-report.glue("evaluation_seeds", small_input.number_of_seeds)
-report.glue("averaging_rate", parameters.averaging_learning_rate)
-report.glue("averaging_epochs", parameters.averaging_epochs)
-report.glue(
-    "averaging_weights", number_of_weights(data.shape, head=averaging.head)
+    predictors=len(complete),
+    network_rank=1 + (rivals[errors.MEAN] < own).sum(),
+    network_error=numbers.percent(own),
+    best_control=str(best.name),
+    best_control_error=numbers.percent(best[errors.MEAN]),
+    best_control_without_worst=numbers.percent(best[errors.WITHOUT_WORST]),
+    best_control_log=numbers.three_digits(best[errors.LOG_MEAN]),
+    criterion=numbers.percent(parameters.training_criterion),
+    most_epochs=parameters.longer_training * parameters.epochs,
+    pixel=data.shape[1] / parameters.input_width,
+    evaluation_width=small.input_width,
+    evaluation_seeds=small.number_of_seeds,
+    averaging_rate=parameters.averaging_learning_rate,
+    averaging_epochs=parameters.averaging_epochs,
+    averaging_weights=number_of_weights(data.shape, head=averaging.head),
 )
 
 # %% [markdown]
@@ -289,16 +303,16 @@ report.glue(
 # micrographs, of which a pixel of the network's input takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f` pixels; those that name
 # the network's input see no more than the network.
 #
-# The best of so many was picked on these very formulations, and would not be the best by as much on new ones.
+# The best of so many is picked on these very formulations, and may not be the best, or not by as much, on new ones.
 # Other micrographs of the same formulations may order the predictors otherwise: compare differences with the spread
 # below.
 #
 # The network with averaged maps has a learning rate and a number of epochs of its own
-# ({glue:text}`averaging_rate`, {glue:text}`averaging_epochs` epochs, with the small input). The rate was chosen, on
+# ({glue:text}`averaging_rate:g`, {glue:text}`averaging_epochs:,d` epochs, with the small input). The preset rate was chosen, on
 # stand-ins, for the least error on the *training* micrographs.
 #
-# **In short:** of the {glue:text}`predictors` predictors of this run that predict every formulation, the paper's network,
-# trained on the original set, has rank {glue:text}`network_rank`: its mean error is {glue:text}`network_error` %. The best of
+# **In short:** of the {glue:text}`predictors:d` predictors of this run that predict every formulation, the paper's network,
+# trained on the original set, has rank {glue:text}`network_rank:d`: its mean error is {glue:text}`network_error` %. The best of
 # the others, “{glue:text}`best_control`”, errs by {glue:text}`best_control_error` %.
 
 # %% [markdown]
@@ -306,17 +320,18 @@ report.glue(
 #
 # The same network is trained on **shuffled** $k_m$, dealt out anew among the formulations, with the small
 # input, one seed, and to the same criterion. These are many trainings, and so they take a learning rate of
-# {glue:text}`permutation_rate`, with which they are done in fewer steps. Whether it stands for the longer training with the rate of the other
+# {glue:text}`permutation_rate`, with which they should be done in fewer steps. Whether it stands for the longer training with the rate of the other
 # chapters, {glue:text}`learning_rate`, the true order shows:
 
 # %%
+small_input = controls.evaluation_parameters(parameters)
 quick = small_input.model_copy(
     update={"learning_rate": parameters.permutation_learning_rate}
 )
 quick_results = leave_one_formulation_out(data, quick, to_criterion=True)
 
 # %%
-tables.show_measures(
+show_measures(
     {
         "rate of the other chapters": errors.at_the_end(
             trained["network, small input"]
@@ -324,36 +339,35 @@ tables.show_measures(
         "rate of the shuffles": errors.at_the_end(quick_results),
     },
     "The network with the small input, trained at two rates",
-    parameters.training_criterion,
-    parameters.batch_size,
+    parameters,
 )
 
 # %%
 orders = controls.permutation_test(data, quick, parameters.permutations)
-answers.show_permutations(orders)
+tables.show_permutations(orders)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-permutations", "caption": "Mean relative error of the held-out formulations with shuffled $k_m$ (histogram) and with the true ones (line)."}, "image": {"alt": "Histogram of mean relative errors with shuffled labels and a line for the true labels"}}
+# %% mystnb={"figure": {"name": "figure-permutations", "caption": "Mean relative error of the held-out formulations with shuffled $k_m$ (histogram) and with the true ones (line)."}, "image": {"alt": "Histogram of mean relative errors with shuffled labels and a line for the true labels"}}
 permutations_figure = figures.permutation_figure(list(orders[errors.MEAN]))
 report.save_figure(permutations_figure, "permutations", parameters)
 
 # %% tags=["remove-cell"]
 true_error, *shuffled = orders[errors.MEAN]
 p_value = statistics.permutation_p_value(true_error, shuffled)
-report.glue("permutations", parameters.permutations)
+rate = parameters.permutation_learning_rate
 report.glue(
-    "permutation_rate",
-    numbers.power_of_ten(parameters.permutation_learning_rate),
+    permutations=parameters.permutations,
+    permutation_rate=numbers.power_of_ten(rate, digits=1),
+    learning_rate=numbers.power_of_ten(parameters.learning_rate, digits=1),
+    permutation_error=numbers.percent(true_error),
+    permutation_p=f"{p_value:.2g}",
+    least_p=f"{1 / len(orders):.2g}",
 )
-report.glue("learning_rate", numbers.power_of_ten(parameters.learning_rate))
-report.glue("permutation_error", numbers.percent(true_error))
-report.glue("permutation_p", f"{p_value:.2g}")
-report.glue("least_p", f"{1 / len(orders):.2g}")
 
 # %% [markdown]
 # **How to read it.** *p* is the share of all orders, the true one among them, with an error as small as that of the true
 # order. Below 0.05, chance hardly explains the error with the true order. Above, this error does not show that the
-# image was read; nor does it show that it was not. With {glue:text}`permutations` shuffles p cannot be less than
-# {glue:text}`least_p`. And where there are so few formulations that a shuffle is often the true order again,
+# image was read; nor does it show that it was not. Here p cannot be less than
+# {glue:text}`least_p` (shuffles: {glue:text}`permutations:d`). And where there are so few formulations that a shuffle is often the true order again,
 # p stays large whatever is read.
 #
 # The shuffles are the same for all three measures: these are three looks at one experiment, not three experiments. The
@@ -376,9 +390,9 @@ predictions = {
     )
     for name in TRAINING_SETS
 }
-answers.show_spread(predictions)
+tables.show_spread(predictions)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-spread", "caption": "Relative error of each held-out formulation: a dot for every run, a bar at their median. Errors below 0.01 % are drawn there."}, "image": {"alt": "Dot plot of the relative errors of all runs, one row for each formulation, original and augmented training set side by side"}}
+# %% mystnb={"figure": {"name": "figure-spread", "caption": "Relative error of each held-out formulation: a dot for every run, a bar at their median. Errors below 0.01 % are drawn there."}, "image": {"alt": "Dot plot of the relative errors of all runs, one row for each formulation, original and augmented training set side by side"}}
 spread_figure = figures.spread_figure(predictions)
 report.save_figure(spread_figure, "spread", parameters)
 
@@ -387,7 +401,7 @@ report.save_figure(spread_figure, "spread", parameters)
 # draws* is what is left of that over the draws at one seed when the former is taken off (in squares), since another draw is
 # another training, too; it is zero where the draws add nothing that could be seen. A difference between two predictors
 # that is smaller than these may turn round in the next run. If the seeds lie further apart, more seeds would steady the
-# result; if the draws do, only more micrographs would. So few runs give either roughly. A dash stands where there is one seed, or
+# result; if the draws do, only more micrographs would. Few runs give either only roughly. A dash stands where there is one seed, or
 # one draw.
 #
 # ### Does augmentation help?
@@ -400,16 +414,15 @@ report.save_figure(spread_figure, "spread", parameters)
 compared = statistics.compare_pairs(
     *map(errors.errors_of_formulations, predictions.values())
 )
-answers.show_difference(compared)
+tables.show_difference(compared)
 
 # %% tags=["remove-cell"]
 report.glue(
-    "augmentation_difference",
-    numbers.percent(compared.difference.mean, sign=True),
+    augmentation_difference=numbers.percent(compared.difference, sign=True),
+    augmentation_better=compared.better,
+    augmentation_p=f"{compared.p_value:.2g}",
+    formulations=compared.number,
 )
-report.glue("augmentation_better", compared.better)
-report.glue("augmentation_p", f"{compared.p_value:.2g}")
-report.glue("formulations", compared.number)
 
 # %% [markdown]
 # **How to read it.** A negative difference says that the augmented set errs less. The formulations are the sample: the
@@ -419,10 +432,10 @@ report.glue("formulations", compared.number)
 # of formulations that all agree: if it is above 0.05, they are too few for this test to find anything.
 #
 # Errors of leave-one-out are not independent, since any two folds share most of their training set: interval and
-# p-value take them as if they were. With so few formulations, moreover, such an interval is too short.
+# p-value take them as if they were. With few formulations, moreover, such an interval is too short.
 #
 # **In short:** the mean difference is {glue:text}`augmentation_difference` points; the augmented set errs less on
-# {glue:text}`augmentation_better` of {glue:text}`formulations` formulations, p = {glue:text}`augmentation_p`.
+# {glue:text}`augmentation_better:d` of {glue:text}`formulations:d` formulations, p = {glue:text}`augmentation_p`.
 
 # %% [markdown]
 # ## Who chooses the epoch?
@@ -433,22 +446,21 @@ report.glue("formulations", compared.number)
 # epochs.
 
 # %%
-outer, inner = protocol.train_for_selection(data, small_input)
-selected = protocol.selected_predictions(outer, inner)
-answers.show_selection(selected, published.table2_for(data.formulations))
+outer, inner = train_for_selection(data, small_input)
+selected = selected_predictions(outer, inner)
+report.save_table(selected, "selection", parameters)
+tables.show_selection(selected, published.table2_for(data.formulations))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-epochs", "caption": "Error along the training: of each held-out formulation, their mean, and that on the micrographs trained on; medians over the seeds. Dashed, the median of the others, which sees no image. Where the error of a single training dips towards zero, its prediction passes the true value. Errors below 0.01 % are drawn there."}, "image": {"alt": "Lines of the error against the epoch, both on logarithmic scales: one for each held-out formulation, their mean, and the mean over the micrographs trained on"}}
-median_rule = baselines.median_of_others(data.formulations["k_m"])
-blind_error = median_rule["relative_error"].mean()
+# %% mystnb={"figure": {"name": "figure-epochs", "caption": "Error along the training: of each held-out formulation, their mean, and that on the micrographs trained on; medians over the seeds. Dashed, the median of the others, which sees no image. Where the error of a single training dips towards zero, its prediction passes the true value. Errors below 0.01 % are drawn there."}, "image": {"alt": "Lines of the error against the epoch, both on logarithmic scales: one for each held-out formulation, their mean, and the mean over the micrographs trained on"}}
+blind_error = summary.loc["median of the others", errors.MEAN]
 epochs_figure = figures.epochs_figure(outer, blind_error)
 report.save_figure(epochs_figure, "epochs", parameters)
 
 # %% tags=["remove-cell"]
-report.save_table(selected, "selection", parameters)
-report.glue("epochs", small_input.epochs)
+report.glue(epochs=small_input.epochs)
 for name, chosen in selected.groupby("selection"):
     mean = errors.measures(chosen).loc[errors.MEAN, "median"]
-    report.glue(f"selection_{name}", numbers.percent(mean))
+    report.glue(**{f"selection_{name}": numbers.percent(mean)})
 
 # %% [markdown]
 # **How to read it.** If the first two columns are alike, little is lost by fixing the epochs beforehand. What the
@@ -461,7 +473,7 @@ for name, chosen in selected.groupby("selection"):
 #
 # **In short:** with the epoch fixed beforehand the mean error is {glue:text}`selection_last` %, with the one chosen on inner
 # formulations {glue:text}`selection_best_inner` %, and with the one that suits the held-out micrograph best
-# {glue:text}`selection_best_on_held_out` %. (Seeds: {glue:text}`evaluation_seeds`.)
+# {glue:text}`selection_best_on_held_out` %. (Seeds: {glue:text}`evaluation_seeds:d`.)
 #
 # ## What was shown
 #

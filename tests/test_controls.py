@@ -421,12 +421,13 @@ def test_a_feature_that_leaks_is_found_and_noise_is_not():
     leaking = np.random.default_rng(3).normal(size=(7, 6))
     leaking[:, 1] = np.log(data.k_m) * 10
     blind = mean_errors(blind_controls(data))["median of the others"]
-    found = mean_errors(texture_controls(data, features_of(leaking)))
+    leak = features_of(leaking)
+    found = mean_errors(texture_controls(data, leak, leak, Parameters()))
     assert found["one, ridge"] < 0.5 * blind
     assert found["texture, ridge"] < 0.8 * blind
     assert found["two, ridge"] > 0.6 * blind  # the leak is in the other family
     noise = features_of(np.random.default_rng(5).normal(size=(7, 6)))
-    coarse = mean_errors(texture_controls(data, noise, features_of(leaking)))
+    coarse = mean_errors(texture_controls(data, noise, leak, Parameters()))
     assert coarse["texture of the network's input, ridge"] == found["texture, ridge"]
     assert coarse["texture, ridge"] > 0.6 * blind
 
@@ -438,11 +439,11 @@ def test_texture_of_few_formulations(number, images):
     data = own_set(number, images=images)
     features = features_of(np.random.default_rng(0).normal(size=(number * images, 4)))
     features[("one", "constant")] = 1.0
-    table = texture_controls(data, features)
+    table = texture_controls(data, features, features, Parameters())
     if number < 5:
         assert table.empty
         return
-    assert list(table.groupby("control").size()) == [number * images] * 5
+    assert list(table.groupby("control").size()) == [number * images] * 6
     assert np.isfinite(table["predicted_km"]).all()
     assert (table["predicted_km"] > 0).all()
 

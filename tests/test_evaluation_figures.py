@@ -63,10 +63,11 @@ def runs(errors: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
 
 
 def test_controls_are_sorted_and_show_every_formulation():
-    table = controls({"worse": [0.4, 0.8], "net": [0.1, 0.3], "paper": [0.2, 0.6]})
-    figure = drawn(controls_figure(table, ["net"], ["paper"]))
+    net, paper = "network, small input", "published, original set"
+    table = controls({"worse": [0.4, 0.8], net: [0.1, 0.3], paper: [0.2, 0.6]})
+    figure = drawn(controls_figure(table))
     names = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
-    assert names == ["net", "paper", "worse"]
+    assert names == [net, paper, "worse"]
     means = points(figure, "D")
     assert [means[row][0] for row in range(3)] == pytest.approx([20, 40, 60])
     dots = points(figure, "o")
@@ -79,7 +80,7 @@ def test_controls_are_sorted_and_show_every_formulation():
 
 def test_a_mean_over_fewer_formulations_is_hollow_and_last():
     table = controls({"partial": [0.01, np.nan, 0.01], "all": [0.5, 0.6, 0.7]})
-    figure = drawn(controls_figure(table, [], ["paper"]))
+    figure = drawn(controls_figure(table))
     names = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert names == ["all", "partial (2 of 3)"]
     faces = [
@@ -93,14 +94,14 @@ def test_a_mean_over_fewer_formulations_is_hollow_and_last():
 def test_a_diverged_control_has_no_mean():
     """Not even that of the formulations on which it did not diverge."""
     table = controls({"lost": [0.1, np.inf], "all lost": [np.inf] * 2, "fine": [0.5, 0.6]})
-    figure = drawn(controls_figure(table, ["lost"], []))
+    figure = drawn(controls_figure(table))
     assert list(points(figure, "D")) == [0]
     assert points(figure, "o")[1] == pytest.approx([10])
     assert len(figure.axes[0].get_yticklabels()) == 3
 
 
 def test_errors_of_zero_stand_at_the_edge():
-    figure = drawn(controls_figure(controls({"exact": [0.0, 0.0]}), [], []))
+    figure = drawn(controls_figure(controls({"exact": [0.0, 0.0]})))
     assert points(figure, "o")[0] == [0.01, 0.01]
     assert points(figure, "D")[0] == [0.01]
 

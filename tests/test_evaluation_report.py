@@ -1,20 +1,17 @@
 """Tables of the chapter on the numbers, for every kind of outcome."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
+from as_shown import as_shown
 
 from fesemlib.evaluation.controls import control_summary
 from fesemlib.evaluation.epochs import SELECTIONS
 from fesemlib.evaluation.published import table2
-from fesemlib.evaluation.published_evidence import published_beside_rules
 from fesemlib.evaluation.statistics import compare_pairs
-from fesemlib.pages.tables import evaluation as answers
+from fesemlib.pages.numbers import MEASURES
+from fesemlib.pages.report import show_table
+from fesemlib.pages.tables import evaluation as tables
 
 
 def controls(errors: dict[str, list[float]]) -> pd.DataFrame:
@@ -40,62 +37,6 @@ def predictions(
     return pd.DataFrame(rows, columns=columns)
 
 
-# -------------------------------------------------------------------------- published numbers
-
-
-def test_published_answer_names_where_the_network_errs_more():
-    answer = answers.published_answer(published_beside_rules())
-    assert "44.6 % (original set) and 30.5 % (augmented set)" in answer
-    assert "40.8 %" in answer
-    assert "more than that median: A, C, H and I. On the pairs" in answer
-    paired = [
-        stats.wilcoxon(table2()["augmented"] - other).pvalue
-        for other in (table2()["original"], published_beside_rules()["median of the others"])
-    ]
-    assert f"p = {paired[0]:.2g} for the augmented set against the original one" in answer
-    assert f"p = {paired[1]:.2g} and" in answer
-    better = published_beside_rules().assign(original=0.0)
-    assert ": none. On the pairs" in answers.published_answer(better)
-
-
-def test_small_errors_are_likely_or_not_by_the_p_value():
-    answer = answers.small_errors_answer(list("BDEFG"), 6)
-    assert "1·10⁻⁷ (original set) and 1·10⁻⁹ (augmented set), or, times the" in answer
-    both = (
-        "0.024 for the original set and 1.3·10⁻³ for the augmented set, both of which chance hardly"
-    )
-    assert both in answer
-    one = answers.small_errors_answer(list("BDEFG"), 20)
-    assert "for the original set, which chance may explain, and" in one
-    assert one.endswith("for the augmented set, which chance hardly explains.")
-    none = answers.small_errors_answer(list("BDEFG"), 100)
-    assert none.endswith("for the augmented set, both of which chance may explain.")
-
-
-def test_claim_is_told_beside_the_errors_that_exceed_it():
-    rules = published_beside_rules()
-    told = answers.claim_answer(rules)
-    errors = table2()["original"].drop(["A", "I"])  # the ends of the range
-    assert all(f"{name} (" in told for name in errors.index[errors > 0.05])
-    assert "D (" not in told
-
-
-def test_published_tables_show_what_was_computed():
-    rules = answers.show_rules(published_beside_rules()).to_html()
-    for number in ("44.6", "30.5", "40.8", "50.1", "267", "0.00378"):
-        assert f">{number}<" in rules
-    shown = answers.show_perfect_model(6).to_html()
-    assert "6 thermocouples" in shown
-    assert ">0.939<" in shown  # scatter of A's average: 2.3 % over √6
-    chances = answers.show_chances([3, 6], list("BDEFG")).data
-    assert list(chances.loc["original set, 6 thermocouples"]) == [
-        "1.3·10⁻⁷", "1.7·10⁻⁵", "0.024"
-    ]  # fmt: skip
-    assert chances.loc["augmented set, 6 thermocouples", "chance"] == "9.9·10⁻¹⁰"
-    assert list(answers.show_chances([3], list("ACI")).data["chance"]) == ["1", "1"]
-    assert len(chances) == 4
-
-
 # ----------------------------------------------------------------------------------- controls
 
 
@@ -114,9 +55,7 @@ def test_summary_puts_controls_that_predict_less_behind():
     assert summary["mean"].to_list() == pytest.approx([0.3, 0.6, np.inf, 0.1])
     assert summary["mean without the worst"].to_list() == pytest.approx([0.15, 0.5, 0.1, 0.1])
     assert summary["formulations"].to_list() == [3, 3, 3, 2]
-    shown = answers.show_controls(summary, 3).data
-    assert shown.loc["lost", "mean"] == "—"
-    assert shown.loc["partial", "predicted"] == "2 of 3"
+    assert as_shown(show_table(summary, "controls", MEASURES)).loc["lost", "mean"] == "—"
 
 
 def test_of_a_network_the_median_over_its_seeds_stands_beside_controls_without_any():
@@ -131,7 +70,7 @@ def test_logarithms_stand_where_there_are_signs_only():
     half = predictions({"1": [0.5], "2": [0.5]}, signs=-1).assign(control="half")
     negative = predictions({"1": [0.5], "2": [1.5]}, signs=-1).assign(control="negative")
     table = pd.concat([half, negative, controls({"unsigned": [0.5, 0.5]})])
-    shown = answers.show_controls(control_summary(table), 2).data["mean |ln|"]
+    shown = as_shown(show_table(control_summary(table), "controls", MEASURES))["mean |ln|"]
     assert shown.to_dict() == {"half": "0.693", "unsigned": "—", "negative": "—"}
 
 
@@ -150,7 +89,7 @@ def test_logarithms_stand_where_there_are_signs_only():
 )
 def test_shuffles_that_do_as_well_are_counted(errors, shown):
     orders = pd.DataFrame({"mean": errors, "mean |ln|": errors})
-    table = answers.show_permutations(orders).data
+    table = as_shown(tables.show_permutations(orders))
     assert table.loc["mean"].to_list() == shown
     assert table.loc["mean |ln|"].to_list()[2:] == shown[2:]
 
@@ -164,7 +103,7 @@ def test_spread_tells_seeds_from_draws():
         predictions({"A": [low, low + 0.1], "B": [low, low + 0.1]}).assign(draw=draw)
         for draw, low in enumerate([0.1, 0.3])
     ]
-    shown = answers.show_spread({"original": pd.concat(parts)}).data.loc["original set"]
+    shown = as_shown(tables.show_spread({"original": pd.concat(parts)})).loc["original set"]
     assert shown["mean"] == "25.0 (10.0–40.0)"
     # 0.1 / √2; and 0.2 / √2, of which the former is taken off in squares.
     assert (shown["between seeds"], shown["between draws"]) == ("7.07", "12.2")
@@ -172,19 +111,23 @@ def test_spread_tells_seeds_from_draws():
 
 @pytest.mark.parametrize(("seeds", "between"), [(1, "—"), (2, "14.1")])
 def test_own_micrographs_have_no_draws(seeds, between):
-    shown = answers.show_spread({"augmented": predictions({"A": [0.2, 0.4][:seeds]})}).data
+    own = predictions({"A": [0.2, 0.4][:seeds]})
+    shown = as_shown(tables.show_spread({"augmented": own}))
     assert list(shown.loc["augmented set", ["between seeds", "between draws"]]) == [between, "—"]
 
 
 def test_difference_is_that_of_second_minus_first():
-    shown = answers.show_difference(compare_pairs([0.5] * 3, [0.25, 0.25, 0.75])).data.iloc[0]
+    compared = compare_pairs([0.5] * 3, [0.25, 0.25, 0.75])
+    shown = as_shown(tables.show_difference(compared)).iloc[0]
     assert shown["mean difference"] == "−8.33"
-    assert shown["errs less on"] == "2 of 3"
+    assert list(shown[["errs less on", "of"]]) == ["2", "3"]
+    assert (shown["95 % from"], shown["to"]) == ("−25.0", "+25.0")
 
 
 @pytest.mark.parametrize(("first", "second"), [(np.inf, 0.5), (0.5, np.inf), (np.inf, np.inf)])
 def test_difference_of_diverged_trainings_is_a_dash(first, second):
-    shown = answers.show_difference(compare_pairs([first, 0.5], [second, 0.25])).data.iloc[0]
+    compared = compare_pairs([first, 0.5], [second, 0.25])
+    shown = as_shown(tables.show_difference(compared)).iloc[0]
     assert ("—" in shown["mean difference"]) == (first != second)
     assert not {"nan", "inf"} & set(" ".join(shown).split())
 
@@ -207,7 +150,7 @@ CHOICES = {
 
 
 def test_selection_has_medians_over_seeds_and_counts_trainings():
-    table = answers.show_selection(selected(CHOICES), None).data
+    table = as_shown(tables.show_selection(selected(CHOICES), None))
     assert list(table) == list(SELECTIONS.values())
     assert list(table.loc["b 2"]) == ["40.0", "40.0", "0.200"]
     assert list(table.loc["mean"]) == ["20.1", "30.0", "0.300"]
@@ -216,7 +159,7 @@ def test_selection_has_medians_over_seeds_and_counts_trainings():
 
 def test_published_errors_stand_beside_the_selections():
     own = {name: {letter: [0.1] for letter in "ABCDEFGHI"} for name in SELECTIONS}
-    table = answers.show_selection(selected(own), table2()).data
+    table = as_shown(tables.show_selection(selected(own), table2()))
     published = table[["published, original set", "published, augmented set"]]
     assert list(published.loc["mean"]) == ["44.6", "30.5"]
     assert list(published.loc["mean |ln|"]) == ["—", "—"]
@@ -225,20 +168,6 @@ def test_published_errors_stand_beside_the_selections():
 
 def test_selection_of_diverged_trainings():
     lost = {name: {"b": [np.inf]} for name in SELECTIONS}
-    table = answers.show_selection(selected(lost), None).data
+    table = as_shown(tables.show_selection(selected(lost), None))
     assert list(table.loc["mean"]) == ["—"] * 3
     assert list(table.loc["errors below 1 %"]) == ["0 of 1"] * 3
-
-
-# -------------------------------------------------------------------------------------- words
-
-
-@settings(deadline=None)
-@given(st.lists(st.sampled_from(["A", "B + C", "5% x"]), max_size=5))
-def test_lists_name_everything_in_order(names):
-    listed = answers._listed(names)
-    if not names:
-        assert listed == "none"
-    else:
-        assert re.split(r", | and ", listed) == names
-        assert listed.count(" and ") == (len(names) > 1)

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fesemlib.evaluation.first_step import first_step
+from fesemlib.dataset import draw_stand_ins
+from fesemlib.evaluation.first_step import (
+    REMEDIES,
+    REMEDY_SEEDS,
+    first_step,
+    first_step_by_width,
+    remedy_effort,
+    trainings_by_remedy,
+)
 from fesemlib.network.architecture import build_network, load_tensorflow
+from fesemlib.params import Parameters
 
 RATE = 1e-3
 
@@ -64,3 +73,24 @@ def test_a_smaller_input_shrinks_step_and_scale_alike(images):
     whole, tenth = (first_step(network, np.float32(factor) * images, RATE) for factor in (1, 0.1))
     assert tenth.shift == pytest.approx(0.1 * whole.shift, rel=1e-4)
     assert tenth.ratio == pytest.approx(whole.ratio, rel=1e-4)
+
+
+@pytest.mark.usefixtures("shared_build")
+def test_widths_go_down_from_the_full_one_to_the_smallest_that_the_network_takes():
+    table = first_step_by_width(draw_stand_ins(2, 0, (96, 128)), Parameters(input_width=64))
+    assert table["inputs"].to_dict() == {32: 192, 64: 768, 128: 3072}
+    assert list(table["ratio"]) == pytest.approx(list(table["shift"] / table["scale"]))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_build")
+def test_every_remedy_is_tried_at_two_widths():
+    data = draw_stand_ins(2, 0, (48, 64))
+    parameters = Parameters(input_width=32, epochs=4, parallel_jobs=1)
+    assert remedy_effort(data, parameters) == {32: 4, 64: 2}
+    table = trainings_by_remedy(data, parameters)
+    counts = table.groupby(["width", "remedy"]).size()
+    assert set(counts.index.unique("width")) == {32, 64}
+    assert set(counts.index.unique("remedy")) == set(REMEDIES)
+    assert (counts == REMEDY_SEEDS).all()
+    assert table["silent"].between(0, 10).all()

@@ -1,5 +1,7 @@
 """Choosing the epoch: by errors made by hand, and without sight of the held-out answer."""
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -182,3 +184,13 @@ def test_the_fair_choice_does_not_depend_on_the_held_out_k_m(monkeypatch):
 
 def test_trainings_are_those_of_the_rest_of_the_book():
     assert protocol.train_splits is train_splits
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_build")
+def test_trained_pairs_serve_both_of_their_formulations():
+    settings = {"input_width": 32, "epochs": 2, "number_of_seeds": 1, "parallel_jobs": 1}
+    outer, inner = train_for_selection(dataset_of(NAMES[:3]), Parameters(**settings))
+    assert set(outer["held_out"]) == set(NAMES[:3])
+    pairs = sorted(set(zip(inner["outer"], inner["formulation"], strict=True)))
+    assert pairs == sorted(permutations(NAMES[:3], 2))

@@ -11,20 +11,27 @@ import myst_nb
 import numpy as np
 import pandas as pd
 import pytest
+from as_shown import as_shown
 from conftest import texture
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from fesemlib.dataset import Dataset
-from fesemlib.evaluation.published import table2
+from fesemlib.evaluation.published import table2, table2_for
 from fesemlib.formulations import table1
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.pages.numbers import power_of_ten
+from fesemlib.pages.numbers import measure_ranges, percent, power_of_ten
 from fesemlib.pages.report import glue, results_folder, save_figure, save_table, show_table
 from fesemlib.pages.statements import Banner, data_banner, selection_banner
 from fesemlib.pages.tables.data import resolution
-from fesemlib.pages.tables.validation import comparison, show_comparison, show_trainings
+from fesemlib.pages.tables.validation import (
+    show_comparison,
+    show_measures,
+    show_remedies,
+    show_trainings,
+)
 from fesemlib.params import Parameters
+from fesemlib.validation.errors import table_2
 
 SEEDS = (0, 1, 2)
 MEASURES = ["mean", "mean without the worst", "mean |ln|"]
@@ -125,10 +132,14 @@ def by_hand(own: pd.DataFrame, names: list[str]) -> dict[str, list[float]]:
     return errors
 
 
+def compared(formulations: pd.DataFrame) -> pd.DataFrame:
+    return table_2(both(formulations), formulations.index, table2_for(formulations))
+
+
 @pytest.mark.parametrize("names", [list("ABCDEFGHI"), list("DBIACEFGH")])
 def test_comparison_has_ours_theirs_and_the_difference(names):
     formulations = table1().loc[names]
-    table = comparison(both(formulations), formulations)
+    table = compared(formulations)
     assert list(table.index) == [*names, *MEASURES]
     for training_set, own in both(formulations).items():
         theirs = {**table2()[training_set][names]}
@@ -136,23 +147,34 @@ def test_comparison_has_ours_theirs_and_the_difference(names):
         theirs["mean"] = statistics.fmean(ordered)
         theirs["mean without the worst"] = statistics.fmean(ordered[:-1])
         for name, errors in by_hand(own, names).items():
-            row = table.loc[name]
-            ours = [row[f"{training_set} {statistic}"] for statistic in STATISTICS]
+            row = table.loc[name, training_set]
+            ours = [row[statistic] for statistic in STATISTICS]
             assert ours == pytest.approx([statistics.median(errors), min(errors), max(errors)])
-            assert row[f"{training_set} published"] == pytest.approx(theirs[name])
-            assert row[f"{training_set} difference"] == pytest.approx(ours[0] - theirs[name])
+            assert row["published"] == pytest.approx(theirs[name])
+            assert row["difference"] == pytest.approx(ours[0] - theirs[name])
 
 
 def test_other_formulations_stand_beside_no_published_errors():
     other = table1().rename(index={"A": "Z"})
-    table = comparison(both(other), other)
+    table = compared(other)
     assert list(table.index) == [*other.index, *MEASURES]
-    assert {name.split()[1] for name in table.columns} == set(STATISTICS)
+    assert set(table.columns.unique(1)) == set(STATISTICS)
+
+
+def test_comparison_is_kept_under_headings_of_one_line(tmp_path):
+    table = compared(table1())
+    save_table(table, "table_2", Parameters(results=str(tmp_path)))
+    kept = pd.read_csv(tmp_path / "table_2.csv", index_col="formulation")
+    columns = [*STATISTICS, "published", "difference"]
+    assert list(kept) == [
+        f"{name} {each}" for name in ("original", "augmented") for each in columns
+    ]
+    assert np.array_equal(kept.to_numpy(), table.to_numpy(), equal_nan=True)
 
 
 def test_comparison_is_shown_in_percent_with_three_digits():
-    table = comparison(both(table1()), table1())
-    shown = show_comparison(table, "Table 2").data
+    table = compared(table1())
+    shown = as_shown(show_comparison(table, "errors"))
     columns = ["published", "median", "range", "difference"]
     assert list(shown["original"].columns) == list(shown["augmented"].columns) == columns
     assert list(shown.index) == [*"ABCDEFGHI", *MEASURES]
@@ -160,29 +182,29 @@ def test_comparison_is_shown_in_percent_with_three_digits():
     assert (original["A"], original["D"], original["F"]) == ("59.9", "0.220", "0.00378")
     assert (original["I"], original["mean"]) == ("267", "44.6")
     for name in table.index[:-1]:  # there is no logarithm without predictions
-        row = shown.loc[name, "augmented"]
-        exact = 100 * table.loc[name]
+        row, exact = shown.loc[name, "augmented"], 100 * table.loc[name, "augmented"]
         low, high = (float(value) for value in row["range"].split("–"))
-        assert low == pytest.approx(exact["augmented least"], rel=5.1e-3)
-        assert high == pytest.approx(exact["augmented greatest"], rel=5.1e-3)
+        assert low == pytest.approx(exact["least"], rel=5.1e-3)
+        assert high == pytest.approx(exact["greatest"], rel=5.1e-3)
         assert row["difference"][0] in "+−"
-        assert float(row["difference"].replace("−", "-")) == pytest.approx(
-            exact["augmented difference"], rel=5.1e-3
-        )
+        difference = float(row["difference"].replace("−", "-"))
+        assert difference == pytest.approx(exact["difference"], rel=5.1e-3)
     assert not any("e" in text for text in shown.to_numpy().ravel())
 
 
 def test_comparison_of_other_formulations_is_shown_without_published_columns():
     other = table1().rename(index={"A": "Z"})
-    shown = show_comparison(comparison(both(other), other), "Errors").data
-    assert list(shown["original"].columns) == ["median", "range"]
+    shown = show_comparison(compared(other), "errors")
+    assert list(shown.data["original"].columns) == ["median", "range"]
+    assert shown.caption.startswith("In the form of Table 2")
 
 
 def test_logarithms_are_shown_as_they_are():
     """Half of the true value everywhere: 50 %, and a logarithm of 0.693 that is no percentage."""
     own = table1()[["k_m"]].rename_axis("held_out").reset_index().assign(seed=0)
     own = own.assign(true_km=own["k_m"], predicted_km=own["k_m"] / 2, relative_error=0.5)
-    shown = show_comparison(comparison({"original": own}, table1()), "Errors").data["original"]
+    table = table_2({"original": own}, table1().index, table2())
+    shown = as_shown(show_comparison(table, "errors"))["original"]
     assert shown.loc["mean", "median"] == "50.0"
     assert shown.loc["mean |ln|"].to_dict() == {
         "published": "—",
@@ -191,20 +213,49 @@ def test_logarithms_are_shown_as_they_are():
     }
 
 
+def test_of_one_run_no_range_is_shown():
+    table = compared(table1())
+    single = table.copy()
+    for name in ("original", "augmented"):
+        single[name, "greatest"] = table[name, "least"]
+    assert "range" in show_comparison(table, "errors").data["original"].columns
+    assert "range" not in show_comparison(single, "errors").data["original"].columns
+
+
+def training(name: str, seed: int, error: float) -> pd.DataFrame:
+    """The rows of five micrographs that a training ends with, all with one error."""
+    true = np.linspace(1e-3, 2e-3, 5)
+    run = {"training_set": "original", "held_out": name, "seed": seed, "role": "train", "epoch": 7}
+    km = {"true_km": true, "predicted_km": true * (1 + error), "relative_error": error}
+    return pd.DataFrame({**km, **run})
+
+
 def test_a_training_that_is_not_finished_is_named_by_what_it_holds_out():
     """Six trainings: four end at 1 %, one at 20 %, and one answers the same to everything."""
-    true = np.linspace(1e-3, 2e-3, 5)
     runs = [("A", 0, 0.01), ("B", 0, 0.2), ("C", 0, 0.01), ("A", 1, 0.01), ("B", 1, 0.01)]
-    tables = [
-        pd.DataFrame({"true_km": true, "predicted_km": true * (1 + error), "relative_error": error})
-        .assign(training_set="original", held_out=name, seed=seed, role="train", epoch=7)
-        for name, seed, error in runs
-    ]  # fmt: skip
-    constant = tables[0].assign(held_out="C", seed=1, predicted_km=1.5e-3, relative_error=0.3)
-    shown = show_trainings(pd.concat([*tables, constant]), criterion=0.05, batch_size=2).data
-    assert shown.loc["original"].to_list() == [
-        "21", "1.00", "30.0", "2 of 6", "B, C", "1 of 6"
-    ]  # fmt: skip
+    constant = training("C", 1, 0.3).assign(predicted_km=1.5e-3)
+    results = pd.concat([*(training(*run) for run in runs), constant])
+    shown = as_shown(show_trainings(results, Parameters(training_criterion=0.05, batch_size=2)))
+    assert shown.loc["original"].to_list() == ["21", "1.00", "2 of 6", "30.0", "B, C", "1 of 6"]
+
+
+def test_ways_to_train_are_shown_with_what_they_fit_and_what_they_err():
+    test = pd.DataFrame({"true_km": [1e-3], "predicted_km": 2e-3, "relative_error": 1.0})
+    parts = [
+        pd.concat([training("A", seed, 0.04), test.assign(**run)])
+        for seed in (0, 1)
+        for run in [{"training_set": "original", "held_out": "A", "seed": seed, "role": "test"}]
+    ]
+    results = pd.concat(parts).fillna({"epoch": 7})
+    shown = as_shown(show_measures({"as it is": results}, "One way", Parameters(batch_size=16)))
+    assert shown.loc["as it is"].to_list() == ["7", "4.00", "0 of 2", "100", "100", "0.693"]
+
+
+def test_remedies_are_shown_by_width_with_their_silent_units():
+    row = {"width": 128, "remedy": "centred", "steps": [300.0, 500.0], "silent": [1, 2]}
+    trainings = pd.DataFrame({**row, "training_error": [0.04, 0.08]})
+    shown = as_shown(show_remedies(trainings, Parameters()))
+    assert shown.loc["128 px, centred"].to_list() == ["400", "6.00", "1 of 2", "1.5 of 10"]
 
 
 # ------------------------------------------------------------------------------------------ files
@@ -291,15 +342,6 @@ def test_figure_is_kept_as_svg_and_handed_back(tmp_path):
     assert content.rstrip().endswith("</svg>")
 
 
-def test_of_one_seed_no_range_is_shown():
-    table = comparison(both(table1()), table1())
-    single = table.assign(
-        **{f"{name} greatest": table[f"{name} least"] for name in ("original", "augmented")}
-    )
-    assert "range" in show_comparison(table, "errors").data["original"].columns
-    assert "range" not in show_comparison(single, "errors").data["original"].columns
-
-
 @pytest.mark.parametrize(
     ("value", "digits", "shown"),
     [(3.3e-8, 2, "3.3·10⁻⁸"), (9.96e-10, 2, "1.0·10⁻⁹"), (1.2e-7, 1, "1·10⁻⁷"),
@@ -307,3 +349,20 @@ def test_of_one_seed_no_range_is_shown():
 )  # fmt: skip
 def test_power_of_ten(value, digits, shown):
     assert power_of_ten(value, digits) == shown
+
+
+@pytest.mark.parametrize(
+    ("fraction", "shown"),
+    [(0.126, "12.6"), (2.6704, "267"), (3.78e-5, "0.00378"), (0.0, "0.00"),
+     (-0.05, "−5.00"), (math.inf, "—"), (math.nan, "—")],
+)  # fmt: skip
+def test_percentages_have_three_digits_and_no_power_of_ten(fraction, shown):
+    assert percent(fraction) == shown
+    assert percent(fraction, sign=True).lstrip("+") == shown
+
+
+def test_a_measure_is_shown_with_its_range_over_the_runs():
+    found = pd.DataFrame(
+        {"median": [0.3, 0.3], "least": [0.25, 0.3], "greatest": [0.4, 0.3]}, ["mean |ln|", "mean"]
+    )
+    assert measure_ranges(found) == {"mean |ln|": "0.300 (0.250–0.400)", "mean": "30.0"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain, combinations
 from typing import Any
 
@@ -37,8 +38,14 @@ from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.processing.background import GreyImage
 from fesemlib.texture import correlation_length
-from fesemlib.validation.errors import MEAN, measures, measures_of_runs
-from fesemlib.validation.leave_one_out import Split, held_out_predictions, train_splits
+from fesemlib.validation.errors import MEAN, measures, measures_of_runs, relative_error
+from fesemlib.validation.leave_one_out import (
+    TRAINING_SETS,
+    Split,
+    held_out_predictions,
+    leave_one_formulation_out,
+    train_splits,
+)
 
 Values = npt.NDArray[np.float64]
 
@@ -53,33 +60,12 @@ _GREATEST_LOGARITHM = 50.0
 def predict_left_out(
     make_model: Callable[[], Any], features: Values, k_m: Values, formulations: npt.NDArray[Any]
 ) -> Values:
-    """Predict every formulation by a model that is fitted to the others.
+    """Predict every formulation, in m² s⁻¹ (n,), by a model that is fitted to the others.
 
-    Parameters
-    ----------
-    make_model
-        Makes a regressor with scikit-learn's methods. A `GridSearchCV`, be it within a
-        `TransformedTargetRegressor`, tunes it by leaving out one more formulation at a time, or an
-        eighth of them where there are more than eight.
-    features
-        Shape (n, m).
-    k_m
-        m² s⁻¹, shape (n,).
-    formulations
-        To which formulation each row belongs, shape (n,); its rows are left out together.
-
-    Returns
-    -------
-    ndarray
-        m² s⁻¹, shape (n,).
-
-    Examples
-    --------
-    >>> k_m = np.array([1e-3, 2e-3, 3e-3])
-    >>> names = np.array(["A", "B", "C"])
-    >>> predicted = predict_left_out(LinearRegression, k_m[:, np.newaxis], k_m, names)
-    >>> bool(np.allclose(predicted, k_m))  # two points are enough for a line
-    True
+    `make_model` makes a regressor of scikit-learn. A `GridSearchCV`, be it within a
+    `TransformedTargetRegressor`, is tuned by leaving out one more formulation at a time, or an
+    eighth of them where there are more than eight. `features` (n, m) and `k_m` (n,) are of images,
+    and `formulations` says to which each belongs; all of one are left out together.
     """
     predicted = np.full(len(k_m), np.nan)
     for train, test in LeaveOneGroupOut().split(features, k_m, formulations):
@@ -89,20 +75,7 @@ def predict_left_out(
 
 
 def fitted(model: Any, features: Values, k_m: Values, formulations: npt.NDArray[Any]) -> Any:
-    """Fit a regressor; a `GridSearchCV` is tuned by leaving out formulations.
-
-    Parameters
-    ----------
-    model, features, k_m, formulations
-        As in `predict_left_out`.
-
-    Examples
-    --------
-    >>> k_m = np.array([1e-3, 2e-3])
-    >>> line = fitted(LinearRegression(), k_m[:, np.newaxis], k_m, np.array(["A", "B"]))
-    >>> line.coef_.round(6).tolist()
-    [1.0]
-    """
+    """Fit a regressor as in `predict_left_out`; a `GridSearchCV` is tuned by formulations."""
     groups = {}
     search = model.regressor if isinstance(model, TransformedTargetRegressor) else model
     if isinstance(search, GridSearchCV):
@@ -116,27 +89,9 @@ def fitted(model: Any, features: Values, k_m: Values, formulations: npt.NDArray[
 
 
 def with_errors(control: str, table: pd.DataFrame, predicted: npt.ArrayLike) -> pd.DataFrame:
-    """The predictions of one control as rows of the table of controls.
+    """The predictions of one control, a row an image: true and predicted k_m, m² s⁻¹, and error.
 
-    Parameters
-    ----------
-    control
-        Its name.
-    table
-        Of images, with ``formulation``, ``image`` and ``k_m``.
-    predicted
-        m² s⁻¹, one for each image; NaN where the control has none.
-
-    Returns
-    -------
-    DataFrame
-        ``control, held_out, image, true_km, predicted_km, relative_error``.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"formulation": ["A"], "image": ["a.png"], "k_m": [2e-3]})
-    >>> with_errors("always the same", table, [1e-3])["relative_error"].item()
-    0.5
+    `table` has ``formulation``, ``image`` and ``k_m``; `predicted` is NaN where there is none.
     """
     k_m = table["k_m"].to_numpy(dtype=np.float64)
     values = np.asarray(predicted, dtype=np.float64)
@@ -147,57 +102,29 @@ def with_errors(control: str, table: pd.DataFrame, predicted: npt.ArrayLike) -> 
             "image": table["image"].to_numpy(),
             "true_km": k_m,
             "predicted_km": values,
-            "relative_error": np.abs(values - k_m) / k_m,
+            "relative_error": relative_error(pd.Series(values), pd.Series(k_m)),
         }
     )
 
 
 def blind_controls(dataset: Dataset) -> pd.DataFrame:
-    """The median and the mean of the other formulations, which see nothing of the one left out.
-
-    Examples
-    --------
-    >>> from fesemlib.formulations import table1
-    >>> images = table1().rename_axis("formulation").reset_index().assign(image="")
-    >>> dataset = Dataset(table1(), images, (), synthetic=True, digest="")
-    >>> errors = blind_controls(dataset).groupby("control")["relative_error"].mean()
-    >>> errors.round(3).to_dict()
-    {'mean of the others': 0.501, 'median of the others': 0.408}
-    """
+    """The median and the mean of the other formulations, which see nothing of the one left out."""
     rules = {"median of the others": median_of_others, "mean of the others": mean_of_others}
-    k_m = dataset.formulations["k_m"]
+    table = dataset.images
+    predicted = {name: rule(dataset.formulations["k_m"]) for name, rule in rules.items()}
     return pd.concat(
         [
-            with_errors(
-                name, dataset.images, dataset.images["formulation"].map(rule(k_m)["predicted_km"])
-            )
-            for name, rule in rules.items()
+            with_errors(name, table, table["formulation"].map(found["predicted_km"]))
+            for name, found in predicted.items()
         ],
         ignore_index=True,
     )
 
 
 def composition_of(dataset: Dataset) -> pd.DataFrame:
-    """The composition of each formulation in numbers.
+    """Mass % of each component that varies, by formulation.
 
-    Parameters
-    ----------
-    dataset
-        Of it the formulations.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by formulation, mass % of each component that varies; no columns where one of the
-        compositions is missing, or is not written as ``"4% dextran + 1% mannitol"``.
-
-    Examples
-    --------
-    >>> from fesemlib.formulations import table1
-    >>> dataset = Dataset(table1(), pd.DataFrame(), (), synthetic=True, digest="")
-    >>> composition = composition_of(dataset)
-    >>> list(composition.columns), composition.loc["I"].to_list()
-    (['dextran', 'mannitol', 'PVP'], [0.0, 10.0, 0.0])
+    No columns where a composition is missing, or is not written as ``"4% dextran + 1% mannitol"``.
     """
     formulations = dataset.formulations
     words = formulations.get("composition", pd.Series(index=formulations.index, dtype=object))
@@ -210,24 +137,10 @@ def composition_of(dataset: Dataset) -> pd.DataFrame:
 
 
 def is_identified(others: Values, left_out: Values) -> bool:
-    """Whether a linear model with intercept, fitted to some points, says anything of another one.
+    """Whether a linear model with intercept, fitted to points (n, m), says anything of another.
 
-    It does where the other point, its intercept included, is a combination of theirs: elsewhere
+    It does where that point (m,), its intercept included, is a combination of theirs: elsewhere
     several models fit equally well and predict different values.
-
-    Parameters
-    ----------
-    others
-        Shape (n, m).
-    left_out
-        Shape (m,).
-
-    Examples
-    --------
-    >>> is_identified(np.array([[0.0], [1.0]]), np.array([2.0]))
-    True
-    >>> is_identified(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([2.0, 0.0]))  # varied together
-    False
     """
     design = np.column_stack([np.ones(len(others)), others])
     wanted = np.concatenate([[1.0], left_out])
@@ -239,43 +152,13 @@ def composition_controls(dataset: Dataset) -> pd.DataFrame:
 
     The nearest formulation is the one at the least Euclidean distance in mass %; of several that
     are equally near, the mean is taken. The linear models have an intercept and every combination
-    of the components; of more than three components, each alone, and all.
-
-    Parameters
-    ----------
-    dataset
-        Of it the formulations.
-
-    Returns
-    -------
-    DataFrame
-        As `with_errors`; no rows where there is no composition. A prediction that is not
-        identified is NaN.
-
-    Examples
-    --------
-    >>> formulations = pd.DataFrame(
-    ...     {
-    ...         "composition": ["5% dextran", "4% dextran + 1% mannitol", "5% mannitol"],
-    ...         "k_m": [1e-3, 2e-3, 6e-3],
-    ...     },
-    ...     index=list("ABC"),
-    ... )
-    >>> dataset = Dataset(formulations, pd.DataFrame(), (), synthetic=False, digest="")
-    >>> controls = composition_controls(dataset)
-    >>> nearest = controls[controls["control"] == "nearest composition"]
-    >>> nearest["predicted_km"].to_list()  # B is nearest to A, A to B, and B to C
-    [0.002, 0.001, 0.002]
+    of the components; of more than three components, each alone, and all. A prediction that is not
+    identified is NaN; there are no rows where there is no composition.
     """
     composition = composition_of(dataset)
     formulations = dataset.formulations
-    table = pd.DataFrame(
-        {
-            "formulation": formulations.index,
-            "image": formulations.index,
-            "k_m": formulations["k_m"].to_numpy(),
-        }
-    )
+    table = formulations[["k_m"]].rename_axis("formulation").reset_index()
+    table["image"] = table["formulation"]
     if composition.empty or len(formulations) < 3:
         return with_errors("", table, table["k_m"]).iloc[:0]
     names, k_m = table["formulation"].to_numpy(), table["k_m"].to_numpy(dtype=np.float64)
@@ -297,26 +180,19 @@ def control_summary(controls: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     controls
-        Rows as of `with_errors`, of networks with ``seed``; where a control has
-        no prediction, its error is NaN.
+        Rows as of `with_errors`, of networks with ``seed``; the error is NaN without a prediction.
 
     Returns
     -------
     DataFrame
-        Indexed by ``control``: the columns of `fesemlib.validation.errors.measures_of_runs`, and
-        ``formulations``, the number of those that the control predicts. Those that predict most
-        come first, and of these the best: a mean over fewer formulations cannot be compared.
+        By ``control``: the measures of `fesemlib.validation.errors`, and ``formulations``, the
+        number of those that it predicts. Those that predict most come first, and of these the best:
+        a mean over fewer formulations cannot be compared.
 
     Examples
     --------
-    >>> controls = pd.DataFrame(
-    ...     {
-    ...         "control": ["all", "all", "partial", "partial"],
-    ...         "held_out": ["A", "B", "A", "B"],
-    ...         "seed": np.nan,
-    ...         "relative_error": [0.5, 0.25, 0.1, np.nan],
-    ...     }
-    ... )
+    >>> errors = {"held_out": ["A", "B"] * 2, "relative_error": [0.5, 0.25, 0.1, np.nan]}
+    >>> controls = pd.DataFrame({"control": ["all"] * 2 + ["partial"] * 2, "seed": 0, **errors})
     >>> control_summary(controls)["mean"].to_dict()
     {'all': 0.375, 'partial': 0.1}
     """
@@ -400,33 +276,10 @@ _FEWEST_FORMULATIONS = 5
 def one_number_controls(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
     """What a single number of the image tells: two yardsticks.
 
-    A straight line in the standard deviation of the network's input, fitted by least squares, and
-    k_m in proportion to the correlation length of the raw frame.
-
-    Parameters
-    ----------
-    dataset
-        The micrographs.
-    parameters
-        As in `fesemlib.network.inputs.network_inputs`.
-
-    Returns
-    -------
-    DataFrame
-        As `with_errors`; NaN where a frame has no correlation length.
-
-    Notes
-    -----
-    The one constant of the second is the geometric mean of k_m / length over the images of the
-    others: least squares in the logarithm, where twice and half as much are equally wrong. Lengths
-    are in µm where every micrograph has a pixel size, else in px.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> table = one_number_controls(draw_stand_ins(3, 0, (96, 128)), Parameters(input_width=64))
-    >>> list(table["control"].unique())
-    ["line in the input's standard deviation", 'proportional to the correlation length']
+    A straight line in the standard deviation of the network's input; and k_m in proportion to the
+    correlation length of the raw frame, in µm where every micrograph has a pixel size, else in px.
+    Its one constant is the geometric mean of k_m / length over the images of the others: least
+    squares in the logarithm. NaN where a frame has no correlation length.
     """
     table, k_m = dataset.images, dataset.k_m
     names = table["formulation"].to_numpy()
@@ -467,42 +320,13 @@ def _length_or_nan(image: GreyImage) -> float:
 
 
 def texture_controls(
-    dataset: Dataset,
-    features: pd.DataFrame,
-    coarse: pd.DataFrame | None = None,
-    parallel_jobs: int = 0,
+    dataset: Dataset, features: pd.DataFrame, coarse: pd.DataFrame, parameters: Parameters
 ) -> pd.DataFrame:
     """What texture features tell: three models of all of them, and ridge regression of each family.
 
-    Parameters
-    ----------
-    dataset
-        The micrographs.
-    features
-        From `fesemlib.features.texture_features`.
-    coarse
-        The same at the width of the network's input, for one more ridge regression.
-    parallel_jobs
-        How many models are tuned side by side, 0 for one on each core.
-
-    Returns
-    -------
-    DataFrame
-        As `with_errors`; no rows for fewer than five formulations, which leave too few to tune on.
-
-    Examples
-    --------
-    Features of which a line tells k_m, of five formulations:
-
-    >>> k_m = np.geomspace(5e-4, 2e-3, 5)
-    >>> images = pd.DataFrame({"formulation": list("ABCDE"), "image": "", "k_m": k_m})
-    >>> dataset = Dataset(pd.DataFrame(), images, (), synthetic=False, digest="")
-    >>> names = pd.MultiIndex.from_product([["own"], [1, 2, 3]], names=["family", "feature"])
-    >>> features = pd.DataFrame(np.log(k_m)[:, np.newaxis] * [1, 2, 3], columns=names)
-    >>> controls = texture_controls(dataset, features)
-    >>> ridge = controls[controls["control"] == "texture, ridge"]
-    >>> bool(ridge["relative_error"].max() < 0.01)
-    True
+    `features` are those of `fesemlib.features.texture_features`, `coarse` the same at the width of
+    the network's input, for one more ridge regression. No rows for fewer than five formulations,
+    which leave too few to tune on.
     """
     table = dataset.images
     names = table["formulation"].to_numpy()
@@ -511,14 +335,13 @@ def texture_controls(
     families = list(dict.fromkeys(features.columns.get_level_values("family")))
     chosen = [(f"texture, {name}", features, make) for name, make in TEXTURE_MODELS.items()]
     chosen += [(f"{family}, ridge", features[[family]], _ridge) for family in families]
-    if coarse is not None:
-        chosen.append(("texture of the network's input, ridge", coarse, _ridge))
+    chosen.append(("texture of the network's input, ridge", coarse, _ridge))
     tasks = (
         delayed(predict_left_out)(make, part.to_numpy(), dataset.k_m, names)
         for _, part, make in chosen
     )
     with config_context(skip_parameter_validation=True):  # thousands of fits, all of the same kind
-        predictions = Parallel(n_jobs=parallel_jobs or -1)(tasks)
+        predictions = Parallel(n_jobs=parameters.parallel_jobs or -1)(tasks)
     return pd.concat(
         [
             with_errors(name, table, predicted)
@@ -529,20 +352,7 @@ def texture_controls(
 
 
 def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Predictions of networks as rows of the table of controls, one for each image and run.
-
-    Parameters
-    ----------
-    predictions
-        From `fesemlib.validation.leave_one_out.held_out_predictions`, by the name of the control.
-
-    Examples
-    --------
-    >>> row = {"held_out": ["A"], "image": "", "true_km": 2e-3, "predicted_km": 1e-3}
-    >>> predictions = pd.DataFrame({**row, "relative_error": 0.5, "seed": 7, "epoch": 100})
-    >>> list(network_controls({"network": predictions}))
-    ['held_out', 'image', 'seed', 'true_km', 'predicted_km', 'relative_error', 'control']
-    """
+    """Predictions of networks, by name, as rows of the table of controls, one an image and run."""
     columns = ["held_out", "image", "seed", "true_km", "predicted_km", "relative_error"]
     return pd.concat(
         [table.filter(columns).assign(control=name) for name, table in predictions.items()],
@@ -551,23 +361,10 @@ def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def mean_of_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The predictions of an ensemble: of each micrograph, the mean over the seeds.
-
-    Parameters
-    ----------
-    predictions
-        From `fesemlib.validation.leave_one_out.held_out_predictions`.
-
-    Examples
-    --------
-    >>> row = {"held_out": "A", "image": "", "true_km": 2e-3, "predicted_km": [1e-3, 3e-3]}
-    >>> mean_of_seeds(pd.DataFrame(row))["relative_error"].to_list()
-    [0.0]
-    """
+    """The predictions of an ensemble: of each micrograph, the mean over the seeds."""
     keys = ["held_out", "image", "true_km"]
     mean = predictions.groupby(keys, sort=False)["predicted_km"].mean().reset_index()
-    error = (mean["predicted_km"] - mean["true_km"]).abs() / mean["true_km"]
-    return mean.assign(relative_error=error)
+    return mean.assign(relative_error=relative_error(mean["predicted_km"], mean["true_km"]))
 
 
 PUBLISHED = ("published, original set", "published, augmented set")
@@ -577,44 +374,16 @@ PUBLISHED = ("published, original set", "published, augmented set")
 def published_controls(dataset: Dataset) -> pd.DataFrame:
     """The paper's errors as rows of the table of controls; none where they do not concern the data.
 
-    Their predictions are NaN: Table 2 states no signs.
-
-    Examples
-    --------
-    >>> from fesemlib.formulations import table1
-    >>> dataset = Dataset(table1(), pd.DataFrame(), (), synthetic=True, digest="")
-    >>> published_controls(dataset).groupby("control")["relative_error"].mean().round(3).to_dict()
-    {'published, augmented set': 0.305, 'published, original set': 0.446}
+    They have no predictions: Table 2 states no signs.
     """
-    if not published.concerns(dataset.formulations):
-        return pd.DataFrame({"control": [], "held_out": [], "relative_error": []}).astype(
-            {"control": str, "held_out": str}
-        )
-    errors = published.table2().rename_axis("held_out").reset_index()
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "control": name,
-                    "held_out": errors["held_out"],
-                    "relative_error": errors[training_set],
-                }
-            )
-            for name, training_set in zip(PUBLISHED, ("original", "augmented"), strict=True)
-        ],
-        ignore_index=True,
-    )
+    names = dict(zip(TRAINING_SETS, PUBLISHED, strict=True))
+    errors = published.table2().rename(columns=names).rename_axis("held_out").reset_index()
+    rows = errors.melt("held_out", var_name="control", value_name="relative_error")
+    return rows if published.concerns(dataset.formulations) else rows.iloc[:0]
 
 
 def evaluation_parameters(parameters: Parameters) -> Parameters:
-    """The same training at the size and with the seeds of what repeats leave-one-out many times.
-
-    Examples
-    --------
-    >>> small = evaluation_parameters(Parameters(input_width=1024, evaluation_width=128))
-    >>> small.input_width
-    128
-    """
+    """The same training at the size and with the seeds of what repeats leave-one-out many times."""
     width = min(parameters.evaluation_width, parameters.input_width)
     return parameters.model_copy(
         update={"input_width": width, "number_of_seeds": parameters.evaluation_seeds}
@@ -622,13 +391,7 @@ def evaluation_parameters(parameters: Parameters) -> Parameters:
 
 
 def averaging_parameters(parameters: Parameters) -> Parameters:
-    """The network that averages its feature maps, with its own learning rate and epochs.
-
-    Examples
-    --------
-    >>> averaging_parameters(Parameters()).head
-    'global_average'
-    """
+    """The network that averages its feature maps, with its own learning rate and epochs."""
     return evaluation_parameters(parameters).model_copy(
         update={
             "head": "global_average",
@@ -639,50 +402,31 @@ def averaging_parameters(parameters: Parameters) -> Parameters:
 
 
 def other_dropout_parameters(parameters: Parameters) -> Parameters:
-    """The paper's network with its dropout at the other place of the two that the text allows.
-
-    Examples
-    --------
-    >>> other_dropout_parameters(Parameters(dropout_position="flatten")).dropout_position
-    'dense'
-    """
+    """The paper's network with its dropout at the other place of the two that the text allows."""
     other = "dense" if parameters.dropout_position == "flatten" else "flatten"
     return evaluation_parameters(parameters).model_copy(update={"dropout_position": other})
+
+
+def trained_networks(dataset: Dataset, parameters: Parameters) -> dict[str, pd.DataFrame]:
+    """Leave-one-out by each network among the controls: training sets, dropout, averaged maps."""
+    small, other = evaluation_parameters(parameters), other_dropout_parameters(parameters)
+    place = {"flatten": "before", "dense": "after"}[other.dropout_position]
+    train = partial(leave_one_formulation_out, dataset)
+    return {
+        "network, original set": train(parameters),
+        "network, augmented set": train(parameters, "augmented"),
+        "network, small input": train(small, to_criterion=True),
+        f"network, small input, dropout {place} the ten units": train(other, to_criterion=True),
+        "network, averaged maps": train(averaging_parameters(parameters)),
+    }
 
 
 def permutation_test(dataset: Dataset, parameters: Parameters, permutations: int) -> pd.DataFrame:
     """Leave-one-out with the k_m of the formulations shuffled: is the true order better?
 
-    Parameters
-    ----------
-    dataset, parameters
-        As in `leave_one_formulation_out`; of the seeds the first is used. Every
-        training ends as `to_criterion` says there.
-    permutations
-        How many shuffles.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `measures_of_runs`; row 0 is of the true order, each further
-        one of a shuffle.
-
-    Notes
-    -----
-    What is left out is predicted, and its error taken, with the shuffled k_m as if they were true.
-    Where k_m has nothing to do with the images, all orders are alike, and the p-value of
-    `permutation_p_value` is uniform. A shuffle may be the true order again.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
-    ...     orders = permutation_test(dataset, parameters, permutations=1)
-    >>> list(orders), list(orders.index)
-    (['mean', 'mean without the worst', 'mean |ln|'], [0, 1])
+    Rows of `measures_of_runs`: the first is of the true order, each further one of a shuffle, which
+    may be the true order again. Trained are the folds of the first seed, to the criterion. What is
+    left out is predicted, and its error taken, with the shuffled k_m as if they were true.
     """
     rng = np.random.default_rng(parameters.first_seed)
     k_m = dataset.formulations["k_m"].to_numpy(dtype=np.float64)

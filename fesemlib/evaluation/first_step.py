@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,9 @@ import pandas as pd
 from fesemlib.dataset import Dataset
 from fesemlib.network.architecture import SMALLEST_SIDE, build_network, load_tensorflow
 from fesemlib.network.engine import InputScale, Settings
-from fesemlib.network.inputs import network_inputs, processed_micrographs
+from fesemlib.network.inputs import network_inputs, processed_micrographs, shrunk_input
 from fesemlib.params import Parameters
-from fesemlib.processing.background import input_shape, resize_by_area
+from fesemlib.processing.background import input_shape
 from fesemlib.validation.leave_one_out import Split, kept_networks, train_splits, training_summary
 
 if TYPE_CHECKING:
@@ -33,33 +32,13 @@ _WIDER = 4  # times the width of the input
 REMEDY_SEEDS = 3
 
 
-@dataclass(frozen=True)
-class FirstStep:
-    """The hidden units before training, and the reach of the first step.
+class FirstStep(NamedTuple):
+    """The hidden units before training, and the reach of the first step."""
 
-    Attributes
-    ----------
-    inputs
-        Numbers that every hidden unit takes in.
-    scale
-        Root mean square, over images and units, of what the units have before the ReLU.
-    shift
-        How far one step moves that, averaged over the images.
-
-    Examples
-    --------
-    >>> FirstStep(inputs=6144, scale=0.5, shift=0.25).ratio
-    0.5
-    """
-
-    inputs: int
-    scale: float
-    shift: float
-
-    @property
-    def ratio(self) -> float:
-        """The shift in units of the scale."""
-        return self.shift / self.scale
+    inputs: int  # numbers that every hidden unit takes in
+    scale: float  # root mean square, over images and units, before the ReLU
+    shift: float  # how far one step moves that, averaged over the images
+    ratio: float  # shift in units of the scale
 
 
 def first_step(
@@ -67,87 +46,38 @@ def first_step(
 ) -> FirstStep:
     """How far Adam's first step moves the hidden units of a network with its first weights.
 
-    Parameters
-    ----------
-    network
-        From `fesemlib.network.architecture.build_network`.
-    images
-        As the network is shown them, shape (n, h, w).
-    learning_rate
-        Of Adam.
+    `images` are as the network is shown them, (n, h, w).
 
-    Notes
-    -----
-    In the first step Adam's mean and root mean square of a gradient are the gradient and its
-    size, so that every weight moves by the learning rate, whatever the gradient [1]_. The inputs x
-    of the hidden layer are not negative. Where all images push a unit to the same side, all its
-    weights move to that side, and the unit by the learning rate times Σx: it grows with the number
-    of inputs, while the first weights are drawn so that the unit's scale does not.
-
-    References
-    ----------
-    .. [1] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
-       Algorithm 1 at t = 1.
-
-    Examples
-    --------
-    The first step moves a hidden unit by the learning rate times the sum of its inputs:
-
-    >>> images = np.random.default_rng(0).random((2, 24, 32), np.float32)
-    >>> found = first_step(build_network((24, 32)), images, learning_rate=1e-3)
-    >>> twice = first_step(build_network((24, 32)), images, learning_rate=2e-3)
-    >>> found.inputs, round(twice.shift / found.shift, 6)
-    (192, 2.0)
+    In the first step Adam's mean and root mean square of a gradient are the gradient and its size,
+    so that every weight moves by the learning rate, whatever the gradient (Kingma & Ba, ICLR 2015,
+    Algorithm 1 at t = 1). The inputs x of the hidden layer are not negative. Where all images push
+    a unit to the same side, all its weights move to that side, and the unit by the learning rate
+    times Σx: it grows with the number of inputs, while the first weights are drawn so that the
+    unit's scale does not.
     """
     keras = load_tensorflow().keras
     dense = network.get_layer("dense")
     below = keras.Model(network.inputs[0], dense.input)
     inputs = np.concatenate([np.asarray(below(image[np.newaxis, ..., None])) for image in images])
     before = inputs @ dense.kernel.numpy() + dense.bias.numpy()
-    return FirstStep(
-        inputs=inputs.shape[1],
-        scale=float(np.sqrt(np.mean(before**2))),
-        shift=float(learning_rate * inputs.sum(axis=1).mean()),
-    )
+    scale = float(np.sqrt(np.mean(before**2)))
+    shift = float(learning_rate * inputs.sum(axis=1).mean())
+    return FirstStep(inputs.shape[1], scale, shift, shift / scale)
 
 
 def first_step_by_width(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
-    """How far the first step goes at widths of the input from the full one downwards, and at ours.
-
-    Parameters
-    ----------
-    dataset
-        The micrographs.
-    parameters
-        Those of processing and network, and the learning rate.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by ``input width``: ``inputs``, ``scale``, ``shift`` and ``ratio`` of `FirstStep`.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
-    ...     table = first_step_by_width(dataset, Parameters(input_width=64))
-    >>> table["inputs"].to_dict()
-    {32: 192, 64: 768, 128: 3072}
-    """
+    """`FirstStep` at widths of the input from the full one downwards, and at ours."""
     images = processed_micrographs(dataset, parameters)
-    full = dataset.shape[1]
-    halves = {full // 2**power for power in range(5)}
+    halves = {dataset.shape[1] // 2**power for power in range(5)}
     widths = sorted(
         width
         for width in halves | {parameters.input_width}
         if min(input_shape(dataset.shape, width)) >= SMALLEST_SIDE
     )
-    rows, settings = {}, Settings.of(parameters)
+    steps = []
     for width in widths:
-        small = np.stack([resize_by_area(image, width) for image in images]) / np.float32(255)
-        shown = InputScale.fit(small, settings).of(small)
+        small = np.stack([shrunk_input(image, width) for image in images])
+        shown = InputScale.fit(small, Settings.of(parameters)).of(small)
         network = build_network(
             (small.shape[1], small.shape[2]),
             padding=parameters.padding,
@@ -155,44 +85,16 @@ def first_step_by_width(dataset: Dataset, parameters: Parameters) -> pd.DataFram
             seed=parameters.first_seed,
             head=parameters.head,
         )
-        found = first_step(network, shown, parameters.learning_rate)
-        rows[width] = {
-            "inputs": found.inputs,
-            "scale": found.scale,
-            "shift": found.shift,
-            "ratio": found.ratio,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("input width")
+        steps.append(first_step(network, shown, parameters.learning_rate))
+    return pd.DataFrame(steps, pd.Index(widths, name="input width"))
 
 
 def trainings_by_remedy(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
     """What each of the `REMEDIES` does to steps and silent units, at two widths of the input.
 
-    Parameters
-    ----------
-    dataset
-        The micrographs.
-    parameters
-        Of the training; what `held_out_example` names is held out, from three seeds. The second
-        width is four times `input_width`, or as much as the micrographs have, and may take as many
-        times fewer epochs.
-
-    Returns
-    -------
-    DataFrame
-        A row a training: ``width, remedy, steps, training_error, silent``, the last the number of
-        hidden units that give zero for every micrograph trained on.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(2, seed=0, shape=(48, 64))
-    ...     parameters = Parameters(input_width=32, epochs=1, parallel_jobs=1)
-    ...     table = trainings_by_remedy(dataset, parameters)
-    >>> table.groupby("width").size().to_dict()
-    {32: 15, 64: 15}
+    A row a training: ``width, remedy, steps, training_error, silent``, the last the number of
+    hidden units that give zero for every micrograph trained on. What `held_out_example` names is
+    held out, from three seeds.
     """
     held_out = dataset.formulation_or_first(parameters.held_out_example)
     seeds = range(parameters.first_seed, parameters.first_seed + REMEDY_SEEDS)
@@ -204,6 +106,7 @@ def trainings_by_remedy(dataset: Dataset, parameters: Parameters) -> pd.DataFram
             used = parameters.model_copy(update=changed)
             summary = training_summary(train_splits(dataset, used, splits))
             trained_on = network_inputs(dataset, used)[dataset.images["formulation"] != held_out]
+            networks = kept_networks(dataset, used, splits)
             tables.append(
                 pd.DataFrame(
                     {
@@ -211,10 +114,7 @@ def trainings_by_remedy(dataset: Dataset, parameters: Parameters) -> pd.DataFram
                         "remedy": remedy,
                         "steps": summary["epoch"] * np.ceil(summary["images"] / used.batch_size),
                         "training_error": summary["training_error"],
-                        "silent": [
-                            _silent_units(network.model, trained_on)
-                            for network in kept_networks(dataset, used, splits)
-                        ],
+                        "silent": [_silent_units(each.model, trained_on) for each in networks],
                     }
                 )
             )
@@ -224,12 +124,8 @@ def trainings_by_remedy(dataset: Dataset, parameters: Parameters) -> pd.DataFram
 def remedy_effort(dataset: Dataset, parameters: Parameters) -> dict[int, int]:
     """The widths at which `trainings_by_remedy` trains, and the most epochs at each.
 
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> dataset = SimpleNamespace(shape=(1536, 2048))
-    >>> remedy_effort(dataset, Parameters(input_width=128, epochs=1200))
-    {128: 1200, 512: 300}
+    The second width is four times `input_width`, or as much as the micrographs have, and may take
+    as many times fewer epochs.
     """
     own = parameters.input_width
     widths = (own, min(_WIDER * own, dataset.shape[1]))

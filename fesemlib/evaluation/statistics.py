@@ -20,7 +20,7 @@ _RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the limits of its confidence interval."""
+    """A mean and the limits of its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -29,62 +29,23 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two ways of training on the same formulations.
+    """Two ways of training on the same formulations."""
 
-    Attributes
-    ----------
-    difference
-        Mean of second minus first, with its interval; negative where the second errs less.
-    better
-        On how many formulations the second errs less.
-    number
-        Of formulations.
-    p_value
-        Of Wilcoxon's signed-rank test, two-sided.
-    least_p_value
-        What it would be if all differences had the same sign: with few formulations, the test
-        cannot find anything.
-    """
-
-    difference: Interval
-    better: int
-    number: int
-    p_value: float
-    least_p_value: float
+    difference: float  # mean of second minus first: negative where the second errs less
+    low: float  # limits of its 95 % interval
+    high: float
+    better: int  # on how many formulations the second errs less
+    number: int  # of formulations
+    p_value: float  # of Wilcoxon's signed-rank test, two-sided
+    least_p_value: float  # if all differences had the same sign: few cannot show anything
 
 
-def mean_interval(errors: npt.ArrayLike, level: float = 0.95, seed: int = 0) -> Interval:
-    """Mean of a sample and its bootstrap interval.
+def mean_interval(errors: npt.ArrayLike) -> Interval:
+    """Mean of a sample (n,), and the interval by the percentiles of resampled means.
 
-    Parameters
-    ----------
-    errors
-        Shape (n,).
-    level
-        Of confidence.
-    seed
-        Of the resampling.
-
-    Returns
-    -------
-    Interval
-        By the percentiles of resampled means; infinite or empty where the sample is, and without
-        limits (NaN) for a single value.
-
-    Notes
-    -----
-    With so few values as nine formulations a bootstrap interval is too short: of nominal 95 %
-    intervals about 90 % cover the mean of a normal population, and fewer that of a skewed one.
-    Errors of leave-one-out are not independent either, since any two folds share most of what
-    they are trained on; the interval does not know of that.
-
-    Examples
-    --------
-    >>> found = mean_interval([0.2, 0.2, 0.2])  # no spread, no width
-    >>> print(f"{found.low:.1f} to {found.high:.1f}")
-    0.2 to 0.2
-    >>> mean_interval([0.5])
-    Interval(mean=0.5, low=nan, high=nan)
+    Infinite or empty where the sample is, and without limits (NaN) for a single value. Of nine
+    values a bootstrap interval is too short: about 90 % cover the mean of a normal population, and
+    fewer that of a skewed one. Nor does it know that folds share most of what they are trained on.
     """
     values = np.asarray(errors, dtype=np.float64)
     with np.errstate(invalid="ignore"):  # infinite differences of both signs have no mean
@@ -94,10 +55,9 @@ def mean_interval(errors: npt.ArrayLike, level: float = 0.95, seed: int = 0) -> 
     found = stats.bootstrap(
         (values,),
         np.mean,
-        confidence_level=level,
         n_resamples=_RESAMPLES,
         method="percentile",
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     ).confidence_interval
     return Interval(mean, float(found.low), float(found.high))
 
@@ -120,13 +80,16 @@ def compare_pairs(first: npt.ArrayLike, second: npt.ArrayLike) -> Comparison:
     >>> compared = compare_pairs([0.2, 0.3, 0.4, 0.5, 0.6], [0.1, 0.2, 0.3, 0.4, 0.5])
     >>> compared.better, compared.p_value == compared.least_p_value == 2 / 2**5
     (5, True)
-    >>> round(compared.difference.mean, 6)
+    >>> round(compared.difference, 6)
     -0.1
     """
     one, other = (np.asarray(errors, dtype=np.float64) for errors in (first, second))
     differences = np.subtract(other, one, out=np.zeros(len(one)), where=one != other)
+    interval = mean_interval(differences)
     return Comparison(
-        difference=mean_interval(differences),
+        difference=interval.mean,
+        low=interval.low,
+        high=interval.high,
         better=int((differences < 0).sum()),
         number=len(differences),
         p_value=_wilcoxon(differences),
@@ -142,24 +105,8 @@ def _wilcoxon(differences: Values) -> float:
 def permutation_p_value(observed: float, shuffled: npt.ArrayLike) -> float:
     """How often chance does as well: the share of shuffles with an error as small, itself counted.
 
-    Errors that are no numbers count against the true order.
-
-    Parameters
-    ----------
-    observed
-        Error with the true labels.
-    shuffled
-        Errors with shuffled ones, shape (n,).
-
-    References
-    ----------
-    Phipson & Smyth, "Permutation p-values should never be zero", Statistical Applications in
-    Genetics and Molecular Biology 9 (2010) 39.
-
-    Examples
-    --------
-    >>> permutation_p_value(0.1, [0.5] * 99), permutation_p_value(0.5, [0.5] * 99)
-    (0.01, 1.0)
+    Errors that are no numbers count against the true order (Phipson & Smyth, Statistical
+    Applications in Genetics and Molecular Biology 9 (2010) 39).
     """
     errors = np.asarray(shuffled, dtype=np.float64)
     return float((1 + (~(errors > observed)).sum()) / (1 + len(errors)))

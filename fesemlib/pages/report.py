@@ -12,11 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
-from fesemlib.pages.numbers import (
-    minus,
-    typeset,
-    typeset_label,
-)
+from fesemlib.pages.numbers import minus, typeset, typeset_label
 from fesemlib.params import Parameters
 from fesemlib.progress import in_live_notebook
 from fesemlib.storage import build_folder, digest, writable, write_atomically
@@ -25,43 +21,12 @@ _UNSEEN = "application/papermill.record/"  # prefix of a MIME type that no page 
 
 
 def results_folder(parameters: Parameters) -> Path:
-    """The folder for tables and figures, made if it is missing.
-
-    Raises
-    ------
-    PermissionError
-        When it cannot be written to.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     results_folder(Parameters(results=f"{folder}/results")).is_dir()
-    True
-    """
+    """The folder for tables and figures, made if it is missing; `PermissionError` if it cannot."""
     return writable(Path(parameters.results or build_folder() / "explore" / "results"))
 
 
 def save_figure(figure: Figure, name: str, parameters: Parameters) -> Figure:
-    """Keep a figure as SVG among the results and hand it back for display.
-
-    Parameters
-    ----------
-    figure
-        The figure.
-    name
-        File name without suffix, for instance ``figure_2``.
-    parameters
-        `results` is used.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     figure = save_figure(Figure(), "figure_2", Parameters(results=folder))
-    ...     Path(folder, "figure_2.svg").is_file()
-    True
-    """
+    """Keep a figure among the results, as ``name.svg``, and hand it back for display."""
     path = results_folder(parameters) / f"{name}.svg"
     undated = {"Date": None}  # the same figure is the same file
     write_atomically(path, lambda file: figure.savefig(file, bbox_inches="tight", metadata=undated))
@@ -69,78 +34,51 @@ def save_figure(figure: Figure, name: str, parameters: Parameters) -> Figure:
 
 
 def save_table(table: pd.DataFrame, name: str, parameters: Parameters) -> pd.DataFrame:
-    """Keep a table as CSV among the results and hand it back; see `save_figure`.
+    """Keep a table among the results, as ``name.csv``, and hand it back.
 
-    Examples
-    --------
-    >>> from fesemlib.formulations import table1
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     table = save_table(table1(), "table_1", Parameters(results=folder))
-    ...     Path(folder, "table_1.csv").read_text(encoding="utf-8").splitlines()[0]
-    'formulation,composition,dextran,mannitol,PVP,k_m,std_percent'
+    Where columns have two levels, a heading of the file is both, with a blank between them.
     """
     path = results_folder(parameters) / f"{name}.csv"
+    header = [" ".join(column) if isinstance(column, tuple) else column for column in table]
     index = table.index.name is not None
-    write_atomically(path, lambda unfinished: table.to_csv(unfinished, index=index))
+    write_atomically(path, lambda file: table.set_axis(header, axis=1).to_csv(file, index=index))
     return table
 
 
 def glue(*pair: Any, **numbers: float | str) -> None:
     """Keep numbers or texts under their names, for the prose of any page.
 
-    Parameters
-    ----------
-    **numbers
-        A page asks for one with the role ``{glue:text}`` and, say, the text
-        ``/notebooks/page.ipynb::name:.2f``. A text is `typeset`; NumPy's numbers become Python's,
-        which format as expected.
-
-    Notes
-    -----
-    What MyST-NB's own ``glue`` keeps, without the two seconds that importing it takes.
+    A page asks for one with the role ``{glue:text}`` and, say, the text
+    ``/notebooks/page.ipynb::name:.2f``. A text is `typeset`; NumPy's numbers become Python's, which
+    format as expected. This is what MyST-NB's own ``glue`` keeps, without the two seconds that
+    importing it takes.
 
     Examples
     --------
     >>> glue(error=np.float32(0.25))  # goes into the outputs of a notebook's cell, unseen
     """
-    for name, value in (dict([pair]) if pair else numbers).items():
-        _glue_one(name, value)
-
-
-def _glue_one(name: str, value: float | str) -> None:
     from IPython.display import publish_display_data
 
-    if isinstance(value, np.generic):
-        value = value.item()
-    kept = typeset(value) if isinstance(value, str) else value
-    seen = {"text/plain": f"{name}: {kept}"} if in_live_notebook() else {}  # no page shows it there
-    publish_display_data(  # type: ignore[no-untyped-call]
-        {f"{_UNSEEN}text/plain": repr(kept), **seen},
-        metadata={"scrapbook": {"name": name, "mime_prefix": _UNSEEN}},
-    )
+    for name, value in (dict([pair]) if pair else numbers).items():
+        number = value.item() if isinstance(value, np.generic) else value
+        kept = typeset(number) if isinstance(number, str) else number
+        # No page shows the text.
+        seen = {"text/plain": f"{name}: {kept}"} if in_live_notebook() else {}
+        publish_display_data(  # type: ignore[no-untyped-call]
+            {f"{_UNSEEN}text/plain": repr(kept), **seen},
+            metadata={"scrapbook": {"name": name, "mime_prefix": _UNSEEN}},
+        )
 
 
 def first_sentence(answer: str) -> str:
-    """The first sentence of an answer, which a chapter ends with when it has told the rest before.
-
-    Parameters
-    ----------
-    answer
-        One or more sentences.
-
-    Examples
-    --------
-    >>> first_sentence("The error is 40.0 % (p = 0.04). It may be chance.")
-    'The error is 40.0 % (p = 0.04).'
-    """
+    """The first sentence of an answer."""
     return re.split(r"(?<=[.!?]) (?=[A-Z])", answer, maxsplit=1)[0]
 
 
 def show_table(
     table: pd.DataFrame,
     caption: str,
-    formats: Mapping[str, str | Callable[[Any], str]] | None = None,
+    formats: Mapping[Any, str | Callable[[Any], str]] | None = None,
     narrow: bool = False,
 ) -> Styler:
     """A table with its caption, the same HTML whenever it is made.
@@ -165,29 +103,21 @@ def show_table(
     written: dict[Any, Any] = {
         typeset_label(name): _formatter(form) for name, form in (formats or {}).items()
     }
-    shown = table.rename(columns=typeset_label, index=typeset_label)
-    styled = (
-        shown.style.format(written, na_rep="—")
+    styles: list[Any] = [{"selector": "caption", "props": "caption-side: top; text-align: left;"}]
+    if narrow:
+        styles += [
+            {"selector": "", "props": "font-size: 0.8em;"},
+            {"selector": "th.row_heading", "props": "white-space: normal; min-width: 7em;"},
+        ]
+    return (
+        table.rename(columns=typeset_label, index=typeset_label)
+        .style.format(written, na_rep="—")
         .set_caption(typeset(caption))
         .set_uuid(digest(caption))
-        .set_table_styles(
-            [{"selector": "caption", "props": "caption-side: top; text-align: left;"}]
-        )
+        .set_table_styles(styles)
     )
-    return _narrow(styled) if narrow else styled
 
 
 def _formatter(form: str | Callable[[Any], str]) -> Callable[[Any], str]:
     """A format of a number as a function, with a minus sign."""
     return form if callable(form) else lambda value: minus(form.format(value))
-
-
-def _narrow(table: Styler) -> Styler:
-    """A wide table in small print, its row names over several lines."""
-    return table.set_table_styles(
-        [
-            {"selector": "", "props": "font-size: 0.8em;"},
-            {"selector": "th.row_heading", "props": "white-space: normal; min-width: 7em;"},
-        ],
-        overwrite=False,
-    )

@@ -12,15 +12,7 @@ from fesemlib.params import Parameters
 
 
 class Banner:
-    """A sentence in a box, in JupyterLab and in the book.
-
-    Parameters
-    ----------
-    title, text
-        Plain text.
-    kind
-        Sphinx' name of the box: ``"warning"`` or ``"note"``.
-    """
+    """A plain text in a box, in JupyterLab and in the book; `kind` is ``warning`` or ``note``."""
 
     def __init__(self, title: str, text: str, kind: str) -> None:
         self.title, self.text, self.kind = title, text, kind
@@ -37,14 +29,7 @@ class Banner:
 
 
 def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
-    """Say which micrographs the numbers of a page come from; for its top.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> data_banner(draw_stand_ins(2, 0, (96, 128)), Parameters()).title
-    'Synthetic data'
-    """
+    """Say which micrographs the numbers of a page come from; for its top."""
     height, width = dataset.shape
     if dataset.synthetic:
         drawn = f"seed {parameters.synthetic_seed}"
@@ -69,13 +54,7 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
 
 
 def selection_banner(parameters: Parameters) -> Banner:
-    """Say which epoch's prediction counts, and loudly when the held-out image has chosen it.
-
-    Examples
-    --------
-    >>> selection_banner(Parameters(model_selection="best_on_held_out")).title
-    'Chosen on the held-out micrograph'
-    """
+    """Say which epoch's prediction counts, and loudly when the held-out image has chosen it."""
     if parameters.model_selection == "last":
         return Banner(
             "Model selection",

@@ -7,6 +7,8 @@ book shows is the median over the runs, and their range.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -188,6 +190,49 @@ def measures(predictions: pd.DataFrame) -> pd.DataFrame:
     {'median': 0.375, 'least': 0.375, 'greatest': 0.375}
     """
     return _over_runs(measures_of_runs(predictions).T)
+
+
+def table_2(
+    predictions: Mapping[str, pd.DataFrame],
+    names: Sequence[str],
+    published: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Table 2 of the paper: the errors of the held-out formulations, beside the published ones.
+
+    Parameters
+    ----------
+    predictions
+        Training set and its `held_out_predictions`.
+    names
+        The formulations in their order.
+    published
+        Relative errors by formulation, a column a training set, if they concern the data.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by formulation, with the rows of `measures` below. Two levels of columns: training
+        set; and ``median, least, greatest`` over the runs, ``published`` and ``difference`` (median
+        − published), unsigned fractions of k_m.
+
+    Examples
+    --------
+    >>> predictions = pd.DataFrame({"held_out": ["A", "B"], "relative_error": [0.5, 0.25]})
+    >>> published = pd.DataFrame({"original": [0.3, 0.1]}, ["A", "B"])
+    >>> table = table_2({"original": predictions}, ["A", "B"], published)
+    >>> table.loc["mean", "original"][["published", "median"]].round(3).to_dict()
+    {'published': 0.2, 'median': 0.375}
+    """
+    tables = {}
+    for training_set, own in predictions.items():
+        table = pd.concat([held_out_errors(own).loc[list(names)], measures(own)])
+        if published is not None:
+            theirs = published[training_set].loc[list(names)].rename_axis("held_out")
+            measured = measures(theirs.rename("relative_error").reset_index())["median"]
+            table["published"] = pd.concat([theirs, measured])
+            table["difference"] = table["median"] - table["published"]
+        tables[training_set] = table
+    return pd.concat(tables, axis="columns").rename_axis("formulation")
 
 
 def at_the_end(results: pd.DataFrame) -> pd.DataFrame:
