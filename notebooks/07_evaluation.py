@@ -75,7 +75,6 @@ from fesemlib.evaluation import (
     statistics,
 )
 from fesemlib.evaluation import epochs as protocol
-from fesemlib.features import texture_features
 from fesemlib.network.architecture import number_of_weights
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.pages import numbers, report, statements
@@ -84,6 +83,7 @@ from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import evaluation as answers
 from fesemlib.pages.tables import validation as tables
 from fesemlib.params import Parameters
+from fesemlib.texture import texture_features
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     TRAINING_SETS,

@@ -479,7 +479,7 @@ def texture_controls(
     dataset
         The micrographs.
     features
-        From `fesemlib.features.texture_features`.
+        From `fesemlib.texture.texture_features`.
     coarse
         The same at the width of the network's input, for one more ridge regression.
     parallel_jobs

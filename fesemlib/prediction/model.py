@@ -33,7 +33,7 @@ from fesemlib.micrographs.files import PredictionError
 from fesemlib.micrographs.reading import Micrograph, read_micrograph
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
-from fesemlib.prediction.domain import Domain, texture_description
+from fesemlib.prediction.domain import Domain
 from fesemlib.prediction.folder import (
     Card,
     ModelError,
@@ -50,6 +50,7 @@ from fesemlib.prediction.intervals import (
 )
 from fesemlib.processing.background import GreyImage, process_with, resize_by_area
 from fesemlib.progress import remark
+from fesemlib.texture import texture_description
 from fesemlib.validation.leave_one_out import (
     TrainedNetwork,
     full_splits,
@@ -245,7 +246,7 @@ class Model:
         inputs
             Of the networks, in [0, 1], shape (n, h, w).
         textures
-            Of `fesemlib.prediction.domain.texture_description`, shape (n, features).
+            Of `fesemlib.texture.texture_description`, shape (n, features).
 
         Examples
         --------
