@@ -16,7 +16,7 @@ from fesemlib.formulations import SOLUTES, read_manifest, table1
 from fesemlib.micrographs.reading import Micrograph, read_micrograph
 from fesemlib.micrographs.zeiss import burn_data_bar
 from fesemlib.params import Parameters
-from fesemlib.processing.background import resample_by_area
+from fesemlib.processing import resample_by_area
 from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
 from fesemlib.synthetic.foam import synthesize_micrograph
 

@@ -22,7 +22,7 @@ from scipy import fft, ndimage
 from skimage import feature
 from skimage.transform import resize
 
-from fesemlib.processing.background import GreyImage, input_shape, resize_by_area
+from fesemlib.processing import GreyImage, input_shape, resize_by_area
 
 __all__ = [
     "charging_amplitude",
@@ -168,8 +168,8 @@ def charging_amplitude(image: GreyImage) -> float:
 def correlation_length(image: GreyImage) -> float:
     """Distance in px at which a quarter of the variance is left, averaged over directions.
 
-    It grows with the pores, though it is not their diameter. The shading is subtracted first. Raises
-    ValueError for a correlation longer than a quarter of the shorter side.
+    It grows with the pores, though it is not their diameter. The shading is subtracted first.
+    Raises ValueError for a correlation longer than a quarter of the shorter side.
 
     Examples
     --------
@@ -216,7 +216,8 @@ def local_patterns(image: GreyImage, pixel_size: float) -> dict[str, float]:  # 
     for radius in _RADII:
         patterns = _SKIMAGE.local_binary_pattern(image, _POINTS, radius, method="uniform")
         counts = np.bincount(patterns.astype(int).ravel(), minlength=_POINTS + 2)
-        shares |= {f"pattern {n} at {radius} px": c for n, c in enumerate(counts / patterns.size)}
+        own = (counts / patterns.size).tolist()
+        shares |= {f"pattern {number} at {radius} px": share for number, share in enumerate(own)}
     return shares
 
 
@@ -373,7 +374,8 @@ def _windowed(image: GreyImage | FloatArray, window: FloatArray) -> FloatArray:
 def _power_spectrum(values: FloatArray, pixel_size: float = 1.0) -> tuple[FloatArray, FloatArray]:
     """Power and spatial frequency, of the half of the plane that determines the other."""
     rows = fft.fftfreq(values.shape[0], pixel_size)[:, np.newaxis]
-    return np.abs(fft.rfft2(values)) ** 2, np.hypot(rows, fft.rfftfreq(values.shape[1], pixel_size))
+    columns = fft.rfftfreq(values.shape[1], pixel_size)
+    return np.abs(fft.rfft2(values)) ** 2, np.hypot(rows, columns)
 
 
 def _means(values: FloatArray, groups: npt.NDArray[np.intp], number: int) -> FloatArray:

@@ -64,7 +64,7 @@ from fesemlib.pages.figures import micrographs as figures
 from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.pages.tables import data as tables
 from fesemlib.params import Parameters
-from fesemlib.processing.background import (
+from fesemlib.processing import (
     central_detail,
     equalize_histogram,
     process_with,

@@ -50,7 +50,7 @@ from fesemlib.pages.figures import network as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import data as tables
 from fesemlib.params import Parameters
-from fesemlib.processing.background import input_shape, resize_by_area
+from fesemlib.processing import input_shape, resize_by_area
 
 use_style()
 parameters = Parameters.from_namespace(globals())

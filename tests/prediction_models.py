@@ -18,7 +18,7 @@ from fesemlib.params import Parameters
 from fesemlib.prediction.domain import Domain
 from fesemlib.prediction.folder import card_of
 from fesemlib.prediction.model import Model
-from fesemlib.processing.background import process_with
+from fesemlib.processing import process_with
 from fesemlib.storage import digest
 from fesemlib.texture import texture_description
 from fesemlib.validation.leave_one_out import TrainedNetwork

@@ -21,7 +21,7 @@ from fesemlib.formulations import ManifestError, table1
 from fesemlib.micrographs.reading import MicrographError
 from fesemlib.params import Parameters
 from fesemlib.prediction.trials import strange_images
-from fesemlib.processing.background import resample_by_area
+from fesemlib.processing import resample_by_area
 from fesemlib.storage import BUILD_FOLDER
 
 

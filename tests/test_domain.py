@@ -11,7 +11,7 @@ from fesemlib.dataset import draw_stand_ins, load_dataset
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
 from fesemlib.prediction.domain import Domain
-from fesemlib.processing.background import process_with
+from fesemlib.processing import process_with
 from fesemlib.texture import texture_description, texture_names
 
 

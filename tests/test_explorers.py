@@ -19,7 +19,7 @@ from fesemlib.pages.statements import Banner
 from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Model, predict_micrographs
-from fesemlib.processing.background import process
+from fesemlib.processing import process
 from fesemlib.synthetic.foam import synthesize_micrograph
 
 IMAGE = synthesize_micrograph(1e-3, 0, (192, 256), 2.0).image

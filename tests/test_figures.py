@@ -12,7 +12,7 @@ from fesemlib.network.architecture import build_network
 from fesemlib.pages.figures import micrographs as micrographs_figures
 from fesemlib.pages.figures import network as network_figures
 from fesemlib.pages.figures import validation as validation_figures
-from fesemlib.processing.background import process
+from fesemlib.processing import process
 from fesemlib.validation.leave_one_out import COLUMNS
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128)).astype(np.uint8)

@@ -11,7 +11,7 @@ from fesemlib.evaluation import imaging as robustness
 from fesemlib.evaluation.imaging import DEGRADATIONS, Reader, degrade
 from fesemlib.pages.tables.robustness import imaging_answer, imaging_table, processing_answer
 from fesemlib.params import Parameters
-from fesemlib.processing.background import process_with
+from fesemlib.processing import process_with
 
 PARAMETERS = Parameters(background_radius_px=10.0)
 

@@ -292,7 +292,7 @@ def _train(options: argparse.Namespace) -> int:
     from fesemlib.params import checked_parameters, read_parameters
     from fesemlib.prediction.folder import check_target
     from fesemlib.prediction.model import train_model
-    from fesemlib.processing.background import input_shape
+    from fesemlib.processing import input_shape
     from fesemlib.storage import DiskFullError, writable
     from fesemlib.validation.workers import SchedulerError, TrainingError
 

@@ -25,7 +25,7 @@ from fesemlib.evaluation.first_step import REMEDIES, REMEDY_SEEDS, remedy_effort
 from fesemlib.evaluation.frames import window_scales
 from fesemlib.evaluation.sensitivity import parameters_of_cell, planned_cells
 from fesemlib.network.augmentation import GROUPS
-from fesemlib.processing.background import input_shape
+from fesemlib.processing import input_shape
 
 if TYPE_CHECKING:
     from fesemlib.dataset import Dataset

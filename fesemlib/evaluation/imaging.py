@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from fesemlib.dataset import Dataset
 from fesemlib.params import Parameters
-from fesemlib.processing.background import (
+from fesemlib.processing import (
     PROCESSING_PARAMETERS,
     GreyImage,
     equalize_histogram,

@@ -21,7 +21,7 @@ from fesemlib.dataset import Dataset, fresh_stand_ins
 from fesemlib.evaluation.frames import window_places
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
-from fesemlib.processing.background import GreyImage, process_with, resize_by_area
+from fesemlib.processing import GreyImage, process_with, resize_by_area
 from fesemlib.validation.leave_one_out import (
     COLLAPSED_RANGE,
     TrainedNetwork,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fesemlib.micrographs.decoding import DecodingError, decode, in_bands
 from fesemlib.micrographs.pixel_size import PixelSize, PixelSizeSource
-from fesemlib.processing.background import GreyImage
+from fesemlib.processing import GreyImage
 
 Pixels = npt.NDArray[Any]
 

@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.processing.background import GreyImage
+from fesemlib.processing import GreyImage
 from fesemlib.storage import write_atomically
 
 STATEMENT = "SYNTHETIC"

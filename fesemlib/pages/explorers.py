@@ -24,7 +24,7 @@ from fesemlib.pages.numbers import typeset
 from fesemlib.pages.statements import Banner
 from fesemlib.pages.style import COLOURS, INK
 from fesemlib.params import Parameters
-from fesemlib.processing.background import GreyImage, process, resize_by_area
+from fesemlib.processing import GreyImage, process, resize_by_area
 from fesemlib.progress import in_live_notebook
 from fesemlib.synthetic.foam import cell_diameter, synthesize_micrograph, throat_diameter
 
@@ -70,7 +70,7 @@ def background_seen(
     radius
         Of the rolling ball, px of that image.
     light_background, equalization, smooth
-        As in `fesemlib.processing.background.process`.
+        As in `fesemlib.processing.process`.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def prediction_seen(
     """
     from fesemlib.evaluation.imaging import degrade
     from fesemlib.prediction.model import predict_micrographs
-    from fesemlib.processing.background import process_with
+    from fesemlib.processing import process_with
 
     changed = _zoomed(image, zoom, across, down)
     for name, strength in strengths.items():

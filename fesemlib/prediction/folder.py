@@ -30,7 +30,7 @@ from fesemlib.network.architecture import build_network, load_tensorflow
 from fesemlib.network.engine import TargetScale
 from fesemlib.params import Parameters, quoted
 from fesemlib.prediction.domain import Domain
-from fesemlib.processing.background import input_shape
+from fesemlib.processing import input_shape
 from fesemlib.storage import DiskFullError, code_digest, disk_is_full, writable
 from fesemlib.texture import texture_names
 from fesemlib.validation.folds import software

@@ -48,7 +48,7 @@ from fesemlib.prediction.intervals import (
     positive,
     residuals_of_formulations,
 )
-from fesemlib.processing.background import GreyImage, process_with, resize_by_area
+from fesemlib.processing import GreyImage, process_with, resize_by_area
 from fesemlib.progress import remark
 from fesemlib.texture import texture_description
 from fesemlib.validation.leave_one_out import (

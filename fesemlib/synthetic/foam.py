@@ -40,7 +40,7 @@ from scipy import ndimage, sparse, special
 
 from fesemlib.drying.equations import GAS_CONSTANT, MOLAR_MASS_WATER, porosity
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.processing.background import GreyImage
+from fesemlib.processing import GreyImage
 
 FloatImage = npt.NDArray[np.float32]  # axes (y, x)
 Solid = npt.NDArray[np.bool_]  # axes (z, y, x)

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.network.architecture import FILTERS
 from fesemlib.pages.style import COLOURS, INK, Look
-from fesemlib.processing.background import FloatImage, GreyImage, ProcessedImage
+from fesemlib.processing import FloatImage, GreyImage, ProcessedImage
 
 if TYPE_CHECKING:
     pass
@@ -55,7 +55,7 @@ def workflow_figure(
 
     Examples
     --------
-    >>> from fesemlib.processing.background import process
+    >>> from fesemlib.processing import process
     >>> image = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64).astype(np.uint8)
     >>> small = process(image).equalized[::2, ::2] / 255
     >>> figure = workflow_figure(process(image), small, weights=3_445, k_m=1e-3)
@@ -117,7 +117,7 @@ def processing_figure(processed: ProcessedImage) -> Figure:
 
     Examples
     --------
-    >>> from fesemlib.processing.background import process
+    >>> from fesemlib.processing import process
     >>> image = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64).astype(np.uint8)
     >>> figure = processing_figure(process(image))
     >>> [axes.get_title() for axes in figure.axes[:3]]

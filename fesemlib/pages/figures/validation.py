@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from fesemlib.pages.style import COLOURS, INK, Look, colour_formulations, formulation_looks
-from fesemlib.processing.background import FloatImage, GreyImage
+from fesemlib.processing import FloatImage, GreyImage
 from fesemlib.validation.errors import (
     at_the_end,
     held_out_error_along,

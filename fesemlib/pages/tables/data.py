@@ -21,7 +21,7 @@ from fesemlib.pages.numbers import (
 from fesemlib.pages.report import show_table
 from fesemlib.pages.statements import Banner
 from fesemlib.params import Parameters
-from fesemlib.processing.background import input_shape
+from fesemlib.processing import input_shape
 from fesemlib.synthetic.foam import THROAT_TO_CELL, cell_diameter, throat_diameter
 
 # A feature narrower than two pixels cannot be told from its neighbours (sampling theorem).
