@@ -45,12 +45,7 @@ from scipy.ndimage import uniform_filter
 from skimage.restoration import rolling_ball
 
 from fesemlib import texture
-from fesemlib.dataset import (
-    draw_stand_ins,
-    load_dataset,
-    part_of_frame,
-    with_data_bar,
-)
+from fesemlib.dataset import draw_stand_ins, load_dataset, with_data_bar
 from fesemlib.evaluation import baselines
 from fesemlib.micrographs.reading import crop_micrograph
 from fesemlib.network.inputs import (
@@ -71,6 +66,7 @@ from fesemlib.processing import (
     resize_by_area,
     subtract_background,
 )
+from fesemlib.synthetic import part_of_frame
 
 use_style()
 parameters = Parameters.from_namespace(globals())

@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 from fesemlib.dataset import load_dataset
 from fesemlib.formulations import table1
 from fesemlib.params import read_parameters
-from fesemlib.synthetic.foam import synthesize_micrograph
+from fesemlib.synthetic import synthesize_micrograph
 
 ROOT = Path(__file__).parent.parent
 FIGURES = [f"figure_{number}" for number in range(1, 9)]

@@ -466,7 +466,7 @@ def _add_synthesize(commands: argparse._SubParsersAction[argparse.ArgumentParser
 def _synthesize(options: argparse.Namespace) -> int:
     from fesemlib.drying.equations import porosity
     from fesemlib.micrographs.zeiss import write_zeiss_tiff
-    from fesemlib.synthetic.foam import cell_diameter, throat_diameter
+    from fesemlib.synthetic import cell_diameter, throat_diameter
 
     try:
         _check_target(options.path, options.force)
@@ -491,7 +491,7 @@ def _synthesize(options: argparse.Namespace) -> int:
 def _rendered(options: argparse.Namespace) -> Micrograph:
     """The stand-in asked for; a ValueError speaks of the command's options."""
     from fesemlib.micrographs.zeiss import burn_data_bar
-    from fesemlib.synthetic.foam import synthesize_micrograph
+    from fesemlib.synthetic import synthesize_micrograph
 
     try:
         micrograph = synthesize_micrograph(

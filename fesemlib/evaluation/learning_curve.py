@@ -81,7 +81,7 @@ def draw_training_and_test(number: int, draws: Sequence[int], shape: tuple[int, 
     draws
         Numbers of the draws; each has its own stand-ins.
     shape
-        Height and width, px, such as that of a `fesemlib.dataset.part_of_frame`.
+        Height and width, px, such as that of a `fesemlib.synthetic.part_of_frame`.
 
     Examples
     --------

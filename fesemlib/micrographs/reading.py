@@ -75,6 +75,11 @@ class Micrograph:
     cut_rows: int = 0
     rescaled_from_um: float | None = None
 
+    @property
+    def has_data_bar(self) -> bool:
+        """Whether the instrument's data bar is still part of the image."""
+        return self.data_bar_row is not None and self.cut_rows == 0
+
 
 def read_micrograph(
     path: Path | str, crop: Literal["auto", "none"] | int = "auto", page: int = 1
@@ -117,7 +122,7 @@ def read_micrograph(
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> from fesemlib.synthetic.foam import synthesize_micrograph
+    >>> from fesemlib.synthetic import synthesize_micrograph
     >>> from fesemlib.micrographs.zeiss import burn_data_bar, write_zeiss_tiff
     >>> stand_in = synthesize_micrograph(1e-3, seed=0, shape=(192, 256))
     >>> folder = TemporaryDirectory()

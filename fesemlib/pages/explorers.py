@@ -26,7 +26,7 @@ from fesemlib.pages.style import COLOURS, INK
 from fesemlib.params import Parameters
 from fesemlib.processing import GreyImage, process, resize_by_area
 from fesemlib.progress import in_live_notebook
-from fesemlib.synthetic.foam import cell_diameter, synthesize_micrograph, throat_diameter
+from fesemlib.synthetic import cell_diameter, synthesize_micrograph, throat_diameter
 
 if TYPE_CHECKING:
     from fesemlib.drying.vial import Vial
@@ -98,7 +98,7 @@ def stand_in_seen(k_m: float, solids_percent: float, pixel_size_um: float, seed:
     Parameters
     ----------
     k_m, solids_percent, pixel_size_um, seed
-        As in `fesemlib.synthetic.foam.synthesize_micrograph`.
+        As in `fesemlib.synthetic.synthesize_micrograph`.
 
     Examples
     --------

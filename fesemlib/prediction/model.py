@@ -24,7 +24,6 @@ from loky import cpu_count
 from fesemlib.dataset import (
     Dataset,
     DatasetError,
-    has_data_bar,
     pixel_sizes_differ,
     rescale_micrograph,
 )
@@ -578,7 +577,7 @@ def _fitted(micrograph: Micrograph, model: Model) -> tuple[Micrograph, tuple[str
     """The micrograph at the model's size and pixel size, and what could not be checked."""
     card, parameters = model.card, model.parameters
     own_um, models_um = micrograph.pixel_size_um, card.image.pixel_size_um
-    if has_data_bar(micrograph):
+    if micrograph.has_data_bar:
         raise PredictionError(
             f"the data bar is still there (from row {micrograph.data_bar_row}); cut it off, the "
             "model was trained without"

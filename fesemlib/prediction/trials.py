@@ -21,7 +21,7 @@ from fesemlib.formulations import SOLUTES, table1
 from fesemlib.params import SYNTHETIC, Parameters
 from fesemlib.prediction.model import Model, Prediction, predict_micrographs, train_model
 from fesemlib.processing import GreyImage
-from fesemlib.synthetic.foam import throat_diameter
+from fesemlib.synthetic import throat_diameter
 
 FRESH = "fresh stand-ins in range"
 NOISE = "noise"

@@ -22,7 +22,7 @@ from fesemlib.pages.report import show_table
 from fesemlib.pages.statements import Banner
 from fesemlib.params import Parameters
 from fesemlib.processing import input_shape
-from fesemlib.synthetic.foam import THROAT_TO_CELL, cell_diameter, throat_diameter
+from fesemlib.synthetic import THROAT_TO_CELL, cell_diameter, throat_diameter
 
 # A feature narrower than two pixels cannot be told from its neighbours (sampling theorem).
 _PIXELS_TO_RESOLVE = 2
