@@ -33,30 +33,12 @@ _FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  #
 
 
 def write_zeiss_tiff(path: Path | str, micrograph: Micrograph) -> Path:
-    """Write a stand-in as an uncompressed 8 bit TIFF with SmartSEM's metadata.
+    """Write a stand-in as an uncompressed 8 bit TIFF with SmartSEM's metadata; return the path.
 
-    Parameters
-    ----------
-    path
-        The file; an existing one is replaced.
-    micrograph
-        The stand-in, with its data bar if it shall have one (`burn_data_bar`).
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ValueError
-        When the pixel size is not known.
-
-    Notes
-    -----
     Tag 34118 holds lines of text: numbers without a name first, then pairs of a key and
-    ``name = value unit``. The pixel size is ``AP_IMAGE_PIXEL_SIZE``, in nm. That the image is
-    synthetic stands in ``SV_USER_TEXT``, ``SV_SAMPLE_ID`` and the image description.
+    ``name = value unit``. The pixel size is ``AP_IMAGE_PIXEL_SIZE``, in nm; without one, a
+    ValueError is raised. That the image is synthetic stands in ``SV_USER_TEXT``, ``SV_SAMPLE_ID``
+    and the image description.
 
     Examples
     --------
@@ -85,24 +67,12 @@ def write_zeiss_tiff(path: Path | str, micrograph: Micrograph) -> Path:
 
 
 def burn_data_bar(micrograph: Micrograph) -> Micrograph:
-    """Overwrite the bottom of a stand-in with a data bar.
+    """Overwrite the bottom of a stand-in, which has no bar, with a data bar.
 
-    Parameters
-    ----------
-    micrograph
-        The stand-in, without a bar.
-
-    Returns
-    -------
-    Micrograph
-        Of the same shape. Its last rows, a ninth of the height but at least 24 px, are black with
-        white writing: the word SYNTHETIC, a scale bar, and, as far as there is room, the width of
-        the field, the magnification and the pixel size. `data_bar_row` is the first of them.
-
-    Raises
-    ------
-    ValueError
-        When the pixel size is not known, the micrograph has a bar already, or is too small for one.
+    Its last rows, a ninth of the height but at least 24 px, are black with white writing: the word
+    SYNTHETIC, a scale bar, and, as far as there is room, the width of the field, the magnification
+    and the pixel size. Raises ValueError when the pixel size is not known, the micrograph has a bar
+    already, or is too small for one.
 
     Examples
     --------
@@ -155,9 +125,8 @@ def _smartsem_text(micrograph: Micrograph) -> bytes:
 
 def _magnification_text(width: int, pixel_size_um: float) -> str:
     magnification = _DISPLAY_WIDTH_UM / (width * pixel_size_um)
-    if magnification >= 1000:
-        return f"{magnification / 1000:.2f} K X"
-    return f"{magnification:.3g} X"
+    thousands = f"{magnification / 1000:.2f} K X"
+    return thousands if magnification >= 1000 else f"{magnification:.3g} X"
 
 
 def _length(length_um: float) -> str:
