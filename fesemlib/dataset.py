@@ -16,13 +16,7 @@ from fesemlib.micrographs.zeiss import burn_data_bar
 from fesemlib.params import Parameters
 from fesemlib.processing import resample_by_area
 from fesemlib.storage import digest
-from fesemlib.synthetic.sets import (
-    Recipe,
-    drawn_recipes,
-    part_of_frame,
-    recipes_of_table_1,
-    stand_ins,
-)
+from fesemlib.synthetic.sets import Recipe, drawn_recipes, part_of_frame, stand_ins, table_recipes
 
 __all__ = [
     "Dataset",
@@ -112,11 +106,10 @@ class Dataset:
 def load_dataset(parameters: Parameters) -> Dataset:
     """Load the data set that the parameters name: stand-ins, or the micrographs of a manifest.
 
-    `dataset`, `synthetic_seed`, `synthetic_width`, `crop`, `check_pixel_size` and `rescale` are
-    used. Micrographs fit together when they have one size and one pixel size (to 1 %), none of them
-    holds a data bar, and no two are the same. With `rescale`, each is averaged over areas to the
-    coarsest pixel size of the set (one that has it, to 1 %, keeps its pixels), and all are cut
-    about their centres to the largest field that they all cover; none is enlarged.
+    Micrographs fit together when they have one size and one pixel size (to 1 %), none of them holds
+    a data bar, and no two are the same. With `rescale`, each is averaged over areas to the coarsest
+    pixel size of the set (one that has it keeps its pixels), and all are cut about their centres to
+    the largest field that they all cover; none is enlarged.
 
     Raises
     ------
@@ -131,7 +124,7 @@ def load_dataset(parameters: Parameters) -> Dataset:
     ((288, 384), 'ABCDEFGHI', True)
     """
     if parameters.is_synthetic:
-        recipes = recipes_of_table_1(parameters.synthetic_seed, range(1))
+        recipes = table_recipes(parameters.synthetic_seed, range(1))
         return _of_stand_ins(recipes, part_of_frame(parameters, 1), table1()[_OF_FORMULATIONS])
     manifest = Path(parameters.dataset)
     table = read_manifest(manifest)
@@ -146,7 +139,7 @@ def load_dataset(parameters: Parameters) -> Dataset:
         raise DatasetError(f"{manifest}: {error}") from None
     formulations = table.drop_duplicates("formulation").set_index("formulation")
     images = table[["formulation", "image", "k_m"]].assign(image=names)
-    return _dataset(formulations[_OF_FORMULATIONS], images, fitted, False, files)
+    return _dataset(formulations[_OF_FORMULATIONS], images, fitted, files)
 
 
 def load_draws(parameters: Parameters) -> list[Dataset]:
@@ -201,7 +194,7 @@ def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
     >>> "".join(fresh.formulations.index), len(fresh.micrographs)
     ('ABCDEFGHI', 18)
     """
-    recipes = recipes_of_table_1(seed, range(1, number + 1))
+    recipes = table_recipes(seed, range(1, number + 1))
     made = _of_stand_ins(recipes, shape, table1()[_OF_FORMULATIONS])
     names = [f"{recipe.name} (stand-in, fresh frame {recipe.entropy[-1]})" for recipe in recipes]
     return replace(made, images=made.images.assign(image=names))
@@ -210,8 +203,7 @@ def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
 def with_data_bar(dataset: Dataset, position: int) -> Micrograph:
     """A micrograph with its data bar, to show what is cut off.
 
-    That at the position if it has a bar, else the first that has one; where there is none, a
-    stand-in, with one drawn: that at the position, if the set is synthetic.
+    The one at the position, or else the first that has a bar, or else a stand-in with one drawn.
 
     Examples
     --------
@@ -243,11 +235,7 @@ def rescale_micrograph(
 ) -> Micrograph:
     """A micrograph at a coarser pixel size (or the same, to 1 %), cut about its centre to a shape.
 
-    Raises
-    ------
-    DatasetError
-        When the pixel size is not known or is coarser than the new one, or the micrograph does not
-        cover the field.
+    Raises DatasetError where the pixel size is not known, is coarser, or the field is too small.
 
     Examples
     --------
@@ -279,9 +267,9 @@ def _dataset(
     formulations: pd.DataFrame,
     images: pd.DataFrame,
     micrographs: Sequence[Micrograph],
-    synthetic: bool,
-    files: Iterable[tuple[Path, int]] = (),
+    files: Sequence[tuple[Path, int]] = (),
 ) -> Dataset:
+    synthetic = not files
     told = (images.to_dict("list"), formulations.reset_index().to_dict("list"), synthetic)
     seen = [(m.pixel_size_um, m.pixel_size_source, m.data_bar_row, m.cut_rows) for m in micrographs]
     name = digest(told, seen, *[m.image for m in micrographs])
@@ -293,7 +281,7 @@ def _of_stand_ins(
 ) -> Dataset:
     rows = [(recipe.name, f"{recipe.name} (stand-in)", recipe.k_m) for recipe in recipes]
     images = pd.DataFrame(rows, columns=["formulation", "image", "k_m"])
-    return _dataset(formulations, images, stand_ins(recipes, shape), True)
+    return _dataset(formulations, images, stand_ins(recipes, shape))
 
 
 def _fitted(
@@ -366,12 +354,10 @@ def _rescaled(named: Mapping[str, Micrograph]) -> list[Micrograph]:
             f"{_listed(unknown)}: the pixel size is not known, and rescale needs all of them; give "
             "it in the column pixel_size_um of the manifest, or set rescale to false"
         )
-    sizes = [each.pixel_size_um or 0.0 for each in named.values()]
+    sized = [(each, each.pixel_size_um or 0.0) for each in named.values()]
+    sizes = [size for _, size in sized]
     coarsest = max(sizes)
-    fields = [
-        _covered(each, _pitch(size, coarsest))
-        for each, size in zip(named.values(), sizes, strict=True)
-    ]
+    fields = [_covered(each, _pitch(size, coarsest)) for each, size in sized]
     height, width = (min(sides) for sides in zip(*fields, strict=True))
     if min(height, width) < 1:
         raise DatasetError(

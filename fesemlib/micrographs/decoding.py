@@ -305,11 +305,10 @@ def _grey_channel(pixels: Pixels) -> Pixels:
     for other in range(channels):
         for band in in_bands(grey):
             values, others = pixels[band, :, other], grey[band]
-            if most == 0:
-                near = np.array_equal(values, others)
-            else:  # unsigned
-                near = bool(np.all(np.maximum(values, others) - np.minimum(values, others) <= most))
-            if not near:
+            apart = values != others
+            if most:  # of unsigned numbers, whose difference could wrap around
+                apart = np.maximum(values, others) - np.minimum(values, others) > most
+            if apart.any():
                 raise _in_colour()
     return grey
 

@@ -46,9 +46,8 @@ def read_micrograph(path: Path | str, crop: Crop = "auto", page: int = 1) -> Mic
     ----------
     path
         The file. TIFF may be of any byte order, in strips or tiles, uncompressed or compressed
-        with LZW, Deflate, PackBits, JPEG, LZMA or Zstandard, of whole numbers or floats. An image
-        stored in colour is read if all its colours are shades of grey. The orientation that a file
-        tells, if any, is applied.
+        with LZW, Deflate, PackBits, JPEG, LZMA or Zstandard, of whole numbers or floats. Colours
+        are read if all are shades of grey. The orientation that a file tells is applied.
     crop
         See `crop_micrograph`.
     page

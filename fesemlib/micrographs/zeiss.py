@@ -174,7 +174,10 @@ def _draw_bar(width: int, height: int, pixel_size_um: float) -> GreyImage | None
             return np.asarray(picture) if number >= 2 else None
         draw.text((left, upper), above, _WHITE, font, anchor="lm")
         if below is None:
-            _draw_scale(draw, left, lower, scale_px, stroke)
+            end = left + scale_px - 1
+            draw.rectangle((left, lower - stroke, end, lower + stroke), fill=_WHITE)
+            for x in (left, end):
+                draw.line((x, lower - 4 * stroke, x, lower + 4 * stroke), fill=_WHITE)
         else:
             draw.text((left, lower), below, _WHITE, font, anchor="lm")
         left = right + 2 * gap
@@ -186,12 +189,3 @@ def _legible_width(least: int, height: int, pixel_size_um: float) -> int:
     return next(
         width for width in count(least) if _draw_bar(width, height, pixel_size_um) is not None
     )
-
-
-def _draw_scale(
-    draw: ImageDraw.ImageDraw, left: int, middle: int, length: int, stroke: int
-) -> None:
-    right = left + length - 1
-    draw.rectangle((left, middle - stroke, right, middle + stroke), fill=_WHITE)
-    for end in (left, right):
-        draw.line((end, middle - 4 * stroke, end, middle + 4 * stroke), fill=_WHITE)

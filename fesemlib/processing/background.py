@@ -1,11 +1,7 @@
-"""ImageJ's rolling ball: a grey-scale opening with a ball on a shrunk image.
+"""ImageJ's rolling ball: a grey-scale opening with a ball on a shrunk image (Sternberg 1983).
 
-`skimage.restoration.rolling_ball` is another algorithm with other results.
-
-References
-----------
-.. [1] Sternberg, "Biomedical image processing", Computer 16 (1983) 22–34.
-.. [2] Schneider, Rasband & Eliceiri, "NIH Image to ImageJ", Nature Methods 9 (2012) 671–675.
+After ImageJ 1.53t (Schneider, Rasband & Eliceiri, Nature Methods 9 (2012) 671–675), of which every
+pixel is met; `skimage.restoration.rolling_ball` is another algorithm with other results.
 """
 
 from __future__ import annotations
@@ -68,10 +64,8 @@ def subtract_background(
 
     Notes
     -----
-    The result equals that of ImageJ 1.53t on every pixel. Along a side no longer than the shrink
-    factor (2 px for a radius above 10 px, 4 above 30, 8 above 100) the background is constant;
-    ImageJ stops with an error if that is the width, and darkens the image toward one edge if it is
-    the height. Time grows with the square of the radius over the shrink factor.
+    Along a side no longer than the shrink factor (2 px for a radius above 10 px, 4 above 30, 8
+    above 100) the background is constant; there ImageJ fails, or darkens the image toward one edge.
 
     Examples
     --------
@@ -99,7 +93,7 @@ def subtract_background(
 
 
 def _grey(levels: FloatImage) -> GreyImage:
-    """Grey levels without their fraction, cut off at black and white; `levels` is overwritten."""
+    """Cut off the fraction, and at black and white; `levels` is overwritten."""
     return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
 
 
@@ -128,19 +122,14 @@ def _ball(radius: float, trim_percent: int) -> FloatImage:
 
 
 def _open_with_ball(surface: FloatImage, ball: FloatImage) -> FloatImage:
-    """The grey-scale opening: the highest surface that a ball rolling below can touch.
-
-    The ball may stand outside the image as long as it touches a pixel of it.
-    """
+    """The highest surface that a ball rolling below can touch."""
+    # The ball may stand outside the image as long as it touches a pixel of it.
     padded = np.pad(surface, 2 * (len(ball) - 1), constant_values=np.inf)
     return -_erode(-_erode(padded, ball), ball)  # a dilation is the erosion from above
 
 
 def _erode(surface: FloatImage, ball: FloatImage) -> FloatImage:
-    """How high the ball's centre can be, where it lies inside: each side loses half a ball.
-
-    As the ball is symmetric, the four pixels at the offsets ±y, ±x are compared first.
-    """
+    """How high the ball's centre can be, where it lies inside: each side loses half a ball."""
     reach = len(ball) - 1
     height, width = (side - 2 * reach for side in surface.shape)
     result = np.full((height, width), np.inf, dtype=np.float32)
@@ -153,7 +142,7 @@ def _erode(surface: FloatImage, ball: FloatImage) -> FloatImage:
         for y, heights in enumerate(ball):
             above = surface[middle - y : middle - y + len(band)]
             below = surface[middle + y : middle + y + len(band)]
-            np.minimum(above, below, out=folded)
+            np.minimum(above, below, out=folded)  # as the ball is symmetric
             for x, level in enumerate(heights):
                 left = folded[:, reach - x : reach - x + width]
                 right = folded[:, reach + x : reach + x + width]

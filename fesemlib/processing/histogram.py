@@ -17,16 +17,11 @@ _CLAHE_CLIP_LIMIT = 0.01
 def equalize_histogram(image: GreyImage, method: str = "classic") -> GreyImage:
     """Equalise the histogram, with ImageJ's look-up table or adaptively.
 
-    Parameters
-    ----------
-    image
-        Grey levels, uint8, shape (H, W).
-    method
-        ``"classic"`` linearises the cumulative distribution function of the grey levels;
-        ``"imagej"``, ImageJ's preset, is gentler: it weights the counts by their square root;
-        ``"clahe"`` equalises each pixel with the histograms of the tiles around it, 8 × 8 of them,
-        their counts clipped at 1 % (Pizer et al. 1987), so that of two distant pixels the darker
-        may become the lighter; ``"none"`` returns the image as it is.
+    ``"classic"`` linearises the cumulative distribution function of the grey levels (uint8, shape
+    (H, W)); ``"imagej"``, ImageJ's preset, is gentler: it weights the counts by their square root;
+    ``"clahe"`` equalises each pixel with the histograms of the tiles around it, 8 × 8 of them, with
+    counts clipped at 1 % (Pizer et al. 1987), so that of two distant pixels the darker may become
+    the lighter; ``"none"`` returns the image as it is.
 
     Examples
     --------
@@ -46,10 +41,7 @@ def equalize_histogram(image: GreyImage, method: str = "classic") -> GreyImage:
 
 
 def _imagej_table(weights: npt.NDArray[np.float64]) -> GreyImage:
-    """The trapezoidal integral of the weights of the 256 levels, added up in ImageJ's order.
-
-    Each level's weight counts half at the level and half after it.
-    """
+    """The trapezoidal integral of the weights of the 256 levels, added up in ImageJ's order."""
     total = np.cumsum(weights * np.r_[1, np.full(254, 2), 1])[-1]
     cumulative = np.cumsum(np.repeat(weights, 2)[1:-1])[1::2]
     table = np.zeros(256, dtype=np.uint8)

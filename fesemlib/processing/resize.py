@@ -27,10 +27,7 @@ def input_shape(shape: tuple[int, int], width: int) -> tuple[int, int]:
 
 
 def resize_by_area(image: npt.NDArray[np.generic], width: int) -> FloatImage:
-    """Shrink an image (H, W) of any numeric type to a width in px, keeping its mean.
-
-    The new height keeps the aspect ratio to the nearest pixel. To enlarge, which invents detail,
-    is refused with a ValueError.
+    """Shrink an image to a width in px; the height keeps the aspect ratio, to the nearest pixel.
 
     Examples
     --------

@@ -1,23 +1,13 @@
 """Stand-ins for the paper's unpublished micrographs: drawn foams whose k_m is known.
 
-They are *not data*: nothing learnt from them says anything about a real product.
-
-Physical
-    The throat between two cells follows from k_m by Knudsen's law, the porosity from the solids
-    content, the cell from the throat, and the thickness of the walls from porosity and cell.
-Assumed
-    The ratio of throat to cell, the tortuosity and the temperature; the random geometry: walls
-    between elongated cells, missing between some, perforated on the scale of the throats, and cut
-    along a rough surface.
-Cosmetic
-    The microscope: yield that grows with slope and at edges, light that fades with depth, a
-    charging patch streaked along the scan, defocus toward the borders, shot noise. Walls seen edge
-    on are drawn wider than they are (0.3 to 0.8 µm for Table 1, less than a pixel). A coarse pixel
-    sees the scene along two rays across, not all that a frame of fine pixels would average.
-
-The gain, the offset and the skewness of the grey levels are drawn without regard to k_m, and the
-histogram of each scene is made to follow them: their mean and deviation say nothing about k_m in a
-raw frame, though they may after averaging to fewer pixels or subtracting the background.
+They are *not data*: nothing learnt from them says anything about a real product. *Physical* are the
+throats, which follow from k_m by Knudsen's law, the porosity and the walls.
+*Assumed* are the ratio of throat to cell, the tortuosity, the temperature and the random geometry:
+walls between elongated cells, missing between some, perforated on the scale of the throats, and
+cut along a rough surface. *Cosmetic* is the microscope; walls seen edge on are drawn wider than
+they are (0.3 to 0.8 µm for Table 1), and coarse pixels see the scene along two rays across only.
+Gain, offset and skewness of the grey levels are drawn without regard to k_m: in raw frames their
+mean and deviation say nothing about it, though they may after averaging or background subtraction.
 """
 
 from fesemlib.synthetic.foam import (

@@ -63,9 +63,8 @@ THINNEST_WALL = 0.6  # in ray spacings: a thinner one, seen edge on, would fall 
 def throat_diameter(k_m: float, porosity: float) -> float:
     """Diameter in m of the throats that give this k_m (m² s⁻¹) by Knudsen diffusion.
 
-    It is the d of k_m = (ε/τ) (d/3) √(8 R T / (π M_w)), with the volume fraction ε of the pores, in
-    (0, 1], and the tortuosity τ and the temperature T that are assumed (M. Knudsen, Annalen der
-    Physik 333 (1909) 75–130).
+    It is the d of k_m = (ε/τ) (d/3) √(8 R T / (π M_w)), with the porosity ε, and the tortuosity τ
+    and temperature T that are assumed (Knudsen, Annalen der Physik 333 (1909) 75–130).
 
     Examples
     --------
@@ -96,8 +95,7 @@ def cell_diameter(throat: float) -> float:
 def wall_thickness(cell: float, porosity: float) -> float:
     """Thickness of the walls, in the unit of the cells' diameter, when all solids are in them.
 
-    They are equally thick: solids fraction over wall area per volume, 2.91/`cell` in a random
-    Voronoi foam (J. L. Meijering, Philips Research Reports 8 (1953) 270–290).
+    Solids over wall area per volume, which is 2.91/`cell` in a Voronoi foam (Meijering 1953).
 
     Examples
     --------
@@ -120,21 +118,17 @@ def foam_volume(
 ) -> Solid:
     """The foam that the stand-ins show, as a volume that can be measured: True in the solid.
 
-    Its walls have their physical thickness, which the pixels of a frame cannot resolve.
-
     Parameters
     ----------
     cell_um
-        Cell diameter in µm: that of the random Voronoi foam with the same area of walls per
-        volume, S = 2.91/d. A line meets S/2 walls per length, so the mean chord of the pores is
-        2 (1 − `solid_fraction`)/S = 0.687 (1 − `solid_fraction`) d, openings passed included.
+        Cell diameter d in µm: that of the random Voronoi foam with the same area of walls per
+        volume, 2.91/d. The mean chord of the pores is 0.687 (1 − `solid_fraction`) d.
     solid_fraction
-        Volume fraction of the walls, in (0, 0.5]. Above 0.1 walls overlap, and less is solid than
-        asked for, 0.19 for 0.2.
-    shape
-        Depth, height and width in voxels. A thin slab is a section through a foam that goes on.
-    voxel_um
-        Edge of a voxel in µm; let walls (`wall_thickness`) be three voxels thick or more.
+        Volume fraction of the walls, in (0, 0.5]; above 0.1 they overlap (0.19 for 0.2). They have
+        their physical thickness, `wall_thickness`; let that be three voxels or more.
+    shape, voxel_um
+        Depth, height and width in voxels, and a voxel's edge in µm. A thin slab is a section
+        through a foam that goes on.
     seed
         Fixes everything random.
     throat_to_cell

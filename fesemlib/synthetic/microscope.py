@@ -64,11 +64,9 @@ def synthesize_micrograph(
         Mass transfer coefficient, m² s⁻¹. The finer the cells, the longer it takes.
     seed
         Fixes everything random; the same arguments give the same bytes.
-    shape
-        Height and width in px.
-    pixel_size_um
-        Edge of a pixel in µm. The same seed shows the same cells, of the same size in µm, whatever
-        the pixel; coarse pixels see them along fewer rays.
+    shape, pixel_size_um
+        Height and width in px; edge of a pixel in µm. The same seed shows the same cells, of the
+        same size in µm, whatever the pixel.
     solids_percent
         Solids in the solution, mass %.
 

@@ -37,7 +37,7 @@ class Recipe:
         return int(np.random.SeedSequence(self.entropy).generate_state(1)[0])
 
 
-def recipes_of_table_1(seed: int, frames: Iterable[int]) -> list[Recipe]:
+def table_recipes(seed: int, frames: Iterable[int]) -> list[Recipe]:
     """For frames of each formulation of Table 1; those of the synthetic set have the number 0."""
     table = table1()
     solids = table[list(SOLUTES)].sum(axis=1)
