@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from skimage.restoration import rolling_ball
 
-from fesemlib.processing.background import GreyImage, subtract_background
-from fesemlib.synthetic.foam import synthesize_micrograph
+from fesemlib.processing import GreyImage, subtract_background
+from fesemlib.synthetic import synthesize_micrograph
 
 RADII = (1, 10, 20, 50, 100, 200)
 RADIUS = 50  # the one at which scikit-image's, which is slow, is compared

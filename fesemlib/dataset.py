@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from joblib import Parallel, delayed
 
-from fesemlib.formulations import SOLUTES, read_manifest, table1
+from fesemlib.formulations import read_manifest, table1
 from fesemlib.micrographs.reading import Micrograph, read_micrograph
 from fesemlib.micrographs.zeiss import burn_data_bar
 from fesemlib.params import Parameters
-from fesemlib.processing.background import resample_by_area
-from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
-from fesemlib.synthetic.foam import synthesize_micrograph
+from fesemlib.processing import resample_by_area
+from fesemlib.storage import digest
+from fesemlib.synthetic.sets import Recipe, drawn_recipes, part_of_frame, stand_ins, table_recipes
 
 __all__ = [
     "Dataset",
     "DatasetError",
     "draw_stand_ins",
     "fresh_stand_ins",
-    "has_data_bar",
     "load_dataset",
     "load_draws",
-    "part_of_frame",
     "pixel_sizes_differ",
     "rescale_micrograph",
     "with_data_bar",
 ]
 
-PAPER_PIXEL_SIZE_UM = 2000 / 2048  # Section 2: 2048 × 1536 px show 2 mm × 1.5 mm
-_LEAST_WIDTH = 128  # px: the height, three quarters of it, holds the widest cell of Table 1
-
-DRAWN_SOLIDS_PERCENT = 5.0
-
+_OF_FORMULATIONS = ["composition", "k_m", "std_percent"]
 _PIXEL_SIZE_TOLERANCE = 0.01
-
-_PIXELS_WORTH_PROCESSES = 5_000_000  # fewer are drawn before processes have started
 _MOST_NAMED = 5  # outliers that a message lists
 
 
@@ -53,24 +43,6 @@ class DatasetError(ValueError):
 class Dataset:
     """Micrographs and the mass transfer coefficients that belong to them.
 
-    Attributes
-    ----------
-    formulations
-        One row for each formulation, which is the index: ``composition``, ``k_m`` (m² s⁻¹) and
-        ``std_percent``.
-    images
-        One row for each micrograph: ``formulation``, ``image`` (its name) and ``k_m``.
-    micrographs
-        The micrographs, in the order of `images`; all of one shape.
-    synthetic
-        Whether they are stand-ins, not measured.
-    digest
-        Names the content: the micrographs and all that is told about them.
-    files
-        The file and the page of each micrograph; empty for stand-ins.
-    draw
-        Number of the set of stand-ins, where several are drawn.
-
     Examples
     --------
     >>> dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
@@ -80,13 +52,15 @@ class Dataset:
     [0.001, 0.002]
     """
 
+    # A row for each formulation, the index: ``composition``, ``k_m`` (m² s⁻¹), ``std_percent``.
     formulations: pd.DataFrame
+    # A row for each micrograph: ``formulation``, ``image`` (its name) and ``k_m``.
     images: pd.DataFrame
-    micrographs: tuple[Micrograph, ...]
-    synthetic: bool
-    digest: str
-    files: tuple[tuple[Path, int], ...] = ()
-    draw: int = 0
+    micrographs: tuple[Micrograph, ...]  # in the order of `images`; all of one shape
+    synthetic: bool  # stand-ins, not measured
+    digest: str  # names the content: the micrographs and all that is told about them
+    files: tuple[tuple[Path, int], ...] = ()  # file and page of each; empty for stand-ins
+    draw: int = 0  # number of the set of stand-ins, where several are drawn
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,10 +71,8 @@ class Dataset:
     @property
     def pixel_size_um(self) -> float | None:
         """Median pixel size in µm, or None where none is known or the known ones differ."""
-        known = [m.pixel_size_um for m in self.micrographs if m.pixel_size_um is not None]
-        if not known or _differing(pd.Series(known)).any():
-            return None
-        return float(np.median(known))
+        known = pd.Series([m.pixel_size_um for m in self.micrographs], dtype=float).dropna()
+        return None if known.empty or _differing(known).any() else float(known.median())
 
     @property
     def k_m(self) -> npt.NDArray[np.float64]:
@@ -108,13 +80,7 @@ class Dataset:
         return self.images["k_m"].to_numpy(dtype=np.float64)
 
     def with_k_m(self, k_m: npt.NDArray[np.float64]) -> Dataset:
-        """The same micrographs with other mass transfer coefficients.
-
-        Parameters
-        ----------
-        k_m
-            Of each formulation, in their order, m² s⁻¹.
-        """
+        """The same micrographs with other mass transfer coefficients, one for each formulation."""
         formulations = self.formulations.assign(k_m=k_m)
         images = self.images.assign(k_m=self.images["formulation"].map(formulations["k_m"]))
         name = digest(self.digest, [float(value) for value in k_m])
@@ -138,76 +104,48 @@ class Dataset:
 
 
 def load_dataset(parameters: Parameters) -> Dataset:
-    r"""Load the data set that the parameters name.
+    """Load the data set that the parameters name: stand-ins, or the micrographs of a manifest.
 
-    Parameters
-    ----------
-    parameters
-        `dataset`, `synthetic_seed`, `synthetic_width`, `crop`, `check_pixel_size` and `rescale` are
-        used.
-
-    Returns
-    -------
-    Dataset
-        The stand-in micrographs (made once and kept in the cache), or those of a manifest.
+    Micrographs fit together when they have one size and one pixel size (to 1 %), none of them holds
+    a data bar, and no two are the same. With `rescale`, each is averaged over areas to the coarsest
+    pixel size of the set (one that has it keeps its pixels), and all are cut about their centres to
+    the largest field that they all cover; none is enlarged.
 
     Raises
     ------
     ManifestError, MicrographError, DatasetError
         When the manifest or a micrograph cannot be used, or the micrographs do not fit together.
-        The message names the file, the value and what to do. Micrographs fit together when they
-        have one size and one pixel size (to 1 %), unless they are rescaled to it, none of them
-        holds a data bar, and no two of them are the same.
-
-    Notes
-    -----
-    With `rescale`, each micrograph is averaged over areas to the coarsest pixel size of the set;
-    none is enlarged. One that has that size already, to 1 %, keeps its pixels. All are then cut
-    about their centres to the largest field that they all cover.
+        The message names the file, the value and what to do.
 
     Examples
     --------
-    >>> from tempfile import TemporaryDirectory
-    >>> from fesemlib.synthetic.foam import synthesize_micrograph
-    >>> from fesemlib.micrographs.zeiss import write_zeiss_tiff
-    >>> folder = TemporaryDirectory()
-    >>> rows = ["formulation,image,k_m"]
-    >>> for name, k_m in [("A", 1.9e-3), ("B", 1.1e-3), ("C", 1.4e-3)]:
-    ...     stand_in = synthesize_micrograph(k_m, len(rows), shape=(96, 128))
-    ...     _ = write_zeiss_tiff(Path(folder.name, f"{name}.tif"), stand_in)
-    ...     rows.append(f"{name},{name}.tif,{k_m}")
-    >>> manifest = Path(folder.name, "manifest.csv")
-    >>> _ = manifest.write_text("\n".join(rows))
-    >>> dataset = load_dataset(Parameters(dataset=str(manifest)))
-    >>> dataset.shape, list(dataset.formulations.index), dataset.synthetic
-    ((96, 128), ['A', 'B', 'C'], False)
+    >>> dataset = load_dataset(Parameters(synthetic_width=384))
+    >>> dataset.shape, "".join(dataset.formulations.index), dataset.synthetic
+    ((288, 384), 'ABCDEFGHI', True)
     """
     if parameters.is_synthetic:
-        return _synthetic_dataset(parameters.synthetic_seed, parameters.synthetic_width)
+        recipes = table_recipes(parameters.synthetic_seed, range(1))
+        return _of_stand_ins(recipes, part_of_frame(parameters, 1), table1()[_OF_FORMULATIONS])
     manifest = Path(parameters.dataset)
     table = read_manifest(manifest)
-    files = [
-        (manifest.parent / image, int(page))
-        for image, page in zip(table["image"], table["page"], strict=True)
-    ]
-    images = table[["formulation", "image", "k_m"]].assign(image=_names(table))
+    listed = list(zip(table["image"], table["page"], strict=True))
+    files = [(manifest.parent / image, int(page)) for image, page in listed]
+    names = [image if page == 1 else f"{image} (page {page})" for image, page in listed]
     micrographs = [read_micrograph(file, parameters.crop, page) for file, page in files]
     try:
-        micrographs = _fitted(images["image"], micrographs, table["pixel_size_um"], parameters)
+        named = dict(zip(names, micrographs, strict=True))
+        fitted = _fitted(named, table["pixel_size_um"].to_list(), parameters)
     except DatasetError as error:
         raise DatasetError(f"{manifest}: {error}") from None
     formulations = table.drop_duplicates("formulation").set_index("formulation")
-    formulations = formulations[["composition", "k_m", "std_percent"]]
-    return _dataset(formulations, images, micrographs, False, files)
+    images = table[["formulation", "image", "k_m"]].assign(image=names)
+    return _dataset(formulations[_OF_FORMULATIONS], images, fitted, files)
 
 
 def load_draws(parameters: Parameters) -> list[Dataset]:
     """The data set, and as many more draws of its stand-ins as `synthetic_draws` asks for.
 
-    Parameters
-    ----------
-    parameters
-        As in `load_dataset`. Each draw has a seed of its own, the first `synthetic_seed`.
+    Each draw has a seed of its own, the first `synthetic_seed`.
 
     Examples
     --------
@@ -229,85 +167,26 @@ def draw_stand_ins(
 ) -> Dataset:
     """Stand-ins of random k_m, for what needs more images than Table 1 has rows.
 
-    Parameters
-    ----------
-    number
-        How many, each a formulation of its own.
-    seed
-        Of the k_m and of the images.
-    shape
-        Height and width in px, at the paper's pixel size.
-    k_m_range
-        The least and the greatest k_m, m² s⁻¹; without it, those of Table 1.
-
-    Returns
-    -------
-    Dataset
-        The logarithm of k_m is uniform between the two; all have 5 % solids. Made once and kept in
-        the cache.
+    Each is a formulation of its own, of `shape` in px at the paper's pixel size, with 5 % solids.
+    The logarithm of k_m is uniform over its range in m² s⁻¹, which is that of Table 1 if not given.
 
     Examples
     --------
     >>> dataset = draw_stand_ins(4, seed=0, shape=(96, 128), k_m_range=(5e-4, 1e-3))
     >>> len(dataset.micrographs), dataset.shape
     (4, (96, 128))
-    >>> bool((dataset.k_m > 5e-4).all() and (dataset.k_m < 1e-3).all())
-    True
     """
-    table = table1()
-    least, greatest = np.log(k_m_range or (table["k_m"].min(), table["k_m"].max()))
-    k_m = np.exp(np.random.default_rng(seed).uniform(least, greatest, number))
-    recipes = [
-        _Recipe(str(position + 1), float(value), DRAWN_SOLIDS_PERCENT, (seed, number, position))
-        for position, value in enumerate(k_m)
-    ]
-    names = pd.Index([recipe.name for recipe in recipes], name="formulation")
+    recipes = drawn_recipes(number, seed, k_m_range)
     formulations = pd.DataFrame(
-        {"composition": f"{DRAWN_SOLIDS_PERCENT:g}% solids", "k_m": k_m, "std_percent": np.nan},
-        index=names,
+        [(f"{each.solids_percent:g}% solids", each.k_m, np.nan) for each in recipes],
+        columns=_OF_FORMULATIONS,
+        index=pd.Index([each.name for each in recipes], name="formulation"),
     )
-    return _stand_ins(recipes, shape, formulations)
-
-
-def part_of_frame(parameters: Parameters, share: float) -> tuple[int, int]:
-    """The shape of smaller stand-ins, for what needs so many that whole frames would take too long.
-
-    Parameters
-    ----------
-    parameters
-        `synthetic_width` is used.
-    share
-        Of either side of a stand-in's frame.
-
-    Returns
-    -------
-    tuple of int
-        Height and width in px; no less than the widest cells of Table 1 need.
-
-    Examples
-    --------
-    >>> part_of_frame(Parameters(synthetic_width=2048), 0.5)
-    (768, 1024)
-    """
-    return _frame(max(round(share * parameters.synthetic_width), _LEAST_WIDTH))
+    return _of_stand_ins(recipes, shape, formulations)
 
 
 def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
-    """More frames of the synthetic set: the same k_m and solids as in Table 1, other places.
-
-    Parameters
-    ----------
-    number
-        How many frames of each formulation.
-    seed
-        That of the set whose frames these add to; none of them is one of the set's own.
-    shape
-        Height and width in px, at the paper's pixel size.
-
-    Returns
-    -------
-    Dataset
-        Made once and kept in the cache.
+    """So many more frames of each formulation of the synthetic set of this seed, of other places.
 
     Examples
     --------
@@ -315,15 +194,8 @@ def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
     >>> "".join(fresh.formulations.index), len(fresh.micrographs)
     ('ABCDEFGHI', 18)
     """
-    table = table1()
-    solids = table[list(SOLUTES)].sum(axis=1)
-    frames = range(1, number + 1)  # NumPy reads the entropy (seed, position, 0) as (seed, position)
-    recipes = [
-        _Recipe(str(name), float(table["k_m"][name]), float(solids[name]), (seed, position, frame))
-        for position, name in enumerate(table.index)
-        for frame in frames
-    ]
-    made = _stand_ins(recipes, shape, table[["composition", "k_m", "std_percent"]])
+    recipes = table_recipes(seed, range(1, number + 1))
+    made = _of_stand_ins(recipes, shape, table1()[_OF_FORMULATIONS])
     names = [f"{recipe.name} (stand-in, fresh frame {recipe.entropy[-1]})" for recipe in recipes]
     return replace(made, images=made.images.assign(image=names))
 
@@ -331,18 +203,7 @@ def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
 def with_data_bar(dataset: Dataset, position: int) -> Micrograph:
     """A micrograph with its data bar, to show what is cut off.
 
-    Parameters
-    ----------
-    dataset
-        The data set.
-    position
-        Of the micrograph, if it has a bar; else the first that has one is taken.
-
-    Returns
-    -------
-    Micrograph
-        With all rows of its file. Where no micrograph has a bar, a stand-in with one: this one,
-        if the set is synthetic.
+    The one at the position, or else the first that has a bar, or else a stand-in with one drawn.
 
     Examples
     --------
@@ -358,129 +219,6 @@ def with_data_bar(dataset: Dataset, position: int) -> Micrograph:
     return burn_data_bar(draw_stand_ins(1, seed=0).micrographs[0])
 
 
-def _names(table: pd.DataFrame) -> list[str]:
-    """What the micrographs are called: their files, with the page where it is not the first."""
-    return [
-        image if page == 1 else f"{image} (page {page})"
-        for image, page in zip(table["image"], table["page"], strict=True)
-    ]
-
-
-def _fitted(
-    names: pd.Series[str],
-    micrographs: Sequence[Micrograph],
-    told_um: pd.Series[float],
-    parameters: Parameters,
-) -> list[Micrograph]:
-    """The micrographs with all that the manifest tells, when they fit together."""
-    _check_bars(names, micrographs)
-    _check_copies(names, micrographs)
-    check = parameters.check_pixel_size
-    micrographs = [
-        _with_told_size(name, micrograph, float(um), check)
-        for name, micrograph, um in zip(names, micrographs, told_um, strict=True)
-    ]
-    if parameters.rescale:
-        return _rescaled(names, micrographs)
-    _check_shapes(names, micrographs)
-    if check:
-        _check_pixel_sizes(names, micrographs)
-    return micrographs
-
-
-def _dataset(
-    formulations: pd.DataFrame,
-    images: pd.DataFrame,
-    micrographs: Sequence[Micrograph],
-    synthetic: bool,
-    files: Iterable[tuple[Path, int]] = (),
-) -> Dataset:
-    told = (images.to_dict("list"), formulations.reset_index().to_dict("list"), synthetic)
-    seen = [(m.pixel_size_um, m.pixel_size_source, m.data_bar_row, m.cut_rows) for m in micrographs]
-    name = digest(told, seen, *[m.image for m in micrographs])
-    return Dataset(formulations, images, tuple(micrographs), synthetic, name, tuple(files))
-
-
-def _synthetic_dataset(seed: int, width: int) -> Dataset:
-    table = table1()
-    solids = table[list(SOLUTES)].sum(axis=1)
-    recipes = [
-        _Recipe(str(name), float(table["k_m"][name]), float(solids[name]), (seed, position))
-        for position, name in enumerate(table.index)
-    ]
-    return _stand_ins(recipes, _frame(width), table[["composition", "k_m", "std_percent"]])
-
-
-def _frame(width: int) -> tuple[int, int]:
-    return round(0.75 * width), width
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """What a stand-in is made from."""
-
-    name: str
-    k_m: float
-    solids_percent: float
-    entropy: tuple[int, ...]
-
-    @property
-    def seed(self) -> int:
-        return int(np.random.SeedSequence(self.entropy).generate_state(1)[0])
-
-
-def _stand_ins(
-    recipes: Sequence[_Recipe], shape: tuple[int, int], formulations: pd.DataFrame
-) -> Dataset:
-    folder = writable(build_folder() / "cache" / "micrographs")
-    jobs = [(_kept_stand_in(folder, recipe, shape), recipe, shape) for recipe in recipes]
-    missing = [job for job in jobs if read_sealed(job[0]) is None]
-    if missing:
-        few = len(missing) * math.prod(shape) < _PIXELS_WORTH_PROCESSES
-        Parallel(n_jobs=1 if few else -1)(delayed(_synthesize)(*job) for job in missing)
-    micrographs = [Micrograph(np.load(path), PAPER_PIXEL_SIZE_UM) for path, *_ in jobs]
-    images = pd.DataFrame(
-        {
-            "formulation": [recipe.name for recipe in recipes],
-            "image": [f"{recipe.name} (stand-in)" for recipe in recipes],
-            "k_m": [recipe.k_m for recipe in recipes],
-        }
-    )
-    return _dataset(formulations, images, micrographs, True)
-
-
-def _kept_stand_in(folder: Path, recipe: _Recipe, shape: tuple[int, int]) -> Path:
-    """Where a stand-in is kept, named by all that determines it."""
-    made_of = (recipe.k_m, recipe.seed, recipe.solids_percent, shape, PAPER_PIXEL_SIZE_UM)
-    code = code_digest("fesemlib.synthetic", "fesemlib.drying")
-    return folder / f"{recipe.name}-{digest(code, *made_of)}.npy"
-
-
-def _synthesize(path: Path, recipe: _Recipe, shape: tuple[int, int]) -> None:
-    micrograph = synthesize_micrograph(
-        recipe.k_m, recipe.seed, shape, PAPER_PIXEL_SIZE_UM, recipe.solids_percent
-    )
-    write_sealed(path, lambda stream: np.save(stream, micrograph.image))
-
-
-def _listed(found: Sequence[str]) -> str:
-    """The first few of a list, and how many there are beyond."""
-    more = len(found) - _MOST_NAMED
-    return ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def has_data_bar(micrograph: Micrograph) -> bool:
-    """Whether the instrument's data bar is still part of the image.
-
-    Examples
-    --------
-    >>> micrograph = draw_stand_ins(1, seed=0, shape=(192, 256)).micrographs[0]
-    >>> has_data_bar(micrograph), has_data_bar(burn_data_bar(micrograph))
-    (False, True)
-    """
-    return micrograph.data_bar_row is not None and micrograph.cut_rows == 0
-
-
 def pixel_sizes_differ(first_um: float, second_um: float) -> bool:
     """Whether two pixel sizes differ by more than 1 % of the second.
 
@@ -492,86 +230,12 @@ def pixel_sizes_differ(first_um: float, second_um: float) -> bool:
     return abs(first_um / second_um - 1) > _PIXEL_SIZE_TOLERANCE
 
 
-def _check_bars(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
-    """Refuse a data bar that the network would see."""
-    found = [
-        f"{name} (from row {m.data_bar_row})"
-        for name, m in zip(names, micrographs, strict=True)
-        if has_data_bar(m)
-    ]
-    if found:
-        raise DatasetError(
-            f"{_listed(found)}: the data bar is still there, and the network would learn from it; "
-            "set crop to auto, or to the number of rows above it"
-        )
-
-
-def _with_told_size(name: str, micrograph: Micrograph, told_um: float, check: bool) -> Micrograph:
-    """The micrograph with the pixel size of the manifest, where the file tells none."""
-    own_um = micrograph.pixel_size_um
-    if np.isnan(told_um):
-        return micrograph
-    differ = own_um is not None and pixel_sizes_differ(told_um, own_um)
-    if differ and check:
-        raise DatasetError(
-            f"{name}: pixel_size_um = {told_um:.4g} in the manifest, but the file says "
-            f"{own_um:.4g} µm ({micrograph.pixel_size_source}); correct the manifest or leave it "
-            "empty there, or set check_pixel_size to false if the file is wrong"
-        )
-    if own_um is None or differ:
-        return replace(micrograph, pixel_size_um=told_um, pixel_size_source="manifest")
-    return micrograph
-
-
-def _rescaled(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> list[Micrograph]:
-    """All micrographs at the coarsest pixel size, with the field that all of them cover."""
-    sizes = [m.pixel_size_um for m in micrographs]
-    unknown = [name for name, size in zip(names, sizes, strict=True) if size is None]
-    if unknown:
-        raise DatasetError(
-            f"{_listed(unknown)}: the pixel size is not known, and rescale needs all of them; give "
-            "it in the column pixel_size_um of the manifest, or set rescale to false"
-        )
-    coarsest = max(size for size in sizes if size is not None)
-    shapes = [
-        np.floor(np.array(m.image.shape) / _pitch(size, coarsest) + 1e-9).astype(int)
-        for m, size in zip(micrographs, sizes, strict=True)
-        if size is not None
-    ]
-    height, width = (int(side) for side in np.min(shapes, axis=0))
-    if min(height, width) < 1:
-        raise DatasetError(
-            f"pixel sizes from {min(filter(None, sizes)):.4g} to {coarsest:.4g} µm have no field "
-            "in common; leave out what is of another magnification"
-        )
-    return [rescale_micrograph(each, coarsest, (height, width)) for each in micrographs]
-
-
-def _pitch(size_um: float, coarsest_um: float) -> float:
-    """How many pixels make one of the coarsest; those equal to it are left as they are."""
-    ratio = coarsest_um / size_um
-    return ratio if ratio - 1 > _PIXEL_SIZE_TOLERANCE else 1.0
-
-
 def rescale_micrograph(
     micrograph: Micrograph, size_um: float, shape: tuple[int, int]
 ) -> Micrograph:
-    """A micrograph at a coarser pixel size, cut about its centre.
+    """A micrograph at a coarser pixel size (or the same, to 1 %), cut about its centre to a shape.
 
-    Parameters
-    ----------
-    micrograph
-        Of known pixel size.
-    size_um
-        The new pixel size, µm; not less than the micrograph's by more than 1 %.
-    shape
-        Height and width of what is kept, in new pixels.
-
-    Raises
-    ------
-    DatasetError
-        When the pixel size is not known or is coarser than the new one, or the micrograph does not
-        cover the field.
+    Raises DatasetError where the pixel size is not known, is coarser, or the field is too small.
 
     Examples
     --------
@@ -588,35 +252,77 @@ def rescale_micrograph(
             "pixel size, or take the micrograph at a higher magnification"
         )
     pitch = _pitch(own_um, size_um)
-    covered = tuple(int(side / pitch + 1e-9) for side in micrograph.image.shape)
-    if any(side < needed for side, needed in zip(covered, shape, strict=True)):
+    height, width = _covered(micrograph, pitch)
+    if height < shape[0] or width < shape[1]:
         raise DatasetError(
-            f"covers {covered[1]}×{covered[0]} px of {size_um:.4g} µm, but {shape[1]}×{shape[0]} "
-            "px are needed; take the micrograph of a larger field"
+            f"covers {width}×{height} px of {size_um:.4g} µm, but {shape[1]}×{shape[0]} px are "
+            "needed; take the micrograph of a larger field"
         )
     image = np.round(resample_by_area(micrograph.image, pitch, shape)).astype(np.uint8)
-    before = micrograph.pixel_size_um if pitch != 1 else None
+    before = own_um if pitch != 1 else None
     return replace(micrograph, image=image, pixel_size_um=size_um, rescaled_from_um=before)
 
 
-def _check_shapes(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
-    shapes = pd.Series([m.image.shape for m in micrographs], index=list(names))
-    common = shapes.mode().iloc[0]
-    others = shapes[shapes != common]
-    if others.empty:
-        return
-    found = _listed([f"{name}: {w}×{h} px" for name, (h, w) in others.items()])
-    raise DatasetError(
-        f"{found}, but the set is {common[1]}×{common[0]} px (width × height, after cropping); "
-        "take the micrographs at one size, leave these out, set crop to the number of rows "
-        "that all of them have, or set rescale to true if all pixel sizes are known"
-    )
+def _dataset(
+    formulations: pd.DataFrame,
+    images: pd.DataFrame,
+    micrographs: Sequence[Micrograph],
+    files: Sequence[tuple[Path, int]] = (),
+) -> Dataset:
+    synthetic = not files
+    told = (images.to_dict("list"), formulations.reset_index().to_dict("list"), synthetic)
+    seen = [(m.pixel_size_um, m.pixel_size_source, m.data_bar_row, m.cut_rows) for m in micrographs]
+    name = digest(told, seen, *[m.image for m in micrographs])
+    return Dataset(formulations, images, tuple(micrographs), synthetic, name, tuple(files))
 
 
-def _check_copies(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
+def _of_stand_ins(
+    recipes: Sequence[Recipe], shape: tuple[int, int], formulations: pd.DataFrame
+) -> Dataset:
+    rows = [(recipe.name, f"{recipe.name} (stand-in)", recipe.k_m) for recipe in recipes]
+    images = pd.DataFrame(rows, columns=["formulation", "image", "k_m"])
+    return _dataset(formulations, images, stand_ins(recipes, shape))
+
+
+def _fitted(
+    named: Mapping[str, Micrograph], told_um: Iterable[float], parameters: Parameters
+) -> list[Micrograph]:
+    """The micrographs with all that the manifest tells, when they fit together."""
+    _check_bars(named)
+    _check_copies(named)
+    check = parameters.check_pixel_size
+    named = {
+        name: _with_told_size(name, micrograph, um, check)
+        for (name, micrograph), um in zip(named.items(), told_um, strict=True)
+    }
+    if parameters.rescale:
+        return _rescaled(named)
+    _check_shapes(named)
+    if check:
+        _check_pixel_sizes(named)
+    return list(named.values())
+
+
+def _listed(found: Sequence[str]) -> str:
+    """The first few of a list, and how many there are beyond."""
+    more = len(found) - _MOST_NAMED
+    return ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _check_bars(named: Mapping[str, Micrograph]) -> None:
+    """Refuse a data bar that the network would see."""
+    found = [f"{name} (from row {m.data_bar_row})" for name, m in named.items() if m.has_data_bar]
+    if found:
+        raise DatasetError(
+            f"{_listed(found)}: the data bar is still there, and the network would learn from it; "
+            "set crop to auto, or to the number of rows above it"
+        )
+
+
+def _check_copies(named: Mapping[str, Micrograph]) -> None:
     """Refuse one micrograph under two names; the manifest knows only the names."""
     seen: dict[str, str] = {}
-    for name, micrograph in zip(names, micrographs, strict=True):
+    for name, micrograph in named.items():
         first = seen.setdefault(digest(micrograph.image), name)
         if first != name:
             raise DatasetError(
@@ -626,18 +332,74 @@ def _check_copies(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> N
             )
 
 
-def _check_pixel_sizes(names: pd.Series[str], micrographs: Sequence[Micrograph]) -> None:
-    sizes = pd.Series([m.pixel_size_um for m in micrographs], index=list(names), dtype=float)
-    common = _common(sizes)
-    others = sizes[_differing(sizes)]
-    if others.empty:
-        return
-    found = _listed([f"{name}: {size:.4g} µm" for name, size in others.items()])
-    raise DatasetError(
-        f"{found} a pixel, but the set has {common:.4g} µm; take the micrographs at one "
-        "magnification, leave these out, set rescale to true, or set check_pixel_size to false if "
-        "the files are wrong"
-    )
+def _with_told_size(name: str, micrograph: Micrograph, told_um: float, check: bool) -> Micrograph:
+    """The micrograph with the pixel size of the manifest, where the file tells none."""
+    own_um = micrograph.pixel_size_um
+    if np.isnan(told_um) or (own_um is not None and not pixel_sizes_differ(told_um, own_um)):
+        return micrograph
+    if own_um is not None and check:
+        raise DatasetError(
+            f"{name}: pixel_size_um = {told_um:.4g} in the manifest, but the file says "
+            f"{own_um:.4g} µm ({micrograph.pixel_size_source}); correct the manifest or leave it "
+            "empty there, or set check_pixel_size to false if the file is wrong"
+        )
+    return replace(micrograph, pixel_size_um=told_um, pixel_size_source="manifest")
+
+
+def _rescaled(named: Mapping[str, Micrograph]) -> list[Micrograph]:
+    """All micrographs at the coarsest pixel size, with the field that all of them cover."""
+    unknown = [name for name, each in named.items() if each.pixel_size_um is None]
+    if unknown:
+        raise DatasetError(
+            f"{_listed(unknown)}: the pixel size is not known, and rescale needs all of them; give "
+            "it in the column pixel_size_um of the manifest, or set rescale to false"
+        )
+    sized = [(each, each.pixel_size_um or 0.0) for each in named.values()]
+    sizes = [size for _, size in sized]
+    coarsest = max(sizes)
+    fields = [_covered(each, _pitch(size, coarsest)) for each, size in sized]
+    height, width = (min(sides) for sides in zip(*fields, strict=True))
+    if min(height, width) < 1:
+        raise DatasetError(
+            f"pixel sizes from {min(sizes):.4g} to {coarsest:.4g} µm have no field in common; "
+            "leave out what is of another magnification"
+        )
+    return [rescale_micrograph(each, coarsest, (height, width)) for each in named.values()]
+
+
+def _pitch(size_um: float, coarsest_um: float) -> float:
+    """How many pixels make one of the coarsest; those equal to it are left as they are."""
+    ratio = coarsest_um / size_um
+    return ratio if ratio - 1 > _PIXEL_SIZE_TOLERANCE else 1.0
+
+
+def _covered(micrograph: Micrograph, pitch: float) -> tuple[int, int]:
+    """The whole pixels of this pitch, down and across, that a micrograph has."""
+    height, width = (int(side / pitch + 1e-9) for side in micrograph.image.shape)
+    return height, width
+
+
+def _check_shapes(named: Mapping[str, Micrograph]) -> None:
+    shapes = pd.Series({name: each.image.shape for name, each in named.items()})
+    common = shapes.mode().iloc[0]
+    others = [f"{name}: {w}×{h} px" for name, (h, w) in shapes[shapes != common].items()]
+    if others:
+        raise DatasetError(
+            f"{_listed(others)}, but the set is {common[1]}×{common[0]} px (width × height, after "
+            "cropping); take the micrographs at one size, leave these out, set crop to the number "
+            "of rows that all of them have, or set rescale to true if all pixel sizes are known"
+        )
+
+
+def _check_pixel_sizes(named: Mapping[str, Micrograph]) -> None:
+    sizes = pd.Series({name: each.pixel_size_um for name, each in named.items()}, dtype=float)
+    others = [f"{name}: {size:.4g} µm" for name, size in sizes[_differing(sizes)].items()]
+    if others:
+        raise DatasetError(
+            f"{_listed(others)} a pixel, but the set has {_common(sizes):.4g} µm; take the "
+            "micrographs at one magnification, leave these out, set rescale to true, or set "
+            "check_pixel_size to false if the files are wrong"
+        )
 
 
 def _differing(pixel_sizes_um: pd.Series[float]) -> pd.Series[bool]:

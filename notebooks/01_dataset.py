@@ -75,7 +75,7 @@ from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.pages.tables import data as tables
 from fesemlib.pages.tables import drying as drying_report
 from fesemlib.params import Parameters
-from fesemlib.processing.background import process_with
+from fesemlib.processing import process_with
 from fesemlib.validation.errors import relative_error
 
 use_style()

@@ -44,12 +44,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from skimage.restoration import rolling_ball
 
-from fesemlib.dataset import (
-    draw_stand_ins,
-    load_dataset,
-    part_of_frame,
-    with_data_bar,
-)
+from fesemlib.dataset import draw_stand_ins, load_dataset, with_data_bar
 from fesemlib.evaluation import baselines
 from fesemlib.micrographs.reading import crop_micrograph
 from fesemlib.network.inputs import (
@@ -64,12 +59,13 @@ from fesemlib.pages.figures import micrographs as figures
 from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.pages.tables import data as tables
 from fesemlib.params import Parameters
-from fesemlib.processing.background import (
+from fesemlib.processing import (
     central_detail,
     equalize_histogram,
     process_with,
-    subtract_background,
 )
+from fesemlib.processing.background import subtract_background
+from fesemlib.synthetic import part_of_frame
 from fesemlib.texture import charging_amplitude
 
 use_style()

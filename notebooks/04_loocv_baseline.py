@@ -69,7 +69,7 @@ from fesemlib.pages.figures import validation as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import validation as tables
 from fesemlib.params import Parameters
-from fesemlib.processing.background import input_shape
+from fesemlib.processing import input_shape
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     held_out_predictions,

@@ -70,7 +70,7 @@ from fesemlib.pages.figures import validation as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import validation as tables
 from fesemlib.params import Parameters
-from fesemlib.processing.background import input_shape, process_with
+from fesemlib.processing import input_shape, process_with
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     TRAINING_SETS,

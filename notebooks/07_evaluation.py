@@ -72,7 +72,6 @@ from fesemlib.evaluation.epochs import (
     selected_predictions,
     train_for_selection,
 )
-from fesemlib.features import texture_features
 from fesemlib.network.architecture import number_of_weights
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.pages import numbers, report, statements
@@ -81,6 +80,7 @@ from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import evaluation as tables
 from fesemlib.pages.tables.validation import show_measures
 from fesemlib.params import Parameters
+from fesemlib.texture import texture_features
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     TRAINING_SETS,

@@ -64,13 +64,14 @@ scheduler: str = ""
 results: str = ""
 
 # %% tags=["hide-input"]
-from fesemlib.dataset import load_dataset, part_of_frame
+from fesemlib.dataset import load_dataset
 from fesemlib.evaluation import controls, learning_curve, sensitivity
 from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import sensitivity as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import sensitivity as tables
 from fesemlib.params import Parameters
+from fesemlib.synthetic import part_of_frame
 from fesemlib.validation import errors
 
 use_style()

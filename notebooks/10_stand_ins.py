@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from fesemlib import texture
-from fesemlib.dataset import load_dataset, part_of_frame
+from fesemlib.dataset import load_dataset
 from fesemlib.drying.equations import porosity
 from fesemlib.evaluation import baselines
 from fesemlib.formulations import table1
@@ -41,10 +41,11 @@ from fesemlib.pages.figures import micrographs as figures
 from fesemlib.pages.numbers import minus
 from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
-from fesemlib.synthetic.foam import (
+from fesemlib.synthetic import (
     EDGE_GLOW_UM,
     THROAT_TO_CELL,
     cell_diameter,
+    part_of_frame,
     synthesize_micrograph,
     throat_diameter,
     wall_thickness,
@@ -113,7 +114,7 @@ report.glue(
 #
 # Only the first block carries information on $k_m$ that a measurement could confirm. The second
 # decides *how* $k_m$ shows in the image, and the third must not show it at all. The geometry can be had
-# without the microscope, as a volume of solid and void (`fesemlib.synthetic.foam.foam_volume`). There this book's
+# without the microscope, as a volume of solid and void (`fesemlib.synthetic.foam_volume`). There this book's
 # tests compare the chords of the pores, measured with PoreSpy {cite}`gostick2019`, the solid fraction and
 # the holes in the walls with what was asked for.
 #

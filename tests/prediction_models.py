@@ -18,8 +18,9 @@ from fesemlib.params import Parameters
 from fesemlib.prediction.domain import Domain
 from fesemlib.prediction.folder import card_of
 from fesemlib.prediction.model import Model
-from fesemlib.processing.background import process_with
+from fesemlib.processing import process_with
 from fesemlib.storage import digest
+from fesemlib.texture import texture_description
 from fesemlib.validation.leave_one_out import TrainedNetwork
 
 SHAPE = (96, 128)
@@ -71,7 +72,8 @@ def untrained_model(parameters: Parameters = PARAMETERS, synthetic: bool = False
         for seed in parameters.seeds
     ]
     processed = [process_with(parameters, each.image).equalized for each in dataset.micrographs]
-    domain = Domain.of(processed, list(K_M))
+    textures = np.stack([texture_description(each) for each in processed])
+    domain = Domain(textures, tuple(K_M))
     return Model(card_of(dataset, parameters, networks, RESIDUALS, domain), tuple(networks))
 
 

@@ -9,7 +9,7 @@ import pytest
 import fesemlib.micrographs.zeiss
 from fesemlib.command.cli import main
 from fesemlib.micrographs.reading import read_micrograph
-from fesemlib.synthetic.foam import synthesize_micrograph
+from fesemlib.synthetic import synthesize_micrograph
 
 SMALL = ["--k-m", "1.1e-3", "--seed", "3", "--width", "256", "--height", "192", "--pixel-size", "2"]
 
@@ -102,7 +102,7 @@ def test_checks_the_target_before_rendering(tmp_path, monkeypatch, capsys):
     def render(*_: object) -> None:
         raise AssertionError("rendered")
 
-    monkeypatch.setattr("fesemlib.synthetic.foam.synthesize_micrograph", render)
+    monkeypatch.setattr("fesemlib.synthetic.synthesize_micrograph", render)
     assert synthesize(*SMALL, tmp_path / "gone" / "out.tif") == 2
     assert "there is no folder" in capsys.readouterr().err
 

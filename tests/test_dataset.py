@@ -14,15 +14,14 @@ from joblib import parallel_config
 from PIL import Image
 from scipy import stats
 
-import fesemlib.dataset
-import fesemlib.synthetic.foam
 from fesemlib.dataset import Dataset, DatasetError, draw_stand_ins, load_dataset, with_data_bar
 from fesemlib.formulations import ManifestError, table1
 from fesemlib.micrographs.reading import MicrographError
 from fesemlib.params import Parameters
 from fesemlib.prediction.trials import strange_images
-from fesemlib.processing.background import resample_by_area
+from fesemlib.processing import resample_by_area
 from fesemlib.storage import BUILD_FOLDER
+from fesemlib.synthetic import microscope, sets, synthesize_micrograph
 
 
 def load(path: Path, **parameters: object) -> Dataset:
@@ -461,8 +460,8 @@ def test_stand_ins_are_made_once(small_stand_ins, monkeypatch):
         made.append(arguments)
         return synthesize(*arguments, **options)
 
-    synthesize = fesemlib.dataset.synthesize_micrograph
-    monkeypatch.setattr(fesemlib.dataset, "synthesize_micrograph", count)
+    synthesize = sets.synthesize_micrograph
+    monkeypatch.setattr(sets, "synthesize_micrograph", count)
     assert load_dataset(SMALL).digest == first.digest
     assert len(made) == 1
 
@@ -477,7 +476,7 @@ def bounds_of_synthetic_width() -> list[int]:
 def test_stand_ins_are_the_same_whichever_process_draws_them(tmp_path, monkeypatch):
     here = draw_stand_ins(3, seed=0, shape=(96, 128))
     monkeypatch.setenv(BUILD_FOLDER, str(tmp_path / "elsewhere"))
-    monkeypatch.setattr(fesemlib.dataset, "_PIXELS_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(sets, "_PIXELS_WORTH_PROCESSES", 0)
     assert draw_stand_ins(3, seed=0, shape=(96, 128)).digest == here.digest
 
 
@@ -492,18 +491,18 @@ def test_stand_ins_of_every_allowed_width_can_be_rendered(width, own_build, monk
     def reached(*_: object) -> None:
         raise ReachedError
 
-    monkeypatch.setattr(fesemlib.synthetic.foam, "_generators", reached)
+    monkeypatch.setattr(microscope, "generators", reached)
     shapes = []
 
-    def accept(path: Path, recipe: fesemlib.dataset._Recipe, shape: tuple[int, int]) -> None:
+    def accept(path: Path, recipe: sets.Recipe, shape: tuple[int, int]) -> None:
         with pytest.raises(ReachedError):
-            fesemlib.dataset.synthesize_micrograph(
+            synthesize_micrograph(
                 recipe.k_m, recipe.seed, shape, solids_percent=recipe.solids_percent
             )
         shapes.append(shape)
         np.save(path, np.zeros((8, 8), np.uint8))
 
-    monkeypatch.setattr(fesemlib.dataset, "_synthesize", accept)
+    monkeypatch.setattr(sets, "_synthesize", accept)
     with parallel_config(backend="threading"):
         dataset = load_dataset(Parameters(synthetic_width=width))
         assert shapes == [(width * 3 // 4, width)] * 9
@@ -539,7 +538,7 @@ def test_drawn_stand_ins_cover_the_range_of_table_1():
 
 def test_logarithms_of_drawn_k_m_are_uniform(monkeypatch, own_build):
     monkeypatch.setattr(
-        fesemlib.dataset,
+        sets,
         "_synthesize",
         lambda path, *_: np.save(path, np.random.default_rng(0).integers(0, 9, (8, 8), np.uint8)),
     )

@@ -10,8 +10,9 @@ from skimage import data
 from fesemlib.dataset import draw_stand_ins, load_dataset
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
-from fesemlib.prediction.domain import Domain, texture_description, texture_names
-from fesemlib.processing.background import process_with
+from fesemlib.prediction.domain import Domain
+from fesemlib.processing import process_with
+from fesemlib.texture import texture_description, texture_names
 
 
 @given(st.integers(8, 300), st.integers(8, 1500))
@@ -108,15 +109,16 @@ def test_rates_on_stand_ins():
     parameters = Parameters()
     dataset = load_dataset(parameters)
 
-    def processed(images):
-        return [process_with(parameters, image).equalized for image in images]
+    def described(images):
+        return [texture_description(process_with(parameters, image).equalized) for image in images]
 
-    domain = Domain.of(
-        processed([each.image for each in dataset.micrographs]), list(dataset.images["formulation"])
+    domain = Domain(
+        np.stack(described([each.image for each in dataset.micrographs])),
+        tuple(dataset.images["formulation"]),
     )
 
     def flagged(images):
-        distances = [domain.distance(texture_description(each)) for each in processed(images)]
+        distances = [domain.distance(texture) for texture in described(images)]
         return np.mean(np.array(distances) > domain.limit)
 
     shape = dataset.shape

@@ -19,8 +19,8 @@ from fesemlib.pages.statements import Banner
 from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Model, predict_micrographs
-from fesemlib.processing.background import process
-from fesemlib.synthetic.foam import synthesize_micrograph
+from fesemlib.processing import process
+from fesemlib.synthetic import synthesize_micrograph
 
 IMAGE = synthesize_micrograph(1e-3, 0, (192, 256), 2.0).image
 VIAL = Vial(heat_transfer_coefficient=14.2, ice_thickness=7e-3)

@@ -6,7 +6,10 @@ import pytest
 from conftest import texture
 
 from fesemlib.dataset import Dataset
-from fesemlib.features import (
+from fesemlib.micrographs.reading import Micrograph
+from fesemlib.network.inputs import processed_micrographs
+from fesemlib.params import Parameters
+from fesemlib.texture import (
     FAMILIES,
     cooccurrence,
     local_patterns,
@@ -14,9 +17,6 @@ from fesemlib.features import (
     texture_features,
     wavelet_energies,
 )
-from fesemlib.micrographs.reading import Micrograph
-from fesemlib.network.inputs import processed_micrographs
-from fesemlib.params import Parameters
 
 NOISE = texture(0, (64, 96))
 

@@ -14,7 +14,7 @@ from fesemlib.network.architecture import build_network
 from fesemlib.pages.figures import micrographs as micrographs_figures
 from fesemlib.pages.figures import network as network_figures
 from fesemlib.pages.figures import validation as validation_figures
-from fesemlib.processing.background import process
+from fesemlib.processing import process
 from fesemlib.synthetic.foam import cell_diameter, throat_diameter
 from fesemlib.validation.leave_one_out import COLUMNS
 

@@ -20,7 +20,7 @@ from fesemlib.network.inputs import (
     processed_micrographs,
 )
 from fesemlib.params import Parameters
-from fesemlib.processing.background import (
+from fesemlib.processing import (
     PROCESSING_PARAMETERS,
     process,
     process_with,

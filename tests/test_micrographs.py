@@ -22,7 +22,7 @@ from fesemlib.micrographs.reading import (
     crop_micrograph,
     read_micrograph,
 )
-from fesemlib.synthetic.foam import synthesize_micrograph
+from fesemlib.synthetic import synthesize_micrograph
 
 GREY = texture(0)
 WIDE = GREY.astype(np.uint16) * 257  # the same grey levels in 16 bit

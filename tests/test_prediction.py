@@ -27,7 +27,6 @@ from fesemlib.micrographs.files import PredictionError, image_files
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.network.inputs import network_inputs, processed_micrographs
 from fesemlib.prediction import model as prediction
-from fesemlib.prediction.domain import texture_description
 from fesemlib.prediction.folder import ModelError
 from fesemlib.prediction.model import (
     COLUMNS,
@@ -38,6 +37,7 @@ from fesemlib.prediction.model import (
     rows_as_table,
     train_model,
 )
+from fesemlib.texture import texture_description
 from fesemlib.validation.leave_one_out import (
     full_splits,
     held_out_predictions,

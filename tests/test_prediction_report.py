@@ -16,10 +16,10 @@ from fesemlib.micrographs.files import PredictionError
 from fesemlib.pages.figures import prediction as figures
 from fesemlib.pages.tables import prediction as answers
 from fesemlib.params import Parameters
-from fesemlib.prediction.domain import texture_names
 from fesemlib.prediction.model import Layer, Row
 from fesemlib.prediction.new_micrographs import predict_new_micrographs
 from fesemlib.prediction.trials import FRESH, NOISE, TEXTURES, domain_trial, strange_images
+from fesemlib.texture import texture_names
 
 ROW = Row(
     "vial.tif",

@@ -15,7 +15,7 @@ from scipy import ndimage
 from skimage.transform import downscale_local_mean
 
 from fesemlib.params import Parameters
-from fesemlib.processing.background import (
+from fesemlib.processing import (
     central_detail,
     equalize_histogram,
     input_shape,

@@ -12,7 +12,7 @@ from fesemlib.evaluation import imaging as robustness
 from fesemlib.evaluation.imaging import DEGRADATIONS, degrade
 from fesemlib.pages.tables.robustness import imaging_summary, show_imaging
 from fesemlib.params import Parameters
-from fesemlib.processing.background import process_with
+from fesemlib.processing import process_with
 from fesemlib.validation.leave_one_out import HeldOutNetworks
 
 PARAMETERS = Parameters(background_radius_px=10.0)

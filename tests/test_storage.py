@@ -384,7 +384,7 @@ def test_digests_in_several_threads():
     modules = [
         "fesemlib.command.cli",
         "fesemlib.dataset",
-        "fesemlib.prediction.domain",
+        "fesemlib.texture",
         "fesemlib.params",
     ]
     expected = code_digest(*modules)

@@ -11,7 +11,7 @@ import pytest
 from scipy import ndimage, stats
 
 from fesemlib.drying.equations import porosity
-from fesemlib.synthetic.foam import (
+from fesemlib.synthetic import (
     cell_diameter,
     synthesize_micrograph,
     throat_diameter,
@@ -44,9 +44,9 @@ def chord_length(image: np.ndarray) -> float:
 
 
 def test_throat_inverts_knudsens_law():
-    mean_speed = np.sqrt(8 * 8.314462618 * 240 / (np.pi * 0.01801528))
-    throat = throat_diameter(1e-3, 0.9, tortuosity=2.0, temperature=240.0)
-    assert 0.9 / 2.0 * throat / 3 * mean_speed == pytest.approx(1e-3, rel=1e-12)
+    mean_speed = np.sqrt(8 * 8.314462618 * 250 / (np.pi * 0.01801528))
+    throat = throat_diameter(1e-3, 0.9)
+    assert 0.9 / 1.5 * throat / 3 * mean_speed == pytest.approx(1e-3, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,6 @@ def test_porosity_is_the_volume_fraction_of_the_ice():
 
 def test_cells_and_walls_scale_with_the_throat():
     assert cell_diameter(16e-6) == pytest.approx(80e-6)
-    assert cell_diameter(16e-6, 0.4) == pytest.approx(40e-6)
     assert wall_thickness(80.0, 0.97) == pytest.approx(0.825, rel=0.01)
     assert wall_thickness(1.0, 0.93) > wall_thickness(1.0, 0.97)
 
@@ -268,8 +267,6 @@ def test_k_m_can_be_rendered_up_to_the_ends_named(solids_percent, end, beyond, p
     [
         ((1e-3, 0.0), "porosity 0.0"),
         ((1e-3, 1.1), "porosity 1.1"),
-        ((1e-3, 0.9, 0.5), "tortuosity 0.5"),
-        ((1e-3, 0.9, 1.5, 0.0), "temperature 0.0"),
     ],
 )
 def test_throat_diameter_names_what_is_wrong(arguments, message):
@@ -281,7 +278,6 @@ def test_throat_diameter_names_what_is_wrong(arguments, message):
     ("function", "arguments", "message"),
     [
         (cell_diameter, (0.0,), "throat 0.0"),
-        (cell_diameter, (1.0, 0.1), "throat_to_cell 0.1"),
         (wall_thickness, (0.0, 0.9), "cell 0.0"),
         (wall_thickness, (1.0, 0.0), "porosity 0.0"),
         (porosity, (float("nan"),), "solids_percent nan"),
@@ -309,5 +305,5 @@ def test_the_extremes_still_render(k_m, shape, pixel_size_um):
 
 
 def test_importing_does_not_load_tensorflow():
-    code = "import sys, fesemlib.synthetic.foam; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, fesemlib.synthetic; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

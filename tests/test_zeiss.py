@@ -10,7 +10,7 @@ from PIL import Image
 
 from fesemlib.micrographs.reading import Micrograph, read_micrograph
 from fesemlib.micrographs.zeiss import burn_data_bar, write_zeiss_tiff
-from fesemlib.synthetic.foam import synthesize_micrograph
+from fesemlib.synthetic import synthesize_micrograph
 
 SIZES = [((96, 128), 4.0), ((192, 256), 2.0), ((768, 1024), 0.1), ((384, 512), 2000 / 512)]
 

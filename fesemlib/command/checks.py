@@ -89,7 +89,7 @@ def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
 def check_size(shape: tuple[int, int], input_width: int) -> None:
     """Raise a ValueError when micrographs of a shape (H, W) cannot be brought to that width."""
     from fesemlib.network.architecture import SMALLEST_SIDE, check_input_shape
-    from fesemlib.processing.background import input_shape
+    from fesemlib.processing import input_shape
 
     size = f"the micrographs are {shape[1]}×{shape[0]} px (width × height, after cropping)"
     if min(shape) < SMALLEST_SIDE:  # no input_width helps

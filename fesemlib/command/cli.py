@@ -401,7 +401,7 @@ def synthesize(file: Path, force: bool, no_data_bar: bool, **drawn: Any) -> None
 def _rendered(no_data_bar: bool, width: int, height: int, **drawn: Any) -> Micrograph:
     """The stand-in asked for; a ValueError speaks of the command's options."""
     from fesemlib.micrographs.zeiss import burn_data_bar
-    from fesemlib.synthetic.foam import synthesize_micrograph
+    from fesemlib.synthetic import synthesize_micrograph
 
     try:
         micrograph = synthesize_micrograph(shape=(height, width), **drawn)

@@ -18,7 +18,7 @@ import psutil
 
 from fesemlib.command.cache import size_text
 from fesemlib.network.augmentation import GROUPS
-from fesemlib.processing.background import input_shape
+from fesemlib.processing import input_shape
 from fesemlib.storage import build_folder
 
 if TYPE_CHECKING:

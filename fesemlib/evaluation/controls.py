@@ -36,7 +36,7 @@ from fesemlib.evaluation.baselines import mean_of_others, median_of_others
 from fesemlib.formulations import percentages
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
-from fesemlib.processing.background import GreyImage
+from fesemlib.processing import GreyImage
 from fesemlib.texture import correlation_length
 from fesemlib.validation.errors import MEAN, measures, measures_of_runs, relative_error
 from fesemlib.validation.leave_one_out import (

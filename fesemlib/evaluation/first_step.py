@@ -13,7 +13,7 @@ from fesemlib.network.architecture import SMALLEST_SIDE, build_network, load_ten
 from fesemlib.network.engine import InputScale, Settings
 from fesemlib.network.inputs import network_inputs, processed_micrographs, shrunk_input
 from fesemlib.params import Parameters
-from fesemlib.processing.background import input_shape
+from fesemlib.processing import input_shape
 from fesemlib.validation.leave_one_out import Split, kept_networks, train_splits, training_summary
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fesemlib.dataset import Dataset, fresh_stand_ins
 from fesemlib.network.augmentation import TRANSFORMATIONS
 from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
-from fesemlib.processing.background import input_shape
+from fesemlib.processing import input_shape
 from fesemlib.storage import digest
 from fesemlib.validation.errors import LOG_MEAN, WITHOUT_WORST, measures
 from fesemlib.validation.leave_one_out import (

@@ -18,7 +18,7 @@ from scipy import ndimage
 from fesemlib.dataset import Dataset
 from fesemlib.network.inputs import network_inputs, shrunk_input
 from fesemlib.params import Parameters
-from fesemlib.processing.background import (
+from fesemlib.processing import (
     PROCESSING_PARAMETERS,
     GreyImage,
     equalize_histogram,

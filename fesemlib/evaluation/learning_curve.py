@@ -23,11 +23,11 @@ from fesemlib.evaluation.controls import (
     fitted,
     with_errors,
 )
-from fesemlib.features import texture_features
 from fesemlib.formulations import table1
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
 from fesemlib.storage import digest
+from fesemlib.texture import texture_features
 from fesemlib.validation.errors import at_the_end, measures_of_runs
 from fesemlib.validation.leave_one_out import Split, train_splits
 

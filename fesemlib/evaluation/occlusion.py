@@ -21,7 +21,7 @@ from fesemlib.dataset import Dataset, fresh_stand_ins
 from fesemlib.evaluation.frames import Place, grid_places, window_places
 from fesemlib.network.inputs import network_inputs, shrunk_input
 from fesemlib.params import Parameters
-from fesemlib.processing.background import GreyImage, process_with
+from fesemlib.processing import GreyImage, process_with
 from fesemlib.validation.leave_one_out import COLLAPSED_RANGE, HeldOutNetworks
 
 Values = npt.NDArray[np.float64]

@@ -7,11 +7,12 @@ from fesemlib.micrographs.reading import (
     crop_micrograph,
     read_micrograph,
 )
-from fesemlib.micrographs.zeiss import write_zeiss_tiff
+from fesemlib.micrographs.zeiss import burn_data_bar, write_zeiss_tiff
 
 __all__ = [
     "Micrograph",
     "MicrographError",
+    "burn_data_bar",
     "crop_micrograph",
     "image_files",
     "read_micrograph",

@@ -13,9 +13,8 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,65 +27,25 @@ from fesemlib.micrographs.pixel_size import PixelSize, pixel_size
 
 Pixels = npt.NDArray[Any]
 
-MOST_PIXELS = 100_000_000
-"""The largest image that is decoded."""
-
+MOST_PIXELS = 100_000_000  # of an image that is decoded
 _MOST_BYTES = 4 * MOST_PIXELS  # decoded, all channels
 _PIXELS_IN_A_BAND = 1 << 22
 
 # What microscopes and the programs after them write.
-_COMPRESSIONS = {
-    1: "none",
-    5: "LZW",
-    7: "JPEG",
-    8: "Deflate",
-    32946: "Deflate",
-    32773: "PackBits",
-    34925: "LZMA",
-    50000: "Zstandard",
-}
+_COMPRESSIONS = (1, 5, 7, 8, 32946, 32773, 34925, 50000)
+_COMPRESSION_NAMES = "none, LZW, JPEG, Deflate, PackBits, LZMA, Zstandard"
 _JPEG = 7
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _ENCODED_PER_PIXEL = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
 _SEPARATE_PLANES = 2
 
-# What an orientation asks for: exchange rows and columns, then reverse rows, reverse columns.
 _ORIENTATION = 274
-_TURNS = {
-    2: (False, False, True),
-    3: (False, True, True),
-    4: (False, True, False),
-    5: (True, False, False),
-    6: (True, False, True),
-    7: (True, True, True),
-    8: (True, True, False),
-}
 _COLOUR_TOLERANCE = {"uint8": 2, "uint16": 2 * 257}
 
 # Tags of which tifffile reads all values, and how large these may be.
 _TAGS_READ = {
-    *(
-        258,
-        270,
-        273,
-        274,
-        277,
-        279,
-        282,
-        283,
-        305,
-        320,
-        324,
-        325,
-        330,
-        338,
-        339,
-        347,
-        513,
-        514,
-        530,
-    ),
-    *(33628, 34118, 34680, 34682, 42113, 50838, 50839),
+    *(258, 270, 273, 274, 277, 279, 282, 283, 305, 320, 324, 325, 330, 338, 339, 347, 513, 514),
+    *(530, 33628, 34118, 34680, 34682, 42113, 50838, 50839),
 }
 _MOST_TAG_BYTES = 1 << 24
 _BYTES_OF_TYPE = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
@@ -103,56 +62,20 @@ class DecodingError(ValueError):
     """An image that is whole, perhaps, but cannot be used; the message says what to do."""
 
 
-@dataclass(frozen=True)
-class DecodedImage:
-    """What a file holds.
+class DecodedImage(NamedTuple):
+    """What a file holds."""
 
-    Attributes
-    ----------
-    pixels
-        Shape (H, W), in the file's own numbers; less than 8 bit are spread to 8 bit.
-    pixel_size
-        The pixel size, where the file tells it.
-    """
-
-    pixels: Pixels
+    pixels: Pixels  # shape (H, W), in the file's own numbers; less than 8 bit are spread to 8 bit
     pixel_size: PixelSize | None
 
 
 def decode(path: Path, page: int = 1) -> DecodedImage:
-    """Decode a TIFF, PNG or JPEG file.
+    """Decode one page (from 1) of a TIFF, PNG or JPEG file to a single grey channel.
 
-    Parameters
-    ----------
-    path
-        The file.
-    page
-        Of a TIFF file with several pages, which one; the first is 1.
-
-    Returns
-    -------
-    DecodedImage
-        One grey channel: an alpha channel is left out, a palette looked up, and of three channels
-        the second is taken if the others differ from it by 2 grey levels of 8 bit at most, as
-        colour management and JPEG leave them. The image is turned and flipped as the orientation
-        in TIFF (tag 274) or EXIF says; one that the standard does not know is ignored.
-
-    Raises
-    ------
-    DecodingError
-        When the image is in colour, too large, lacks the page, or is compressed or laid out in a
-        way that is not read.
-    Exception
-        Whatever a decoder stumbles over in a damaged file.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> folder = TemporaryDirectory()
-    >>> path = Path(folder.name, "grey.png")
-    >>> Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).save(path)
-    >>> decode(path).pixels.tolist(), decode(path).pixel_size
-    ([[0, 255]], None)
+    An alpha channel is left out, a palette looked up, and of three channels the second is taken if
+    the others differ from it by 2 grey levels of 8 bit at most, as colour management and JPEG leave
+    them. The image is turned as the orientation in TIFF or EXIF says. Raises DecodingError, or
+    whatever a decoder stumbles over in a damaged file.
     """
     with _silenced():
         if path.suffix.lower().startswith(".tif"):
@@ -163,14 +86,7 @@ def decode(path: Path, page: int = 1) -> DecodedImage:
 
 
 def in_bands(pixels: Pixels) -> Iterator[slice]:
-    """Slices of rows that together are the image, each small enough to be copied freely.
-
-    Examples
-    --------
-    >>> image = np.arange(6).reshape(3, 2)
-    >>> sum(int(image[band].sum()) for band in in_bands(image)), int(image.sum())
-    (15, 15)
-    """
+    """Slices of rows that together are the image, each small enough to be copied freely."""
     rows = max(_PIXELS_IN_A_BAND // max(pixels[:1].size, 1), 1)
     return (slice(row, row + rows) for row in range(0, pixels.shape[0], rows))
 
@@ -179,14 +95,13 @@ def in_bands(pixels: Pixels) -> Iterator[slice]:
 def _silenced() -> Iterator[None]:
     """Keep what decoders say about a file to themselves: an error tells what matters."""
     log = logging.getLogger("tifffile")
-    before = log.disabled
-    log.disabled = True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, log.disabled = log.disabled, True
+        try:
             yield
-    finally:
-        log.disabled = before
+        finally:
+            log.disabled = before
 
 
 def _check_size(width: int, height: int, decoded_bytes: int) -> None:
@@ -215,31 +130,20 @@ def _decode_with_pillow(path: Path) -> Pixels:
     with path.open("rb") as file:
         picture_class = JpegImageFile if file.read(2) == b"\xff\xd8" else PngImageFile
     with picture_class(path) as picture:
-        _check_size(*picture.size, 0)
-        layout = str(picture.tile[0].args)
+        deep = _DEEP_CHANNELS.get(str(picture.tile[0].args), 0)
+        _check_size(*picture.size, 2 * deep * math.prod(picture.size))
         if isinstance(picture, JpegImageFile):
             _check_scans(path.read_bytes())
-        deep = layout in _DEEP_CHANNELS
-        if deep:
-            _check_size(*picture.size, 2 * _DEEP_CHANNELS[layout] * math.prod(picture.size))
-        pixels = _deep_channels(path, layout) if deep else np.asarray(_as_grey_or_rgb(picture))
+        pixels = _deep_channels(path) if deep else np.asarray(_as_grey_or_rgb(picture))
         return _upright(_grey_channel(pixels), picture.getexif().get(_ORIENTATION))
 
 
-def _deep_channels(path: Path, layout: str) -> Pixels:
+def _deep_channels(path: Path) -> Pixels:
     """The channels of a PNG of 16 bit, of which Pillow would keep the upper byte alone."""
-    if layout == "LA;16B":  # two channels of two bytes are four of one
-        return _channels_as(path, "RGBA").view(">u2")
-    deep = _channels_as(path, layout).astype(np.uint16)
-    deep <<= 8
-    deep |= _channels_as(path, layout.replace(";16B", ";16L"))  # the lower bytes
+    import imagecodecs
+
+    deep: Pixels = imagecodecs.png_decode(path.read_bytes())
     return deep
-
-
-def _channels_as(path: Path, layout: str) -> Pixels:
-    with PngImageFile(path) as picture:
-        picture.tile = [picture.tile[0]._replace(args=layout)]
-        return np.asarray(picture)
 
 
 def _as_grey_or_rgb(picture: Image.Image) -> Image.Image:
@@ -292,13 +196,11 @@ def _count_pages(path: Path, wanted: int) -> int:
             file.seek(position)
             try:
                 tags = _unpack(file, order + count)[0]
-                table = (
-                    file.read(tags * struct.calcsize("<" + entry)) if tags <= _MOST_TAGS else b""
-                )
-                directory = list(struct.iter_unpack(order + entry, table))
+                size = struct.calcsize("<" + entry) * min(tags, _MOST_TAGS)
+                directory = list(struct.iter_unpack(order + entry, file.read(size)))
             except struct.error:  # the chain ends beyond the end of the file
                 break
-            if len(directory) != tags:
+            if len(directory) != tags:  # or there are too many
                 break
             pages += 1
             if pages in (1, wanted):
@@ -313,9 +215,9 @@ def _unpack(file: io.BufferedReader, form: str) -> tuple[int, ...]:
 
 
 def _check_directory(directory: list[tuple[int, ...]]) -> None:
+    sizes = dict(enumerate(_BYTES_OF_TYPE))
     for code, kind, values, _ in directory:
-        size = _BYTES_OF_TYPE[kind] if kind < len(_BYTES_OF_TYPE) else 0
-        if code in _TAGS_READ and values * size > _MOST_TAG_BYTES:
+        if code in _TAGS_READ and values * sizes.get(kind, 0) > _MOST_TAG_BYTES:
             raise ValueError(f"tag {code} claims {values} values")
 
 
@@ -326,22 +228,17 @@ def _check_layout(page: tifffile.TiffPage) -> None:
         raise ValueError("the page holds no image")
     if page.compression not in _COMPRESSIONS:
         name = getattr(page.compression, "name", f"number {page.compression}")
-        known = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
         raise DecodingError(
-            f"TIFF compression {name} is not read, only {known}; save it uncompressed"
+            f"TIFF compression {name} is not read, only {_COMPRESSION_NAMES}; save it uncompressed"
         )
-    encoded = _ENCODED_PER_PIXEL.get(page.photometric)
+    encoded = _ENCODED_PER_PIXEL.get(page.photometric, 0)
     if page.photometric == _YCBCR and page.compression == _JPEG:
         encoded = 3
-    if (
-        page.dtype is None
-        or encoded is None
-        or page.imagedepth != 1
-        or not (
-            samples in (encoded, encoded + 1)
-            or (page.photometric == _BLACK_IS_ZERO and samples <= 4)
-        )
-    ):
+    # With alpha; or up to four channels, as grey images with others of an untold kind have.
+    known = samples in (encoded, encoded + 1) or (
+        page.photometric == _BLACK_IS_ZERO and samples <= 4
+    )
+    if page.dtype is None or not encoded or page.imagedepth != 1 or not known:
         kind = getattr(page.photometric, "name", page.photometric)
         raise DecodingError(
             f"{samples} channel(s) of {page.bitspersample} bit, {kind}, are not read; a single "
@@ -406,27 +303,24 @@ def _grey_channel(pixels: Pixels) -> Pixels:
     grey = np.ascontiguousarray(pixels[..., channels // 2])
     most = _COLOUR_TOLERANCE.get(grey.dtype.name, 0)
     for other in range(channels):
-        if not all(_are_near(pixels[b, :, other], grey[b], most) for b in in_bands(grey)):
-            raise _in_colour()
+        for band in in_bands(grey):
+            values, others = pixels[band, :, other], grey[band]
+            apart = values != others
+            if most:  # of unsigned numbers, whose difference could wrap around
+                apart = np.maximum(values, others) - np.minimum(values, others) > most
+            if apart.any():
+                raise _in_colour()
     return grey
-
-
-def _are_near(values: Pixels, others: Pixels, most: int) -> bool:
-    if most == 0:
-        return np.array_equal(values, others)
-    return bool(np.all(np.maximum(values, others) - np.minimum(values, others) <= most))
 
 
 def _upright(pixels: Pixels, orientation: object) -> Pixels:
     """Turn and flip an image as its orientation says, from 1 to 8 as in TIFF."""
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    if turn is None:
+    if not isinstance(orientation, int) or orientation not in range(2, 9):
         return pixels
-    exchange, reverse_rows, reverse_columns = turn
-    turned = pixels.T if exchange else pixels
-    return np.ascontiguousarray(
-        turned[:: -1 if reverse_rows else 1, :: -1 if reverse_columns else 1]
-    )
+    turned = pixels.T if orientation >= 5 else pixels
+    down = -1 if orientation in (3, 4, 7, 8) else 1
+    across = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(turned[::down, ::across])
 
 
 def _in_colour() -> DecodingError:
@@ -444,8 +338,7 @@ def _grey_of_cmyk(pixels: Pixels) -> Pixels:
 def _spread(pixels: Pixels, greatest: int) -> Pixels:
     """Grey levels from 0 to fewer than 255, brought to the scale of 8 bit."""
     table = np.round(np.arange(greatest + 1) * (255 / greatest)).astype(np.uint8)
-    spread: Pixels = table[pixels.astype(np.uint8)]
-    return spread
+    return np.asarray(table[pixels.astype(np.uint8)])
 
 
 def _look_up(pixels: Pixels, palette: Pixels | None) -> Pixels:
@@ -466,5 +359,4 @@ def _look_up(pixels: Pixels, palette: Pixels | None) -> Pixels:
         used[np.unique(pixels[band])] = True
     if np.any(abs(levels[:, used].astype(int) - levels[1, used]) > _COLOUR_TOLERANCE["uint8"]):
         raise _in_colour()
-    grey: Pixels = levels[1].astype(np.uint8)[pixels]
-    return grey
+    return np.asarray(levels[1].astype(np.uint8)[pixels])

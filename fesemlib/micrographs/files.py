@@ -16,17 +16,9 @@ class PredictionError(ValueError):
 def image_files(arguments: Sequence[str]) -> list[str]:
     """The micrographs that files, folders and patterns name, each once.
 
-    Parameters
-    ----------
-    arguments
-        A file stands for itself, whether it is there or not; a folder for the micrographs in it,
-        by name, though not in folders below; a pattern with ``*``, ``?`` or ``[…]`` for what it
-        matches, by name.
-
-    Raises
-    ------
-    PredictionError
-        When a folder or a pattern gives none.
+    A file stands for itself, whether it is there or not; a folder for the micrographs in it, by
+    name, though not in folders below; a pattern with ``*``, ``?`` or ``[…]`` for what it matches,
+    by name. Raises PredictionError when a folder or a pattern gives none.
 
     Examples
     --------

@@ -15,28 +15,13 @@ PixelSizeSource = Literal["Zeiss tag", "FEI tag", "ImageJ", "TIFF resolution", "
 
 # As NFKC writes them: there is one mu, and one Å.
 _MICROMETRES = {
-    "fm": 1e-9,
-    "pm": 1e-6,
-    "Å": 1e-4,
-    "angstrom": 1e-4,
-    "nm": 1e-3,
-    "nanometer": 1e-3,
-    "μm": 1.0,
-    "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "mm": 1e3,
-    "millimeter": 1e3,
-    "cm": 1e4,
-    "inch": 25400.0,
-    "m": 1e6,
+    **{"fm": 1e-9, "pm": 1e-6, "Å": 1e-4, "angstrom": 1e-4, "nm": 1e-3, "nanometer": 1e-3},
+    **dict.fromkeys(("μm", "um", "micron", "microns", "micrometer"), 1.0),
+    **{"mm": 1e3, "millimeter": 1e3, "cm": 1e4, "inch": 25400.0, "m": 1e6},
 }
 _LENGTH = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(\S+)\s*", re.IGNORECASE)
 
-# Zeiss' monitor, to which the pixel size of old files refers, is 1024 px wide.
-_MONITOR_WIDTH = 1024
-
+_MONITOR_WIDTH = 1024  # of Zeiss, to which the pixel size of old files refers
 # Dots per inch that are a printer's, scanner's or program's preset and no calibration; below 508
 # the pixel is larger than a micrograph's.
 _PRINTER_DPI = (
@@ -45,24 +30,15 @@ _PRINTER_DPI = (
 )
 _SAME_DPI = 1e-3
 
-# A pixel is square, and two statements agree, within this share.
-_TOLERANCE = 0.01
+_TOLERANCE = 0.01  # within which a pixel is square, and two statements agree
 
 _ZEISS, _FEI = 34118, (34680, 34682)
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_RESOLUTIONS, _RESOLUTION_UNIT = (282, 283), 296  # along x and y
 _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 
 
 class PixelSize(NamedTuple):
-    """A pixel size and who tells it.
-
-    Attributes
-    ----------
-    um
-        Edge of a pixel in µm.
-    source
-        Where it stands.
-    """
+    """A pixel size and who tells it."""
 
     um: float
     source: PixelSizeSource
@@ -71,40 +47,19 @@ class PixelSize(NamedTuple):
 def pixel_size(file: tifffile.TiffFile, page: tifffile.TiffPage) -> PixelSize | None:
     """The pixel size of a page of a TIFF file, or None where it is not told or not trustworthy.
 
-    Parameters
-    ----------
-    file
-        The file, for ImageJ's description, which is the first page's.
-    page
-        The page.
-
-    Returns
-    -------
-    PixelSize or None
-        From the first that has it: Zeiss' tag; FEI's (Thermo Fisher's) tag; ImageJ's description;
-        TIFF's resolution tags. It is not taken where the tag is about another number of columns
-        than the page has, a pixel is not square, or its edge is not from 0.1 nm to 50 µm. A
-        resolution in dots per inch as printers and scanners have it is no pixel size either.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> import numpy as np
-    >>> folder = TemporaryDirectory()
-    >>> path = f"{folder.name}/a.tif"
-    >>> image, per_cm = np.zeros((4, 4), np.uint8), 1e4 / 0.5
-    >>> tifffile.imwrite(path, image, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER")
-    >>> with tifffile.TiffFile(path) as file:
-    ...     pixel_size(file, file.pages[0])
-    PixelSize(um=0.5, source='TIFF resolution')
+    From the first that has it: Zeiss' tag; FEI's (Thermo Fisher's); ImageJ's description, which is
+    the first page's; TIFF's resolution. It is not taken where the tag is about another number of
+    columns than the page has, a pixel is not square, its edge is not from 0.1 nm to 50 µm, or the
+    resolution is one of printers and scanners.
     """
     zeiss = page.tags.valueof(_ZEISS)
+    unit = page.tags.valueof(_RESOLUTION_UNIT)
     fei = next((value for value in map(page.tags.valueof, _FEI) if value), None)
     candidates: list[tuple[float | None, PixelSizeSource]] = [
         (_zeiss_um(zeiss, page) if isinstance(zeiss, Mapping) else None, "Zeiss tag"),
         (_fei_um(fei, page) if isinstance(fei, Mapping) else None, "FEI tag"),
         (_imagej_um(file, page), "ImageJ"),
-        (_resolution_um(page, _resolution_unit(page)), "TIFF resolution"),
+        (_resolution_um(page, _RESOLUTION_UNITS.get(unit, "")), "TIFF resolution"),
     ]
     for um, source in candidates:
         if um is not None and LEAST_PIXEL_SIZE_UM <= um <= GREATEST_PIXEL_SIZE_UM:
@@ -121,14 +76,10 @@ def _zeiss_um(tag: Mapping[str, Any], page: tifffile.TiffPage) -> float | None:
     stored = re.match(r"(\d+) *\* *\d+", _entry(tag, "dp_image_store"))
     if stored and int(stored[1]) != page.imagewidth:
         return None
-    own = _length_um(_entry(tag, "ap_image_pixel_size"))
-    if own is not None:
+    names = ("ap_image_pixel_size", "ap_width", "ap_height", "ap_pixel_size")
+    own, width, height, monitor = (_length_um(_entry(tag, name)) for name in names)
+    if own is not None or width is None or height is None or monitor is None:
         return own
-    width = _length_um(_entry(tag, "ap_width"))
-    height = _length_um(_entry(tag, "ap_height"))
-    monitor = _length_um(_entry(tag, "ap_pixel_size"))
-    if width is None or height is None or monitor is None:
-        return None
     um = width / page.imagewidth
     others = (height / page.imagelength, monitor * _MONITOR_WIDTH / page.imagewidth)
     return um if all(_agree(um, other) for other in others) else None
@@ -160,24 +111,16 @@ def _section(tag: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _imagej_um(file: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None:
     """From the unit in ImageJ's description, and TIFF's resolution in that unit."""
-    description = file.imagej_metadata or {}
+    unit = str((file.imagej_metadata or {}).get("unit", ""))
     # ImageJ writes what is not ASCII as \u00B5.
-    unit = re.sub(
-        r"\\u([0-9a-fA-F]{4})",
-        lambda code: chr(int(code[1], 16)),
-        str(description.get("unit", "")),
+    return _resolution_um(
+        page, re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), unit)
     )
-    return _resolution_um(page, unit)
-
-
-def _resolution_unit(page: tifffile.TiffPage) -> str:
-    value = page.tags.valueof(_RESOLUTION_UNIT)
-    return _RESOLUTION_UNITS.get(value, "") if isinstance(value, int) else ""
 
 
 def _resolution_um(page: tifffile.TiffPage, unit: str) -> float | None:
     """From TIFF's resolution, pixels in a unit."""
-    along_x, along_y = (_ratio(page.tags.valueof(code)) for code in (_X_RESOLUTION, _Y_RESOLUTION))
+    along_x, along_y = (_ratio(page.tags.valueof(code)) for code in _RESOLUTIONS)
     length = _length_um(f"1 {unit}")
     if length is None or along_x is None or along_y is None or not _agree(along_x, along_y):
         return None

@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.processing.background import GreyImage
+from fesemlib.processing import GreyImage
 from fesemlib.storage import write_atomically
 
 STATEMENT = "SYNTHETIC"
@@ -33,30 +33,12 @@ _FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  #
 
 
 def write_zeiss_tiff(path: Path | str, micrograph: Micrograph) -> Path:
-    """Write a stand-in as an uncompressed 8 bit TIFF with SmartSEM's metadata.
+    """Write a stand-in as an uncompressed 8 bit TIFF with SmartSEM's metadata; return the path.
 
-    Parameters
-    ----------
-    path
-        The file; an existing one is replaced.
-    micrograph
-        The stand-in, with its data bar if it shall have one (`burn_data_bar`).
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ValueError
-        When the pixel size is not known.
-
-    Notes
-    -----
     Tag 34118 holds lines of text: numbers without a name first, then pairs of a key and
-    ``name = value unit``. The pixel size is ``AP_IMAGE_PIXEL_SIZE``, in nm. That the image is
-    synthetic stands in ``SV_USER_TEXT``, ``SV_SAMPLE_ID`` and the image description.
+    ``name = value unit``. The pixel size is ``AP_IMAGE_PIXEL_SIZE``, in nm; without one, a
+    ValueError is raised. That the image is synthetic stands in ``SV_USER_TEXT``, ``SV_SAMPLE_ID``
+    and the image description.
 
     Examples
     --------
@@ -85,24 +67,12 @@ def write_zeiss_tiff(path: Path | str, micrograph: Micrograph) -> Path:
 
 
 def burn_data_bar(micrograph: Micrograph) -> Micrograph:
-    """Overwrite the bottom of a stand-in with a data bar.
+    """Overwrite the bottom of a stand-in, which has no bar, with a data bar.
 
-    Parameters
-    ----------
-    micrograph
-        The stand-in, without a bar.
-
-    Returns
-    -------
-    Micrograph
-        Of the same shape. Its last rows, a ninth of the height but at least 24 px, are black with
-        white writing: the word SYNTHETIC, a scale bar, and, as far as there is room, the width of
-        the field, the magnification and the pixel size. `data_bar_row` is the first of them.
-
-    Raises
-    ------
-    ValueError
-        When the pixel size is not known, the micrograph has a bar already, or is too small for one.
+    Its last rows, a ninth of the height but at least 24 px, are black with white writing: the word
+    SYNTHETIC, a scale bar, and, as far as there is room, the width of the field, the magnification
+    and the pixel size. Raises ValueError when the pixel size is not known, the micrograph has a bar
+    already, or is too small for one.
 
     Examples
     --------
@@ -155,9 +125,8 @@ def _smartsem_text(micrograph: Micrograph) -> bytes:
 
 def _magnification_text(width: int, pixel_size_um: float) -> str:
     magnification = _DISPLAY_WIDTH_UM / (width * pixel_size_um)
-    if magnification >= 1000:
-        return f"{magnification / 1000:.2f} K X"
-    return f"{magnification:.3g} X"
+    thousands = f"{magnification / 1000:.2f} K X"
+    return thousands if magnification >= 1000 else f"{magnification:.3g} X"
 
 
 def _length(length_um: float) -> str:
@@ -205,7 +174,10 @@ def _draw_bar(width: int, height: int, pixel_size_um: float) -> GreyImage | None
             return np.asarray(picture) if number >= 2 else None
         draw.text((left, upper), above, _WHITE, font, anchor="lm")
         if below is None:
-            _draw_scale(draw, left, lower, scale_px, stroke)
+            end = left + scale_px - 1
+            draw.rectangle((left, lower - stroke, end, lower + stroke), fill=_WHITE)
+            for x in (left, end):
+                draw.line((x, lower - 4 * stroke, x, lower + 4 * stroke), fill=_WHITE)
         else:
             draw.text((left, lower), below, _WHITE, font, anchor="lm")
         left = right + 2 * gap
@@ -217,12 +189,3 @@ def _legible_width(least: int, height: int, pixel_size_um: float) -> int:
     return next(
         width for width in count(least) if _draw_bar(width, height, pixel_size_um) is not None
     )
-
-
-def _draw_scale(
-    draw: ImageDraw.ImageDraw, left: int, middle: int, length: int, stroke: int
-) -> None:
-    right = left + length - 1
-    draw.rectangle((left, middle - stroke, right, middle + stroke), fill=_WHITE)
-    for end in (left, right):
-        draw.line((end, middle - 4 * stroke, end, middle + 4 * stroke), fill=_WHITE)

@@ -19,7 +19,7 @@ from loky import cpu_count
 
 from fesemlib.dataset import Dataset
 from fesemlib.params import Parameters
-from fesemlib.processing.background import (
+from fesemlib.processing import (
     PROCESSING_PARAMETERS,
     FloatImage,
     GreyImage,

@@ -9,7 +9,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from fesemlib.processing.background import GreyImage, resize_by_area
+from fesemlib.processing import GreyImage, resize_by_area
 
 _WIDTH = 1000  # px, enough for a page's text on a fine screen, and a few hundred kilobytes
 _QUALITY = 80

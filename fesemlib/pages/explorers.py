@@ -31,9 +31,10 @@ from fesemlib.pages.statements import Banner
 from fesemlib.pages.style import COLOURS, INK
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Model, predict_micrographs
-from fesemlib.processing.background import GreyImage, process, resize_by_area
+from fesemlib.processing import GreyImage, process, resize_by_area
 from fesemlib.progress import in_live_notebook
-from fesemlib.synthetic.foam import cell_diameter, synthesize_micrograph, throat_diameter
+from fesemlib.synthetic import synthesize_micrograph
+from fesemlib.synthetic.foam import cell_diameter, throat_diameter
 
 _WIDTH = 480  # px of a picture
 _WINDOW = (360, 480)  # px of a stand-in: small enough to follow the slider

@@ -29,9 +29,10 @@ from fesemlib.dataset import Dataset
 from fesemlib.network.architecture import build_network, load_tensorflow
 from fesemlib.network.engine import TargetScale
 from fesemlib.params import Parameters, quoted
-from fesemlib.prediction.domain import Domain, texture_names
-from fesemlib.processing.background import input_shape
+from fesemlib.prediction.domain import Domain
+from fesemlib.processing import input_shape
 from fesemlib.storage import DiskFullError, code_digest, disk_is_full, writable
+from fesemlib.texture import texture_names
 from fesemlib.validation.folds import software
 from fesemlib.validation.leave_one_out import TrainedNetwork
 
@@ -48,7 +49,7 @@ _PARAMETERS = {
     *("first_seed", "number_of_seeds", "prediction_training_set"),
 }
 # What decides how an image comes to be the network's input.
-_PROCESSING = ("fesemlib.processing", "fesemlib.prediction.domain")
+_PROCESSING = ("fesemlib.processing", "fesemlib.texture")
 
 # All that the configuration of a network of ours names.
 _KERAS_CLASSES = {

@@ -24,7 +24,6 @@ from loky import cpu_count
 from fesemlib.dataset import (
     Dataset,
     DatasetError,
-    has_data_bar,
     pixel_sizes_differ,
     rescale_micrograph,
 )
@@ -33,7 +32,7 @@ from fesemlib.micrographs.files import PredictionError
 from fesemlib.micrographs.reading import Micrograph, read_micrograph
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
-from fesemlib.prediction.domain import Domain, texture_description
+from fesemlib.prediction.domain import Domain
 from fesemlib.prediction.folder import (
     Card,
     ModelError,
@@ -48,8 +47,9 @@ from fesemlib.prediction.intervals import (
     positive,
     residuals_of_formulations,
 )
-from fesemlib.processing.background import GreyImage, process_with, resize_by_area
+from fesemlib.processing import GreyImage, process_with, resize_by_area
 from fesemlib.progress import remark
+from fesemlib.texture import texture_description
 from fesemlib.validation.leave_one_out import (
     TrainedNetwork,
     full_splits,
@@ -245,7 +245,7 @@ class Model:
         inputs
             Of the networks, in [0, 1], shape (n, h, w).
         textures
-            Of `fesemlib.prediction.domain.texture_description`, shape (n, features).
+            Of `fesemlib.texture.texture_description`, shape (n, features).
 
         Examples
         --------
@@ -577,7 +577,7 @@ def _fitted(micrograph: Micrograph, model: Model) -> tuple[Micrograph, tuple[str
     """The micrograph at the model's size and pixel size, and what could not be checked."""
     card, parameters = model.card, model.parameters
     own_um, models_um = micrograph.pixel_size_um, card.image.pixel_size_um
-    if has_data_bar(micrograph):
+    if micrograph.has_data_bar:
         raise PredictionError(
             f"the data bar is still there (from row {micrograph.data_bar_row}); cut it off, the "
             "model was trained without"

@@ -12,7 +12,7 @@ from fesemlib.micrographs.files import PredictionError, image_files
 from fesemlib.micrographs.reading import read_micrograph
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Layer, Model, Row, predict_files, predict_micrographs, row_of
-from fesemlib.processing.background import GreyImage, process_with
+from fesemlib.processing import GreyImage, process_with
 from fesemlib.progress import progress
 
 _SEED = 8_000_000  # far from that of the set and of the trials

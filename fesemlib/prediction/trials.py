@@ -20,8 +20,8 @@ from fesemlib.drying.equations import porosity
 from fesemlib.formulations import SOLUTES, table1
 from fesemlib.params import SYNTHETIC, Parameters
 from fesemlib.prediction.model import Model, Prediction, predict_micrographs, train_model
-from fesemlib.processing.background import GreyImage
-from fesemlib.synthetic.foam import throat_diameter
+from fesemlib.processing import GreyImage
+from fesemlib.synthetic import throat_diameter
 
 FRESH = "fresh stand-ins in range"
 NOISE = "noise"

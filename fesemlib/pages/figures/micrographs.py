@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.pages.style import COLOURS, INK, Look
-from fesemlib.processing.background import FloatImage, GreyImage, ProcessedImage
+from fesemlib.processing import FloatImage, GreyImage, ProcessedImage
 
 FloatArray = npt.NDArray[np.float64]
 

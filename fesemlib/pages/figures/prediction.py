@@ -16,7 +16,7 @@ from fesemlib.drying.outlook import Case, Outlook
 from fesemlib.pages.figures.micrographs import titled_figure
 from fesemlib.pages.style import COLOURS, INK
 from fesemlib.prediction.model import Model, Row
-from fesemlib.processing.background import GreyImage
+from fesemlib.processing import GreyImage
 
 _PALE = "#999999"
 _INSIDE, _OUTSIDE = COLOURS[0], COLOURS[3]

@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from fesemlib.pages.figures.micrographs import _GREY, _K_M_LABEL
 from fesemlib.pages.style import COLOURS, INK, Look, colour_formulations, formulation_looks
 from fesemlib.params import Parameters
-from fesemlib.processing.background import GreyImage
+from fesemlib.processing import GreyImage
 from fesemlib.validation.errors import (
     at_the_end,
     held_out_error_along,

@@ -16,7 +16,7 @@ from fesemlib.pages.numbers import significant
 from fesemlib.pages.report import show_table
 from fesemlib.pages.statements import Banner
 from fesemlib.params import Parameters
-from fesemlib.processing.background import input_shape
+from fesemlib.processing import input_shape
 
 # The dried layer whose resistance stands beside its k_m: thickness in m, front in K.
 _LAYER, _FRONT = 0.01, 250.0

@@ -1,0 +1,169 @@
+"""The burnt-in data bar: where it begins, and the grey levels of 8 bit that it is looked for in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fesemlib.micrographs.decoding import Pixels, in_bands
+from fesemlib.processing import GreyImage
+
+# In a burnt-in data bar most pixels of a row are of one level, the ground. Its upper edge is
+# straight: there most columns come to the ground at once, unlike at the edge of a void.
+_BAR_FEWEST_ROWS = 8
+_BAR_LARGEST_SHARE = 0.5  # of the height
+_BAR_MOST_PARTS = 4  # of different grounds
+_GROUND_SHARE = 0.4  # of the pixels of a row
+_SHARE_AT_THE_EDGE = 0.5  # of the pixels above that are not of the ground, and come to it
+_ROWS_ABOVE = 4
+_LARGEST_SHARE_ABOVE = 0.75  # of pixels that are of the ground there already
+# How far the ground may scatter after JPEG, in grey levels of 8 bit: a wide tolerance takes it in
+# up to its edge, a narrow one tells a grey ground from an image that is as grey.
+_TOLERANCES = (8, 24)
+# Lines and dense writing interrupt the ground. Lines also frame it, above and below, and may leave
+# rows between them and the edge of the bar or the file that look like image.
+_ROWS_OF_FRAME = 8
+_LINE_SHARE = 0.9
+# The writing stands out from the ground by this share of the image's range of grey levels, and
+# takes this share of the bar: a dark or saturated edge of the specimen has no writing.
+_WRITING_CONTRAST = 0.25
+_WRITING_SHARE = 0.005
+_ROWS_AT_FIRST = 64
+
+
+def find_data_bar(pixels: Pixels) -> int | None:
+    """The first row of the data bar, or None where none is found.
+
+    A bar may have parts of different grounds, which are found one after the other. It is blank,
+    or one of them has writing.
+    """
+    height: int = pixels.shape[0]
+    first = height
+    for _ in range(_BAR_MOST_PARTS):
+        found = _find_part(pixels[:first])
+        if found is None or found < math.ceil(height * (1 - _BAR_LARGEST_SHARE)):
+            break
+        first = found
+    if first == height:
+        return None
+    bar = pixels[first:]
+    if np.all(bar == bar[0, 0]):
+        return first
+    levels = to_eight_bit(bar, *value_range(pixels)).astype(np.int16)
+    writing = abs(levels - int(np.median(levels))) >= _WRITING_CONTRAST * 255
+    has_writing = bool(writing.mean() >= _WRITING_SHARE)
+    return first if has_writing else None
+
+
+def _find_part(pixels: Pixels) -> int | None:
+    """The first row of the lowest part of a bar, which is of one ground."""
+    low, high = value_range(pixels)
+    if low == high:
+        return None
+
+    def grey(rows: slice) -> Pixels:
+        return to_eight_bit(pixels[rows], low, high)
+
+    found: list[int] = []
+    # Deeper data may use so little of their range that only the exact level tells bar and image.
+    exact = () if pixels.dtype == np.uint8 else (0,)
+    for tolerance in (*exact, *_TOLERANCES):
+        rows_of = grey if tolerance else pixels.__getitem__
+        part = _ground_at_bottom(rows_of, pixels.shape[0], tolerance)
+        if part:
+            found.append(_first_line_above(rows_of, part.start, tolerance))
+    return min(found, default=None)
+
+
+def _ground_at_bottom(
+    rows_of: Callable[[slice], Pixels], height: int, tolerance: int
+) -> slice | None:
+    """The rows at the bottom that are of one ground and begin with a straight edge."""
+    ground = _commonest(rows_of(slice(max(height - 2 * _BAR_FEWEST_ROWS, 0), height)))
+    share = np.zeros(0)  # of the ground, in the lowest rows
+    start = 0
+    while start <= _ROWS_OF_FRAME and share.size < height:
+        stop = height - share.size
+        rows = rows_of(slice(max(stop - max(share.size, _ROWS_AT_FIRST), 0), stop))
+        share = np.concatenate([_share_near(rows, ground, tolerance), share])
+        flat = np.flatnonzero(share >= _GROUND_SHARE)
+        if flat.size == 0 or flat[-1] < share.size - 1 - _ROWS_OF_FRAME:
+            return None
+        interrupted = np.flatnonzero(np.diff(flat) > _ROWS_OF_FRAME + 1)
+        start = int(flat[interrupted[-1] + 1] if interrupted.size else flat[0])
+    edges = _straight_edges(share)
+    edges = edges[edges >= start]
+    if edges.size == 0 or flat[-1] + 1 - edges[0] < _BAR_FEWEST_ROWS:
+        return None
+    above = height - share.size
+    return slice(above + int(edges[0]), above + int(flat[-1]) + 1)
+
+
+def _straight_edges(share: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """The rows in which the share of the ground jumps beyond that in the rows just above."""
+    if share.size <= _ROWS_ABOVE:
+        return np.zeros(0, np.intp)
+    above = np.lib.stride_tricks.sliding_window_view(share[:-1], _ROWS_ABOVE).max(axis=1)
+    jumps = share[_ROWS_ABOVE:] - above >= _SHARE_AT_THE_EDGE * (1 - above)
+    return np.flatnonzero(jumps & (above <= _LARGEST_SHARE_ABOVE)) + _ROWS_ABOVE
+
+
+def _first_line_above(rows_of: Callable[[slice], Pixels], first: int, tolerance: int) -> int:
+    """The first line of the frame above a bar, or else the bar's first row.
+
+    A line is of one level, and the row above it is not.
+    """
+    for row in range(max(first - _ROWS_OF_FRAME, 1), first):
+        above_and_line = rows_of(slice(row - 1, row + 1))
+        level = _commonest(above_and_line[1:])
+        above, line = _share_near(above_and_line, level, tolerance)
+        if above < _GROUND_SHARE and line >= _LINE_SHARE:
+            return row
+    return first
+
+
+def _commonest(rows: Pixels) -> Any:
+    if rows.dtype == np.uint8:
+        return np.bincount(rows.ravel()).argmax()
+    levels, counts = np.unique(rows, return_counts=True)
+    return levels[counts.argmax()]
+
+
+def _share_near(rows: Pixels, level: Any, tolerance: int) -> npt.NDArray[np.float64]:
+    """Which share of each row is of a grey level, give or take some levels of 8 bit."""
+    if tolerance:
+        near = (rows >= max(int(level) - tolerance, 0)) & (rows <= min(int(level) + tolerance, 255))
+    else:
+        near = rows == level
+    return np.asarray(np.count_nonzero(near, axis=1) / rows.shape[1])
+
+
+def value_range(pixels: Pixels) -> tuple[Any, Any]:
+    """The least and the greatest number."""
+    return pixels.min(), pixels.max()
+
+
+def to_eight_bit(pixels: Pixels, low: Any, high: Any) -> GreyImage:
+    """Stretch linearly from low..high to 0..255; what lies beyond becomes 0 or 255."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    image = np.empty(pixels.shape, np.uint8)
+    for band in in_bands(pixels):
+        part = np.clip(pixels[band], low, high)
+        image[band] = np.round(_above(part, low, high) / _above(high, low, high) * 255)
+    return image
+
+
+def _above(values: Any, low: Any, high: Any) -> Any:
+    """How far values lie above the least; as a float, of some scale that is always the same."""
+    if low.dtype.kind == "f":
+        overflows = float(high) - float(low) == np.inf
+        scale = 0.5 if overflows else 1.0
+        return np.asarray(values, np.float64) * scale - float(low) * scale
+    # The difference of whole numbers is exact, and fits what wraps around at 64 bit.
+    wrapped = np.asarray(values).astype(np.uint64) - np.asarray(low).astype(np.uint64)
+    return wrapped.astype(np.float64)
