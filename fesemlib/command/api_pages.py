@@ -131,7 +131,9 @@ def signature_of_model(model: type[BaseModel]) -> str:
     >>> signature_of_model(Texture)
     '(*, formulation: str, image: str, values: list[float])'
     """
-    annotations = inspect.get_annotations(model)
+    annotations: dict[str, object] = {}
+    for base in reversed(model.__mro__):
+        annotations |= inspect.get_annotations(base)
     fields = []
     for name, field in model.model_fields.items():
         annotation = re.sub(r"Annotated\[(\w+), .*\]", r"\1", str(annotations[name]))

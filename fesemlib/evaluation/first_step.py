@@ -11,9 +11,9 @@ import pandas as pd
 
 from fesemlib.dataset import Dataset
 from fesemlib.network.architecture import SMALLEST_SIDE, build_network, load_tensorflow
-from fesemlib.network.engine import InputScale, Settings
+from fesemlib.network.engine import InputScale
 from fesemlib.network.inputs import network_inputs, processed_micrographs
-from fesemlib.params import Parameters
+from fesemlib.params import NetworkParameters, Parameters
 from fesemlib.processing.background import input_shape, resize_by_area
 from fesemlib.validation.leave_one_out import Split, kept_networks, train_splits, training_summary
 
@@ -144,16 +144,14 @@ def first_step_by_width(dataset: Dataset, parameters: Parameters) -> pd.DataFram
         for width in halves | {parameters.input_width}
         if min(input_shape(dataset.shape, width)) >= SMALLEST_SIDE
     )
-    rows, settings = {}, Settings.of(parameters)
+    rows = {}
     for width in widths:
         small = np.stack([resize_by_area(image, width) for image in images]) / np.float32(255)
-        shown = InputScale.fit(small, settings).of(small)
+        shown = InputScale.fit(small, parameters).of(small)
         network = build_network(
             (small.shape[1], small.shape[2]),
-            padding=parameters.padding,
-            initializer=parameters.initializer,
+            **NetworkParameters.values_of(parameters),
             seed=parameters.first_seed,
-            head=parameters.head,
         )
         found = first_step(network, shown, parameters.learning_rate)
         rows[width] = {

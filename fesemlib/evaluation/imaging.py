@@ -16,9 +16,8 @@ from loky import cpu_count
 from scipy import ndimage
 
 from fesemlib.dataset import Dataset
-from fesemlib.params import Parameters
+from fesemlib.params import Parameters, ProcessingParameters
 from fesemlib.processing.background import (
-    PROCESSING_PARAMETERS,
     GreyImage,
     equalize_histogram,
     process_with,
@@ -227,7 +226,7 @@ def degraded_inputs(
         version("scipy"),
         version("numpy"),
     )
-    settings = parameters.model_dump(include={*PROCESSING_PARAMETERS, "first_seed"})
+    settings = {**ProcessingParameters.values_of(parameters), "first_seed": parameters.first_seed}
     folder = writable(build_folder() / "cache" / "degraded")
     remove_unfinished(folder)
     name_of_all = digest(code, settings, name, strength, *images)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.exposure import equalize_adapthist
 
-from fesemlib.params import Parameters
+from fesemlib.params import ProcessingParameters
 
 FloatImage = npt.NDArray[np.float32]
 GreyImage = npt.NDArray[np.uint8]
@@ -97,30 +97,23 @@ def process(
     return ProcessedImage(image, background, subtracted, equalized)
 
 
-PROCESSING_PARAMETERS = {
-    "background_radius_px": "radius",
-    "light_background": "light_background",
-    "smooth_background": "smooth",
-    "equalization": "equalization",
-}
-"""The parameters that change the processing, by the arguments of `process`.
-
-What is kept of processed images is named by them, and no other reaches the processing.
-"""
-
-
-def process_with(parameters: Parameters, image: GreyImage) -> ProcessedImage:
+def process_with(parameters: ProcessingParameters, image: GreyImage) -> ProcessedImage:
     """`process` as the parameters say.
 
     Examples
     --------
     >>> image = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
-    >>> steps = process_with(Parameters(equalization="none"), image)
+    >>> steps = process_with(ProcessingParameters(equalization="none"), image)
     >>> np.array_equal(steps.equalized, steps.subtracted)
     True
     """
-    options = {option: getattr(parameters, name) for name, option in PROCESSING_PARAMETERS.items()}
-    return process(image, **options)
+    return process(
+        image,
+        parameters.background_radius_px,
+        parameters.light_background,
+        parameters.smooth_background,
+        parameters.equalization,
+    )
 
 
 @overload

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from fesemlib.network.augmentation import GROUPS
 from fesemlib.network.checkpoints import SECONDS_OF_USE
 from fesemlib.network.engine import InputScale, Outcome, Settings, TargetScale
 from fesemlib.network.inputs import keep_network_inputs
-from fesemlib.params import Parameters
+from fesemlib.params import NetworkParameters, Parameters
 from fesemlib.progress import progress
 from fesemlib.storage import build_folder, digest, remove_unfinished, writable
 from fesemlib.validation.errors import at_the_end, relative_error, run_columns
@@ -358,16 +358,10 @@ def _network_of(
     split: Split, dataset: Dataset, images: Images, parameters: Parameters, outcome: Outcome
 ) -> TrainedNetwork:
     training = _takes_part(split, dataset) & ~_held_out(split, dataset)
-    shown = InputScale.fit(images[training], Settings.of(parameters))
-    model = build_network(
-        (images.shape[1], images.shape[2]),
-        parameters.padding,
-        parameters.dropout_rate,
-        parameters.dropout_position,
-        initializer=parameters.initializer,
-        head=parameters.head,
-        input_scale=(shown.offset, shown.factor),
-    )
+    shown = InputScale.fit(images[training], parameters)
+    options = NetworkParameters.values_of(parameters)
+    shape = (images.shape[1], images.shape[2])
+    model = build_network(shape, **options, input_scale=(shown.offset, shown.factor))
     model.set_weights(list(outcome.weights))
     return TrainedNetwork(model, TargetScale.fit(dataset.k_m[training], parameters.target))
 
@@ -552,13 +546,14 @@ def _job(
 
 def _settings(split: Split, parameters: Parameters, images: int, copies: int) -> Settings:
     """The settings of one training: with copies of the images, fewer epochs and as many steps."""
-    settings = Settings.of(parameters)
+    settings, size = Settings.of(parameters), parameters.batch_size
     if split.to_criterion:
         epochs = parameters.longer_training * settings.epochs
-        settings = replace(settings, epochs=epochs, stop_at=parameters.training_criterion)
-    size = settings.batch_size
+        stop_at = parameters.training_criterion
+        settings = settings.model_copy(update={"epochs": epochs, "stop_at": stop_at})
     steps = settings.epochs * math.ceil(images / size)
-    return replace(settings, epochs=max(1, round(steps / math.ceil(copies * images / size))))
+    epochs = max(1, round(steps / math.ceil(copies * images / size)))
+    return settings.model_copy(update={"epochs": epochs})
 
 
 def _transformations(split: Split, parameters: Parameters) -> tuple[str, ...]:
