@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,59 +20,17 @@ from fesemlib.storage import code_digest, read_sealed, write_sealed
 
 @dataclass(frozen=True)
 class FoldJob:
-    """What it takes to train one fold, but for the images.
+    """What it takes to train one fold, but for the images."""
 
-    Attributes
-    ----------
-    label
-        How messages call it.
-    path
-        Where its outcome is kept; the name is a digest of all that determines it.
-    k_m
-        Of all images, m² s⁻¹, shape (n,).
-    test
-        Which of them are held out, shape (n,).
-    used
-        Which of them take part at all, shape (n,).
-    settings, transformations
-        As in `train_fold`.
-    seed
-        Integers that determine everything random.
-    keep_network
-        Whether the weights are kept, too.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> from fesemlib.params import Parameters
-    >>> folder = TemporaryDirectory()
-    >>> job = FoldJob(
-    ...     label="A held out",
-    ...     path=Path(folder.name, "fold.npz"),
-    ...     k_m=np.array([1.9e-3, 1.1e-3, 1.4e-3]),
-    ...     test=np.array([True, False, False]),
-    ...     used=np.array([True, True, True]),
-    ...     settings=Settings.of(Parameters(epochs=2)),
-    ...     transformations=("original",),
-    ...     seed=(0,),
-    ... )
-    >>> job.kept() is None  # not trained yet
-    True
-    >>> predicted = {"test": np.array([[1.2e-3], [1.3e-3]]), "train": np.full((1, 2), 1.2e-3)}
-    >>> job.keep(Outcome(**predicted, logged=np.array([2])))
-    >>> job.kept().test[-1].tolist()  # after the last epoch
-    [0.0013]
-    """
-
-    label: str
-    path: Path
-    k_m: Values
-    test: npt.NDArray[np.bool_]
-    used: npt.NDArray[np.bool_]
+    label: str  # how messages call it
+    path: Path  # where its outcome is kept; the name is a digest of all that determines it
+    k_m: Values  # of all n images, m² s⁻¹, shape (n,)
+    test: npt.NDArray[np.bool_]  # which of them are held out, shape (n,)
+    used: npt.NDArray[np.bool_]  # which of them take part at all, shape (n,)
     settings: Settings
     transformations: tuple[str, ...]
-    seed: tuple[int, ...]
-    keep_network: bool = False
+    seed: tuple[int, ...]  # determines everything random
+    keep_network: bool = False  # whether the weights are kept, too
 
     def checkpoint(self, seconds: float = SECONDS_BETWEEN_CHECKPOINTS) -> Checkpoint:
         """Where the state of the training is saved every so many seconds."""
@@ -104,24 +63,23 @@ class FoldJob:
 
     def kept(self) -> Outcome | None:
         """The outcome in its files; None when a file that is needed is missing or damaged."""
-        kept = read_sealed(self.path)
-        weights = self.kept_weights() if self.keep_network else ()
-        if kept is None or weights is None:
+        arrays = _arrays(self.path)
+        weights = _arrays(self._weights_path) if self.keep_network else {}
+        if arrays is None or weights is None:
             return None
-        with np.load(kept) as arrays:
-            return Outcome(**arrays, weights=weights)
-
-    def kept_weights(self) -> tuple[Images, ...] | None:
-        """The weights of the trained network; None when their file is missing or damaged."""
-        kept = read_sealed(self._weights_path)
-        if kept is None:
-            return None
-        with np.load(kept) as arrays:
-            return tuple(arrays.values())
+        return Outcome(**arrays, weights=tuple(weights.values()))
 
     @property
     def _weights_path(self) -> Path:
         return self.path.with_suffix(".weights")
+
+
+def _arrays(path: Path) -> dict[str, Any] | None:
+    kept = read_sealed(path)
+    if kept is None:
+        return None
+    with np.load(kept) as arrays:
+        return dict(arrays)
 
 
 def software() -> dict[str, str]:
@@ -129,11 +87,6 @@ def software() -> dict[str, str]:
 
     Variables of the environment that change TensorFlow's arithmetic, such as
     TF_ENABLE_ONEDNN_OPTS, are not among it.
-
-    Examples
-    --------
-    >>> sorted(software())
-    ['Python', 'device', 'fesemlib', 'keras', 'numpy', 'tensorflow']
     """
     return {
         "device": training_device(),

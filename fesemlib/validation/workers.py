@@ -30,14 +30,13 @@ from fesemlib.network.inputs import kept_inputs
 from fesemlib.progress import duration, remark
 from fesemlib.validation.folds import FoldJob, software
 
-SECONDS_TO_CONNECT = 5.0
-"""How long a scheduler may take to answer."""
+SECONDS_TO_CONNECT = 5.0  # how long a scheduler may take to answer
 
+# How long a scheduler may have no worker at all, be they in a queue or lost.
 SECONDS_WITHOUT_WORKERS = 3600.0
-"""How long a scheduler may have no worker at all, be they in a queue or lost."""
 
+# How often a fold is given to workers of a scheduler that gives it up because it lost several.
 ATTEMPTS = 3
-"""How often a fold is given to workers of a scheduler that gives it up because it lost several."""
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -59,27 +58,12 @@ class SchedulerError(RuntimeError):
 def trained(
     jobs: Sequence[FoldJob], inputs: Path, parallel_jobs: int = 0, scheduler: str = ""
 ) -> Generator[tuple[int, Outcome]]:
-    """Train folds and keep their outcomes in their files.
+    """Train folds, keep their outcomes in their files, and yield number and outcome as they end.
 
-    Another run may train the same folds at the same time: it comes to the same bits, and the file
-    that is written last stays.
-
-    Parameters
-    ----------
-    jobs
-        The folds.
-    inputs
-        The file with the network's inputs, from `keep_network_inputs`.
-    parallel_jobs
-        How many folds are trained at the same time on this machine, 0 for one on each core, or for
-        one at a time where TensorFlow uses a GPU.
-    scheduler
-        Address of a Dask scheduler; empty for this machine.
-
-    Yields
-    ------
-    tuple
-        Number of the fold and its outcome, in the order in which they are finished.
+    As many at a time on this machine as `parallel_jobs` says, 0 for one on each core, or for one
+    where TensorFlow uses a GPU; or by the workers of a Dask scheduler, given by its address.
+    `inputs` is the file of `keep_network_inputs`. Another run may train the same folds at the same
+    time: it comes to the same bits, and the file that is written last stays.
 
     Raises
     ------
@@ -90,21 +74,6 @@ def trained(
         or train several folds in one process, or has had no worker for an hour.
     DiskFullError
         When there is no room for an outcome.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.network.inputs import keep_network_inputs
-    >>> from fesemlib.params import Parameters
-    >>> from fesemlib.network.engine import Settings
-    >>> dataset, parameters = draw_stand_ins(3, 0, (96, 128)), Parameters(input_width=32, epochs=2)
-    >>> inputs = keep_network_inputs(dataset, parameters)
-    >>> test, used = np.array([True, False, False]), np.full(3, True)
-    >>> settings, path = Settings.of(parameters), inputs.with_name("example.npz")
-    >>> job = FoldJob("1 held out", path, dataset.k_m, test, used, settings, ("original",), (0,))
-    >>> for number, outcome in trained([job], inputs, parallel_jobs=1):
-    ...     print(number, outcome.test.shape)
-    0 (2, 1)
     """
     return _by_dask(jobs, inputs, scheduler) if scheduler else _here(jobs, inputs, parallel_jobs)
 
