@@ -51,13 +51,6 @@ def over_groups(errors: pd.Series[float], keys: list[str]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def mean_of_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The predictions of an ensemble: of each held-out micrograph, the mean over the runs."""
-    keys = ["held_out", "image", "true_km"]
-    mean = predictions.groupby(keys, sort=False)["predicted_km"].mean().reset_index()
-    return mean.assign(relative_error=relative_error(mean["predicted_km"], mean["true_km"]))
-
-
 def errors_of_runs(predictions: pd.DataFrame, error: str = "relative_error") -> pd.DataFrame:
     """The error of every formulation (index, in the order of the table) in every run (columns)."""
     runs = run_columns(predictions)
@@ -65,9 +58,8 @@ def errors_of_runs(predictions: pd.DataFrame, error: str = "relative_error") -> 
         predictions, runs = predictions.assign(seed=0), ["seed"]
     grouped = predictions.groupby(["held_out", *runs], sort=False)[error]
     by_run = grouped.agg(lambda errors: errors.mean(skipna=False))
-    means: pd.DataFrame = by_run.unstack(runs)  # noqa: PD010 (a pivot table would leave NaN out)
-    if len(runs) == 1:
-        means.columns = means.columns.get_level_values(0)
+    columns = runs if len(runs) > 1 else runs[0]
+    means: pd.DataFrame = by_run.unstack(columns)  # noqa: PD010 (a pivot table leaves NaN out)
     return means.loc[list(dict.fromkeys(predictions["held_out"]))].astype(float)
 
 
@@ -89,11 +81,13 @@ def measures_of_runs(predictions: pd.DataFrame) -> pd.DataFrame:
     NaN without ``predicted_km``.
     """
     errors = errors_of_runs(predictions)
-    table = pd.DataFrame({MEAN: _mean(errors), WITHOUT_WORST: errors.apply(_without_worst)})
+    table = pd.DataFrame(
+        {MEAN: errors.mean(skipna=False), WITHOUT_WORST: errors.apply(_without_worst)}
+    )
     table[LOG_MEAN] = np.nan
     if "predicted_km" in predictions:
         logarithms = predictions.assign(log_error=log_errors(predictions))
-        table[LOG_MEAN] = _mean(errors_of_runs(logarithms, "log_error"))
+        table[LOG_MEAN] = errors_of_runs(logarithms, "log_error").mean(skipna=False)
     return table
 
 
@@ -167,10 +161,6 @@ def _over_runs(table: pd.DataFrame) -> pd.DataFrame:
     middle = np.median(values, axis=1)
     columns = {"median": middle, "least": values.min(axis=1), "greatest": values.max(axis=1)}
     return pd.DataFrame(columns, index=table.index)
-
-
-def _mean(errors: pd.DataFrame) -> pd.Series[float]:
-    return errors.mean(skipna=False)
 
 
 def _without_worst(errors: pd.Series[float]) -> float:

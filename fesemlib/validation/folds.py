@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fesemlib.network import checkpoints
 from fesemlib.network.architecture import training_device
-from fesemlib.network.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, Checkpoint
+from fesemlib.network.checkpoints import Checkpoint
 from fesemlib.network.engine import Images, Outcome, Settings, Values, train_fold
 from fesemlib.storage import code_digest, read_sealed, write_sealed
 
@@ -31,25 +32,18 @@ class FoldJob:
     transformations: tuple[str, ...]
     seed: tuple[int, ...]  # determines everything random
     keep_network: bool = False  # whether the weights are kept, too
+    checkpoint_s: float = field(default_factory=lambda: checkpoints.SECONDS_BETWEEN_CHECKPOINTS)
 
-    def checkpoint(self, seconds: float = SECONDS_BETWEEN_CHECKPOINTS) -> Checkpoint:
-        """Where the state of the training is saved every so many seconds."""
-        return Checkpoint(self.path.with_suffix(".checkpoint"), seconds)
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the state of the training is saved."""
+        return Checkpoint(self.path.with_suffix(".checkpoint"), self.checkpoint_s)
 
-    def train(
-        self, images: Images, checkpoint: Checkpoint | None, is_wanted: Callable[[], bool]
-    ) -> Outcome:
-        """Train the fold, from the checkpoint on where there is one; see `train_fold`."""
-        outcome = train_fold(
-            images[self.used],
-            self.k_m[self.used],
-            self.test[self.used],
-            self.settings,
-            self.transformations,
-            np.random.SeedSequence(self.seed),
-            checkpoint,
-            is_wanted,
-        )
+    def train(self, images: Images, is_wanted: Callable[[], bool], resume: bool = True) -> Outcome:
+        """Train the fold, from its checkpoint on if it may resume; see `train_fold`."""
+        data = (images[self.used], self.k_m[self.used], self.test[self.used])
+        how = (self.settings, self.transformations, np.random.SeedSequence(self.seed))
+        outcome = train_fold(*data, *how, self.checkpoint if resume else None, is_wanted)
         return outcome if self.keep_network else replace(outcome, weights=())
 
     def keep(self, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ COLLAPSED_RANGE = 0.01
 
 _BATCH = 32
 
+Mask = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Split:
@@ -66,14 +68,11 @@ class Split:
         """The formulations that are held out, joined."""
         return " + ".join(self.held_out) or "nothing"
 
-    def is_held_out(self, dataset: Dataset) -> npt.NDArray[np.bool_]:
-        """Which micrographs are predicted, shape (n,)."""
-        return dataset.images["formulation"].isin(self.held_out).to_numpy(dtype=bool)
-
-    def is_trained_on(self, dataset: Dataset) -> npt.NDArray[np.bool_]:
-        """Which micrographs are trained on, shape (n,)."""
-        others = {*self.held_out, *self.unused}
-        return ~dataset.images["formulation"].isin(others).to_numpy(dtype=bool)
+    def masks(self, dataset: Dataset) -> tuple[Mask, Mask]:
+        """Which micrographs are predicted, and which are trained on, shape (n,) each."""
+        names = dataset.images["formulation"]
+        held_out = names.isin(self.held_out).to_numpy(dtype=bool)
+        return held_out, ~names.isin({*self.held_out, *self.unused}).to_numpy(dtype=bool)
 
     def transformations(self, parameters: Parameters) -> tuple[str, ...]:
         """Those under which a micrograph is trained on."""
@@ -138,7 +137,7 @@ def leave_one_out_of_draws(
 
 
 def leave_one_out_splits(
-    dataset: Dataset,
+    data: Dataset,
     parameters: Parameters,
     training_set: str = "original",
     to_criterion: bool = False,
@@ -147,7 +146,7 @@ def leave_one_out_splits(
     return [
         Split((name,), training_set, seed, (), seed == parameters.first_seed, to_criterion)
         for seed in parameters.seeds
-        for name in dict.fromkeys(dataset.images["formulation"])
+        for name in dict.fromkeys(data.images["formulation"])
     ]
 
 
@@ -202,9 +201,9 @@ def kept_networks(
     options = NetworkParameters.values_of(parameters)
     networks = []
     for split, outcome in zip(splits, outcomes, strict=True):
-        training = split.is_trained_on(dataset)
+        _, training = split.masks(dataset)
         shown = InputScale.fit(images[training], parameters)
-        model = build_network(images.shape[1:], **options, input_scale=(shown.offset, shown.factor))
+        model = build_network(images.shape[1:], **options, input_scale=astuple(shown))
         model.set_weights(list(outcome.weights))
         scale = TargetScale.fit(dataset.k_m[training], parameters.target)
         networks.append(TrainedNetwork(model, scale))
@@ -282,7 +281,7 @@ def _train_all(splits: Sequence[Split], dataset: Dataset, parameters: Parameters
     outcomes = [job.kept() for job in jobs]
     missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
     for number in set(range(len(jobs))) - set(missing):  # a kill may have come before
-        jobs[number].checkpoint().remove()
+        jobs[number].checkpoint.remove()
     with progress(len(splits), "folds", done=len(splits) - len(missing)) as advance:
         if missing:
             untrained = [jobs[number] for number in missing]
@@ -317,7 +316,7 @@ def _job(
 ) -> FoldJob:
     names = list(dict.fromkeys(dataset.images["formulation"]))
     seed = (split.seed, *sorted(names.index(name) for name in split.held_out))
-    test, training = split.is_held_out(dataset), split.is_trained_on(dataset)
+    test, training = split.masks(dataset)
     seen_k_m = np.where(training, dataset.k_m, np.nan)
     transformations = split.transformations(parameters)
     settings = _settings(split, parameters, int(training.sum()), len(transformations))
@@ -349,8 +348,7 @@ def _predictions_of(
     split: Split, dataset: Dataset, parameters: Parameters, outcome: Outcome
 ) -> pd.DataFrame:
     """The rows of the table of predictions that one split gives."""
-    test = dataset.images[split.is_held_out(dataset)]
-    train = dataset.images[split.is_trained_on(dataset)]
+    test, train = (dataset.images[mask] for mask in split.masks(dataset))
     if split.training_set == "augmented":
         names = split.transformations(parameters)
         train = pd.concat([train.assign(image=train["image"] + f", {name}") for name in names])
