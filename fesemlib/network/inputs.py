@@ -86,6 +86,12 @@ def network_inputs(dataset: Dataset, parameters: Parameters) -> FloatImage:
     ------
     ValueError
         When the micrographs are narrower than `input_width`.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> network_inputs(draw_stand_ins(2, 0, (96, 128)), Parameters(input_width=64)).shape
+    (2, 48, 64)
     """
     return np.asarray(np.load(keep_network_inputs(dataset, parameters)), np.float32)
 

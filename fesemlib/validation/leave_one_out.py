@@ -123,6 +123,15 @@ def leave_one_formulation_out(
     nothing is trained twice. Folds are trained side by side in processes of one thread each: the
     numbers depend neither on how many there are, nor on where they run, nor on what was trained
     before or interrupted.
+
+    Examples
+    --------
+    >>> from fesemlib.dataset import draw_stand_ins
+    >>> dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
+    >>> parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
+    >>> results = leave_one_formulation_out(dataset, parameters)
+    >>> results.loc[results["held_out"] == "1", "role"].value_counts().to_dict()
+    {'train': 4, 'test': 2}
     """
     splits = leave_one_out_splits(dataset, parameters, training_set, to_criterion)
     return train_splits(dataset, parameters, splits)
@@ -225,6 +234,13 @@ def held_out_predictions(results: pd.DataFrame, model_selection: str = "last") -
     -------
     DataFrame
         Rows and columns of `results`.
+
+    Examples
+    --------
+    >>> courses = {"held_out": "A", "role": "test", "seed": 0, "epoch": [1, 2, 3]}
+    >>> courses |= {"training_set": "original", "relative_error": [0.5, 0.1, 0.3]}
+    >>> held_out_predictions(pd.DataFrame(courses))["relative_error"].item()
+    0.3
     """
     test: pd.DataFrame = results[results["role"] == "test"]
     if model_selection == "last":
