@@ -148,7 +148,7 @@ def orders_of(seeds):
     orders, run_epochs = [], Engine.run_epochs
 
     def spy(engine, images, targets, given, *others):
-        orders.extend(given.tolist())
+        orders.extend(np.asarray(given).tolist())
         return run_epochs(engine, images, targets, given, *others)
 
     Engine.run_epochs = spy
