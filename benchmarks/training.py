@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -66,7 +66,8 @@ class Timing:
 
 def settings_for(epochs: int, dropout_rate: float = 0.5) -> Settings:
     """The defaults, which are the paper's, with this number of epochs."""
-    return replace(Settings.of(Parameters()), epochs=epochs, dropout_rate=dropout_rate)
+    changes = {"epochs": epochs, "dropout_rate": dropout_rate}
+    return Settings.of(Parameters()).model_copy(update=changes)
 
 
 def peak_memory() -> float:

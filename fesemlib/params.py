@@ -1,7 +1,7 @@
 """Every knob of the analysis: its name, unit, default and bounds, and where the paper says so.
 
-The notebooks declare the parameters they use in their first cell, papermill injects the values
-of a parameter file after it, and :meth:`Parameters.from_namespace` collects and checks them.
+The notebooks declare theirs in their first cell, and papermill injects the values of a file after
+it. The knobs are flat there, and come in groups here, which code passes on whole.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ import re
 from collections.abc import Collection, Hashable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, cast
 
 import pandas as pd
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 __all__ = [
     "GREATEST_PIXEL_SIZE_UM",
     "LEAST_PIXEL_SIZE_UM",
+    "DataParameters",
+    "DryingParameters",
+    "InputParameters",
+    "NetworkParameters",
     "ParameterError",
     "Parameters",
+    "PredictionParameters",
+    "ProcessingParameters",
+    "RunParameters",
+    "StudyParameters",
+    "TrainingParameters",
+    "ValidationParameters",
     "checked_parameters",
     "parameter_table",
     "quoted",
@@ -41,475 +45,346 @@ LEAST_PIXEL_SIZE_UM, GREATEST_PIXEL_SIZE_UM = 1e-4, 50.0
 WIDEST_SYNTHETIC = 2048
 """The width of the paper's micrographs, px; wider stand-ins would hold more pores than fit."""
 
-_PATHS = {"dataset": SYNTHETIC, "drying_run": "", "image": ""}
-"""The parameters that name a file, each with the value that does not."""
-
-VARIABLE = (
-    "background_radius_px",
-    "light_background",
-    "smooth_background",
-    "equalization",
-    "input_width",
-    "input_scaling",
-    "limit_first_step",
-    "padding",
-    "dropout_rate",
-    "dropout_position",
-    "head",
-    "initializer",
-    "target",
-    "learning_rate",
-    "learning_rate_schedule",
-    "batch_size",
-    "first_seed",
-)
-"""The parameters that `factors` may name: those of processing, network and training.
-
-Not the epochs, as each training ends where its own error is small enough.
-"""
+_PATHS = ("dataset", "drying_run", "image")
+"""The parameters that name a file, unless they have their defaults."""
 
 
 class ParameterError(ValueError):
     """A parameter is unknown, of the wrong type or out of bounds."""
 
 
-def _knob(default: Any, description: str, source: str, unit: str = "", **bounds: Any) -> Any:
-    """A field of `Parameters` with what the book's table of parameters shows of it."""
-    return Field(
-        default=default,
-        description=description,
-        json_schema_extra={"unit": unit, "source": source},
-        **bounds,
-    )
+def _knob(default: Any, source: str = "this book", unit: str = "", **bounds: Any) -> Any:
+    """A parameter with what the book's table shows of it; its meaning stands below it."""
+    return Field(default, json_schema_extra={"unit": unit, "source": source}, **bounds)
 
 
-class Parameters(BaseModel):
-    """The parameters of one analysis; the defaults are the paper's, except for size and effort.
+class _Group(BaseModel):
+    """Parameters that code passes on whole; what stands below each is its meaning in the table."""
 
-    Raises
-    ------
-    pydantic.ValidationError
-        For an unknown name, a wrong type or a value out of bounds. Use `read_parameters` or
-        `from_namespace` for an error that names the file.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    Examples
-    --------
-    >>> parameters = Parameters(epochs=50, number_of_seeds=3)
-    >>> parameters.seeds
-    (0, 1, 2)
-    >>> parameters.is_synthetic
-    True
-    """
+    @classmethod
+    def values_of(cls, parameters: BaseModel) -> dict[str, Any]:
+        """The values of this group among more parameters, by name."""
+        return parameters.model_dump(include=set(cls.model_fields))
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    @classmethod
+    def of(cls, parameters: BaseModel) -> Self:
+        """This group among more parameters, which have been checked."""
+        return cls.model_construct(**cls.values_of(parameters))
 
-    dataset: str = _knob(
-        SYNTHETIC,
-        "`synthetic` for the stand-in micrographs, or the path of a manifest (CSV)",
-        "Section 2",
-        min_length=1,
-    )
-    synthetic_seed: int = _knob(0, "seed of the stand-in micrographs", "this book", ge=0)
-    synthetic_draws: int = _knob(
-        1,
-        "sets of stand-ins, each drawn from a seed of its own, on which leave-one-out is repeated; "
-        "a manifest is one set",
-        "this book",
-        unit="draws",
-        ge=1,
-        le=100,
-    )
-    synthetic_width: int = _knob(
-        1024,
-        "width of the stand-in micrographs, at the paper's pixel size; their height is three "
-        "quarters of it",
-        "Section 2: 2048",
-        unit="px",
-        ge=384,
-        le=WIDEST_SYNTHETIC,
-    )
-    crop: Literal["auto", "none"] | Annotated[int, Field(ge=1)] = _knob(
-        "auto",
-        "rows kept of each micrograph: `auto` cuts the instrument's data bar off, `none` keeps "
-        "every row and refuses a data bar, a number keeps that many rows from the top",
-        "this book",
-        unit="px",
-    )
-    check_pixel_size: bool = _knob(
-        True,
-        "refuse micrographs whose known pixel sizes differ by more than 1 %, be it from each other "
-        "or from what the manifest says of them",
-        "Section 2",
-    )
-    rescale: bool = _knob(
-        False,
-        "resample all micrographs to the coarsest pixel size, and crop them about their centre to "
-        "the field that all of them cover",
-        "this book",
-    )
-    example_formulation: str = _knob(
-        "C",
-        "formulation shown in Figures 1, 2 and 7 (the first one, if the data set lacks it)",
-        "Figures 1, 2 and 7",
-    )
-    held_out_example: str = _knob(
-        "B",
-        "formulation held out in Figure 5 (the first one, if the data set lacks it)",
-        "Figure 5",
-    )
 
-    drying_run: str = _knob(
-        "",
-        "path of the record of a drying run (CSV), from which *The data set* works k_m out; empty "
-        "for a computed run",
-        "this book",
-    )
-    heat_transfer_coefficient: float = _knob(
-        14.2,
-        "heat transfer coefficient k_v of the vials with a thermocouple, with respect to their "
-        "outer area, at the pressure of the chamber",
-        "not stated",
-        unit="W m⁻² K⁻¹",
-        ge=0.1,
-        le=1000.0,
-    )
-    area_ratio: float = _knob(
-        1.21,
-        "outer area of a vial over that of the product in it, A_v/A_p; 1 as in Eq. (1)",
-        "not stated",
-        ge=0.5,
-        le=3.0,
-    )
-    ice_thickness_mm: float = _knob(
-        7.0, "thickness of the frozen layer in the vials", "not stated", unit="mm", ge=0.1, le=100.0
-    )
-    solids_percent: float = _knob(
-        5.0,
-        "solids in the solution that is dried; the ice leaves the rest as pores",
-        "Table 1",
-        unit="mass %",
-        gt=0.0,
-        le=50.0,
-    )
-    front_correction: bool = _knob(
-        True,
-        "whether Eq. (2) takes the temperature of the sublimation front, worked out from that at "
-        "the bottom of the vial, which it takes otherwise",
-        "not stated",
-    )
-    temperature_uncertainty_k: float = _knob(
-        0.5,
-        "standard uncertainty of each thermocouple and of the shelf's sensor",
-        "this book",
-        unit="K",
-        ge=0.0,
-        le=2.0,
-    )
-    heat_transfer_uncertainty_percent: float = _knob(
-        5.0, "standard uncertainty of k_v", "this book", unit="%", ge=0.0, le=20.0
-    )
-    pressure_uncertainty_percent: float = _knob(
-        2.0,
-        "standard uncertainty of the chamber's pressure",
-        "this book",
-        unit="%",
-        ge=0.0,
-        le=20.0,
-    )
+class DataParameters(_Group):
+    """Which micrographs there are, and what is kept of each."""
 
-    background_radius_px: float = _knob(
-        50.0,
-        "radius of the rolling ball on the full-size micrograph",
-        "Section 3",
-        unit="px",
-        ge=1.0,
-        le=500.0,
-    )
-    light_background: bool = _knob(
-        True, "the background is lighter than the features (ImageJ's preset)", "not stated"
-    )
-    smooth_background: bool = _knob(
-        True, "average 3 × 3 px before the ball rolls (ImageJ's preset)", "not stated"
-    )
-    equalization: Literal["classic", "imagej", "clahe", "none"] = _knob(
-        "classic",
-        "histogram equalisation: `classic` linearises the cumulative distribution, `imagej` "
-        "weights counts by their square root, `clahe` equalises each tile by itself with limited "
-        "contrast (scikit-image), `none` leaves it out",
-        "Section 3",
-    )
-    input_width: int = _knob(
-        128,
-        "width of the network's input; the height follows from the micrograph's shape",
-        "Section 2: 2048",
-        unit="px",
-        ge=16,
-        le=8192,
-    )
+    dataset: str = _knob(SYNTHETIC, "Section 2", min_length=1)
+    """`synthetic` for the stand-in micrographs, or the path of a manifest (CSV)"""
 
-    padding: Literal["same", "valid"] = _knob("same", "padding of the convolutions", "not stated")
-    dropout_rate: float = _knob(0.5, "share of units dropped", "Section 4.1", ge=0.0, lt=1.0)
-    dropout_position: Literal["dense", "flatten"] = _knob(
-        "flatten",
-        "dropout acts before the dense layer of ten units, on the flattened list, or after it "
-        "(`dense`)",
-        "not stated",
-    )
-    head: Literal["flatten", "global_average"] = _knob(
-        "flatten",
-        "what stands before the dense layer: the paper's flattening, with a weight for every "
-        "place, or the average of each feature map",
-        "Section 4.1",
-    )
-    initializer: Literal["glorot_uniform", "he_normal"] = _knob(
-        "glorot_uniform", "initial weights", "not stated"
-    )
-    input_scaling: Literal["unit", "centred", "standardised"] = _knob(
-        "unit",
-        "what the network is shown: grey levels from 0 to 1; these less their mean over the "
-        "training fold; or also divided by their standard deviation there",
-        "not stated",
-    )
-    limit_first_step: bool = _knob(
-        False,
-        "divide the input by the square root of the learning rate times the numbers that a hidden "
-        "unit sums over, where that is more than one: with a wide input, Adam's first step carries "
-        "the output far beyond the targets",
-        "this book",
-    )
-    target: Literal["minmax", "raw", "zscore", "log10"] = _knob(
-        "minmax",
-        "scale on which the network learns k_m, with the statistics of the training fold only",
-        "not stated",
-    )
+    synthetic_seed: int = _knob(0, ge=0)
+    """seed of the stand-in micrographs"""
 
-    epochs: int = _knob(
-        1200,
-        "passes over the original training set, the same for every fold; the augmented set is "
-        "trained in as many steps",
-        "not stated",
-        ge=1,
-        le=100_000,
-    )
-    learning_rate: float = _knob(
-        1.0e-4, "Adam's initial learning rate", "Section 4.1", gt=0.0, le=1.0
-    )
-    learning_rate_schedule: Literal["constant", "cosine"] = _knob(
-        "constant",
-        "the learning rate stays at its initial value, or falls to zero along a cosine",
-        "not stated",
-    )
-    training_criterion: float = _knob(
-        0.05,
-        "mean relative error on its own training micrographs from which on a training counts as "
-        "finished; trainings that repeat leave-one-out many times end there",
-        "this book",
-        gt=0.0,
-        lt=1.0,
-    )
-    batch_size: int = _knob(
-        16, "images in one training step", "Section 4.1", unit="images", ge=1, le=1024
-    )
+    synthetic_draws: int = _knob(1, unit="draws", ge=1, le=100)
+    """sets of stand-ins, each drawn from a seed of its own, on which leave-one-out is repeated; a
+    manifest is one set"""
+
+    synthetic_width: int = _knob(1024, "Section 2: 2048", unit="px", ge=384, le=WIDEST_SYNTHETIC)
+    """width of the stand-ins, at the paper's pixel size; their height is three quarters of it"""
+
+    crop: Literal["auto", "none"] | Annotated[int, Field(ge=1)] = _knob("auto", unit="px")
+    """rows kept of each micrograph: `auto` cuts the instrument's data bar off, `none` keeps every
+    row and refuses a data bar, a number keeps that many rows from the top"""
+
+    check_pixel_size: bool = _knob(True, "Section 2")
+    """refuse micrographs whose known pixel sizes differ by more than 1 %, be it from each other or
+    from what the manifest says of them"""
+
+    rescale: bool = _knob(False)
+    """resample all micrographs to the coarsest pixel size, and crop them about their centre to the
+    field that all of them cover"""
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the micrographs are stand-ins."""
+        return self.dataset == SYNTHETIC
+
+
+class DryingParameters(_Group):
+    """How k_m follows from a drying run, and the drying that a prediction plans."""
+
+    drying_run: str = _knob("")
+    """path of the record of a drying run (CSV), from which *The data set* works k_m out; empty for
+    a computed run"""
+
+    heat_transfer_coefficient: float = _knob(14.2, "not stated", "W m⁻² K⁻¹", ge=0.1, le=1000.0)
+    """heat transfer coefficient k_v of the vials with a thermocouple, with respect to their outer
+    area, at the pressure of the chamber"""
+
+    area_ratio: float = _knob(1.21, "not stated", ge=0.5, le=3.0)
+    """outer area of a vial over that of the product in it, A_v/A_p; 1 as in Eq. (1)"""
+
+    ice_thickness_mm: float = _knob(7.0, "not stated", unit="mm", ge=0.1, le=100.0)
+    """thickness of the frozen layer in the vials"""
+
+    solids_percent: float = _knob(5.0, "Table 1", unit="mass %", gt=0.0, le=50.0)
+    """solids in the solution that is dried; the ice leaves the rest as pores"""
+
+    front_correction: bool = _knob(True, "not stated")
+    """whether Eq. (2) takes the temperature of the sublimation front, worked out from that at the
+    bottom of the vial, which it takes otherwise"""
+
+    temperature_uncertainty_k: float = _knob(0.5, unit="K", ge=0.0, le=2.0)
+    """standard uncertainty of each thermocouple and of the shelf's sensor"""
+
+    heat_transfer_uncertainty_percent: float = _knob(5.0, unit="%", ge=0.0, le=20.0)
+    """standard uncertainty of k_v"""
+
+    pressure_uncertainty_percent: float = _knob(2.0, unit="%", ge=0.0, le=20.0)
+    """standard uncertainty of the chamber's pressure"""
+
+    layer_thickness_mm: float = _knob(7.0, unit="mm", ge=0.1, le=100.0)
+    """thickness of the dried layer for which a prediction's product resistance is given"""
+
+    front_temperature_k: float = _knob(243.15, unit="K", ge=150.0, le=273.16)
+    """temperature of the sublimation front for which that resistance is given"""
+
+    shelf_start_k: float = _knob(223.15, "Section 2", unit="K", ge=150.0, le=400.0)
+    """temperature of the shelf at the start of the drying that *A new micrograph* plans"""
+
+    shelf_hold_k: float = _knob(263.15, "Section 2", unit="K", ge=150.0, le=400.0)
+    """temperature that it is then held at"""
+
+    shelf_ramp_k_per_min: float = _knob(1.0, "not stated", unit="K/min", ge=1.0e-4, le=10.0)
+    """rate from the one to the other"""
+
+    chamber_pressure_pa: float = _knob(10.0, "Section 2", unit="Pa", ge=0.001, le=600.0)
+    """pressure of the chamber in that drying"""
+
+    collapse_temperature_k: float = _knob(253.15, unit="K", ge=150.0, le=273.16)
+    """temperature that the front must stay below (from freeze-drying microscopy); an example"""
+
+
+class ProcessingParameters(_Group):
+    """The processing of a full-size micrograph."""
+
+    background_radius_px: float = _knob(50.0, "Section 3", unit="px", ge=1.0, le=500.0)
+    """radius of the rolling ball on the full-size micrograph"""
+
+    light_background: bool = _knob(True, "not stated")
+    """the background is lighter than the features (ImageJ's preset)"""
+
+    smooth_background: bool = _knob(True, "not stated")
+    """average 3 × 3 px before the ball rolls (ImageJ's preset)"""
+
+    equalization: Literal["classic", "imagej", "clahe", "none"] = _knob("classic", "Section 3")
+    """histogram equalisation: `classic` linearises the cumulative distribution, `imagej` weights
+    counts by their square root, `clahe` equalises each tile by itself with limited contrast
+    (scikit-image), `none` leaves it out"""
+
+
+class InputParameters(ProcessingParameters):
+    """From a micrograph to the network's input."""
+
+    input_width: int = _knob(128, "Section 2: 2048", unit="px", ge=16, le=8192)
+    """width of the network's input; the height follows from the micrograph's shape"""
+
+
+class NetworkParameters(_Group):
+    """The network, by the arguments of `fesemlib.network.build_network`."""
+
+    padding: Literal["same", "valid"] = _knob("same", "not stated")
+    """padding of the convolutions"""
+
+    dropout_rate: float = _knob(0.5, "Section 4.1", ge=0.0, lt=1.0)
+    """share of units dropped"""
+
+    dropout_position: Literal["dense", "flatten"] = _knob("flatten", "not stated")
+    """dropout acts on the flattened list, before the dense layer of ten units, or after it"""
+
+    head: Literal["flatten", "global_average"] = _knob("flatten", "Section 4.1")
+    """what the dense layer takes: the paper's flattened list, or the average of each feature map"""
+
+    initializer: Literal["glorot_uniform", "he_normal"] = _knob("glorot_uniform", "not stated")
+    """initial weights"""
+
+
+class TrainingParameters(NetworkParameters):
+    """The training of one network."""
+
+    input_scaling: Literal["unit", "centred", "standardised"] = _knob("unit", "not stated")
+    """what the network is shown: grey levels from 0 to 1; these less their mean over the training
+    fold; or also divided by their standard deviation there"""
+
+    limit_first_step: bool = _knob(False)
+    """divide the input by the square root of the learning rate times the numbers that a hidden unit
+    sums over, where that is more than one: with a wide input, Adam's first step carries the output
+    far beyond the targets"""
+
+    target: Literal["minmax", "raw", "zscore", "log10"] = _knob("minmax", "not stated")
+    """scale on which the network learns k_m, with the statistics of the training fold only"""
+
+    epochs: int = _knob(1200, "not stated", ge=1, le=100_000)
+    """passes over the original training set, the same for every fold; the augmented set is trained
+    in as many steps"""
+
+    learning_rate: float = _knob(1.0e-4, "Section 4.1", gt=0.0, le=1.0)
+    """Adam's initial learning rate"""
+
+    learning_rate_schedule: Literal["constant", "cosine"] = _knob("constant", "not stated")
+    """the learning rate stays at its initial value, or falls to zero along a cosine"""
+
+    batch_size: int = _knob(16, "Section 4.1", unit="images", ge=1, le=1024)
+    """images in one training step"""
+
+
+class ValidationParameters(_Group):
+    """How often trainings are repeated, and which of their predictions count."""
+
     augmentation_group: Literal[
         "flips_and_rotation", "vertical_flip", "horizontal_flip", "rotation"
-    ] = _knob(
-        "flips_and_rotation",
-        "what the augmented training set holds beside the originals",
-        "Section 5.1",
-    )
-    first_seed: int = _knob(0, "the first seed of the repeated trainings", "this book", ge=0)
-    number_of_seeds: int = _knob(
-        1,
-        "how many trainings, each from its own seed, repeat every fold",
-        "this book",
-        ge=1,
-        le=100,
-    )
-    evaluation_width: int = _knob(
-        96,
-        "width of the network's input in the trainings that repeat leave-one-out many times "
-        "(*What the numbers mean* and the two chapters after it)",
-        "this book",
-        unit="px",
-        ge=16,
-        le=8192,
-    )
-    evaluation_seeds: int = _knob(
-        1, "seeds of those trainings", "this book", unit="seeds", ge=1, le=100
-    )
-    permutations: int = _knob(
-        3,
-        "how often the k_m are shuffled, to see whether chance would do; the smallest p-value is 1 "
-        "over one more",
-        "this book",
-        ge=1,
-        le=10_000,
-    )
-    permutation_learning_rate: float = _knob(
-        1.0e-3,
-        "Adam's learning rate in these trainings, which are many: larger than `learning_rate`, to "
-        "be at the `training_criterion` in fewer steps",
-        "this book",
-        gt=0.0,
-        le=1.0,
-    )
-    fresh_frames: int = _knob(
-        1,
-        "frames of each stand-in's formulation that are made beside its own, to see how the "
-        "predictions of several frames combine; not used for other micrographs",
-        "this book",
-        unit="frames",
-        ge=1,
-        le=100,
-    )
-    windows_per_side: int = _knob(
-        2,
-        "windows that are cut from a micrograph, in either direction, for networks that see less "
-        "of it, and that more finely",
-        "this book",
-        unit="windows",
-        ge=1,
-        le=16,
-    )
-    imaging_strengths: int = _knob(
-        1,
-        "how many strengths of each fault of the imaging are tried, the strongest among them",
-        "this book",
-        ge=1,
-        le=4,
-    )
-    averaging_learning_rate: float = _knob(
-        3.0e-3,
-        "Adam's learning rate for the network that averages its feature maps (*What the numbers "
-        "mean*); at the paper's rate it answers a constant for hundreds of epochs",
-        "this book",
-        gt=0.0,
-        le=1.0,
-    )
-    longer_training: int = _knob(
-        4,
-        "how many times `epochs` a training to the `training_criterion` may take at most",
-        "this book",
-        ge=1,
-        le=1000,
-    )
-    averaging_epochs: int = _knob(
-        60, "epochs of the network that averages its feature maps", "this book", ge=1, le=100_000
-    )
+    ] = _knob("flips_and_rotation", "Section 5.1")
+    """what the augmented training set holds beside the originals"""
+
+    first_seed: int = _knob(0, ge=0)
+    """the first seed of the repeated trainings"""
+
+    number_of_seeds: int = _knob(1, ge=1, le=100)
+    """how many trainings, each from its own seed, repeat every fold"""
+
+    model_selection: Literal["last", "best_on_held_out"] = _knob("last", "not stated")
+    """epoch whose prediction counts: the last, or the one that happens to suit the held-out
+    micrograph best, which is no honest estimate of the error"""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the repeated trainings."""
+        return tuple(range(self.first_seed, self.first_seed + self.number_of_seeds))
+
+
+class StudyParameters(_Group):
+    """What the chapters show, and how far their studies go."""
+
+    example_formulation: str = _knob("C", "Figures 1, 2 and 7")
+    """formulation shown in Figures 1, 2 and 7 (the first one, if the data set lacks it)"""
+
+    held_out_example: str = _knob("B", "Figure 5")
+    """formulation held out in Figure 5 (the first one, if the data set lacks it)"""
+
+    training_criterion: float = _knob(0.05, gt=0.0, lt=1.0)
+    """mean relative error on its own training micrographs from which on a training counts as
+    finished; trainings that repeat leave-one-out many times end there"""
+
+    longer_training: int = _knob(4, ge=1, le=1000)
+    """how many times `epochs` a training to the `training_criterion` may take at most"""
+
+    evaluation_width: int = _knob(96, unit="px", ge=16, le=8192)
+    """width of the network's input in the trainings that repeat leave-one-out many times (*What the
+    numbers mean* and the two chapters after it)"""
+
+    evaluation_seeds: int = _knob(1, unit="seeds", ge=1, le=100)
+    """seeds of those trainings"""
+
+    permutations: int = _knob(3, ge=1, le=10_000)
+    """how often the k_m are shuffled, to see whether chance would do; the smallest p-value is 1
+    over one more"""
+
+    permutation_learning_rate: float = _knob(1.0e-3, gt=0.0, le=1.0)
+    """Adam's learning rate in these trainings, which are many: larger than `learning_rate`, to be
+    at the `training_criterion` in fewer steps"""
+
+    averaging_learning_rate: float = _knob(3.0e-3, gt=0.0, le=1.0)
+    """Adam's learning rate for the network that averages its feature maps (*What the numbers
+    mean*); at the paper's rate it answers a constant for hundreds of epochs"""
+
+    averaging_epochs: int = _knob(60, ge=1, le=100_000)
+    """epochs of the network that averages its feature maps"""
+
     factors: dict[str, list[bool | int | float | str]] = _knob(
         {
             "target": ["minmax", "log10"],
             "input_scaling": ["unit", "standardised"],
             "learning_rate": [1.0e-4, 1.0e-3],
         },
-        "what *What the choices do* changes: parameters, and the levels of each, which are "
-        "trained in combination; the others are compared with the first",
-        "this book",
         min_length=1,
     )
+    """what *What the choices do* changes: parameters, and the levels of each, which are trained in
+    combination; the others are compared with the first"""
+
     learning_curve_sizes: list[Annotated[int, Field(ge=5, le=1000)]] = _knob(
-        [5, 9],
-        "numbers of stand-ins that are trained on, to see how the error depends on their number",
-        "this book",
-        unit="formulations",
-        min_length=1,
+        [5, 9], unit="formulations", min_length=1
     )
-    learning_curve_seeds: int = _knob(
-        1,
-        "how often these are drawn, and trained on, anew",
-        "this book",
-        unit="seeds",
-        ge=1,
-        le=100,
-    )
-    model_selection: Literal["last", "best_on_held_out"] = _knob(
-        "last",
-        "epoch whose prediction counts: the last, or the one that happens to suit the held-out "
-        "micrograph best, which is no honest estimate of the error",
-        "not stated",
-    )
+    """numbers of stand-ins that are trained on, to see how the error depends on their number"""
 
-    image: str = _knob(
-        "",
-        "micrograph whose k_m is predicted: a file, a folder or a pattern such as `new/*.tif`; "
-        "empty for a fresh stand-in",
-        "this book",
-    )
-    prediction_training_set: Literal["original", "augmented"] = _knob(
-        "original",
-        "training set of the networks that predict new micrographs; no formulation is held out",
-        "Section 5.1",
-    )
-    coverage_stand_ins: int = _knob(
-        10,
-        "fresh stand-ins of random k_m on which the interval of a prediction is tried",
-        "this book",
-        unit="stand-ins",
-        ge=4,
-        le=10_000,
-    )
-    layer_thickness_mm: float = _knob(
-        7.0,
-        "thickness of the dried layer for which a prediction's product resistance is given",
-        "this book",
-        unit="mm",
-        ge=0.1,
-        le=100.0,
-    )
-    front_temperature_k: float = _knob(
-        243.15,
-        "temperature of the sublimation front for which that resistance is given",
-        "this book",
-        unit="K",
-        ge=150.0,
-        le=273.16,
-    )
-    shelf_start_k: float = _knob(
-        223.15,
-        "temperature of the shelf at the start of the drying that *A new micrograph* plans",
-        "Section 2",
-        unit="K",
-        ge=150.0,
-        le=400.0,
-    )
-    shelf_hold_k: float = _knob(
-        263.15, "temperature that it is then held at", "Section 2", unit="K", ge=150.0, le=400.0
-    )
-    shelf_ramp_k_per_min: float = _knob(
-        1.0, "rate from the one to the other", "not stated", unit="K/min", ge=1.0e-4, le=10.0
-    )
-    chamber_pressure_pa: float = _knob(
-        10.0, "pressure of the chamber in that drying", "Section 2", unit="Pa", ge=0.001, le=600.0
-    )
-    collapse_temperature_k: float = _knob(
-        253.15,
-        "temperature that the sublimation front must stay below, as from freeze-drying microscopy; "
-        "the default is an example",
-        "this book",
-        unit="K",
-        ge=150.0,
-        le=273.16,
-    )
+    learning_curve_seeds: int = _knob(1, unit="seeds", ge=1, le=100)
+    """how often these are drawn, and trained on, anew"""
 
-    parallel_jobs: int = _knob(
-        0,
-        "folds trained, or micrographs processed, side by side, 0 for one on each core; no "
-        "influence on the numbers",
-        "this book",
-        ge=0,
-        le=1024,
-    )
-    scheduler: str = _knob(
-        "",
-        "address of a Dask scheduler whose workers train the folds, such as `tcp://host:8786`; "
-        "empty for this machine; no influence on the numbers where the processors are alike",
-        "this book",
-    )
-    results: str = _knob(
-        "",
-        "folder for tables and figures; empty for `build/explore/results` of the checkout",
-        "this book",
-    )
+    fresh_frames: int = _knob(1, unit="frames", ge=1, le=100)
+    """frames of each stand-in's formulation that are made beside its own, to see how the
+    predictions of several frames combine; not used for other micrographs"""
+
+    windows_per_side: int = _knob(2, unit="windows", ge=1, le=16)
+    """windows cut from a micrograph in either direction, for networks that see less, more finely"""
+
+    imaging_strengths: int = _knob(1, ge=1, le=4)
+    """how many strengths of each fault of the imaging are tried, the strongest among them"""
+
+
+class PredictionParameters(_Group):
+    """The prediction of new micrographs."""
+
+    image: str = _knob("")
+    """micrograph whose k_m is predicted: a file, a folder or a pattern such as `new/*.tif`; empty
+    for a fresh stand-in"""
+
+    prediction_training_set: Literal["original", "augmented"] = _knob("original", "Section 5.1")
+    """training set of the networks that predict new micrographs; no formulation is held out"""
+
+    coverage_stand_ins: int = _knob(10, unit="stand-ins", ge=4, le=10_000)
+    """fresh stand-ins of random k_m on which the interval of a prediction is tried"""
+
+
+class RunParameters(_Group):
+    """Where the work is done; no influence on the numbers."""
+
+    parallel_jobs: int = _knob(0, ge=0, le=1024)
+    """folds trained, or micrographs processed, side by side, 0 for one on each core; no influence
+    on the numbers"""
+
+    scheduler: str = _knob("")
+    """address of a Dask scheduler whose workers train the folds, such as `tcp://host:8786`; empty
+    for this machine; no influence on the numbers where the processors are alike"""
+
+    results: str = _knob("")
+    """folder for tables and figures; empty for `build/explore/results` of the checkout"""
+
+
+VARIABLE = tuple(
+    name
+    for name in (*InputParameters.model_fields, *TrainingParameters.model_fields, "first_seed")
+    if name != "epochs"  # each training ends where its own error is small enough
+)
+"""What `factors` may name: the parameters of processing, network and training."""
+
+
+class Parameters(  # pydantic lists the fields of the last base first
+    RunParameters,
+    PredictionParameters,
+    StudyParameters,
+    ValidationParameters,
+    TrainingParameters,
+    InputParameters,
+    DryingParameters,
+    DataParameters,
+):
+    """The parameters of one analysis; the defaults are the paper's, except for size and effort.
+
+    What is not allowed is a pydantic.ValidationError; those of `read_parameters` name the file.
+
+    Examples
+    --------
+    >>> parameters = Parameters(epochs=50, number_of_seeds=3)
+    >>> parameters.seeds, parameters.is_synthetic
+    ((0, 1, 2), True)
+    """
 
     @field_validator("factors")
     @classmethod
@@ -541,61 +416,36 @@ class Parameters(BaseModel):
             raise ValueError(f"{quoted(scheduler)} is no address; write it as in tcp://host:8786")
         return scheduler
 
-    @property
-    def is_synthetic(self) -> bool:
-        """Whether the micrographs are stand-ins."""
-        return self.dataset == SYNTHETIC
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds of the repeated trainings."""
-        return tuple(range(self.first_seed, self.first_seed + self.number_of_seeds))
-
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, object]) -> Parameters:
-        """Collect the parameters found in a notebook's namespace.
-
-        Parameters
-        ----------
-        namespace
-            Usually ``globals()``; names that are no parameters are passed over.
-
-        Raises
-        ------
-        ParameterError
-            When a value is of the wrong type or out of bounds.
-        """
+        """The parameters among a notebook's ``globals()``, or a ParameterError."""
         known = {name: namespace[name] for name in cls.model_fields if name in namespace}
         return _validated(known, "the notebook's parameters")
 
 
 def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = None) -> Parameters:
-    r"""Read and check a parameter file.
-
-    A relative `dataset`, `drying_run` or `image` in the file is resolved against the file's folder,
-    one in `overrides` against the working directory.
+    r"""Read and check a parameter file (YAML), a mapping of names to values.
 
     Parameters
     ----------
     path
-        A YAML file with a mapping of parameter names to values.
+        A relative `dataset`, `drying_run` or `image` in the file is resolved against its folder.
     overrides
-        Values that replace those of the file.
+        Values that replace those of the file; relative paths are resolved against the working
+        directory.
 
     Raises
     ------
     ParameterError
-        When the file is missing or not a mapping, or a parameter is unknown, stands there twice,
-        is of the wrong type or out of bounds. The message names the file, the parameter and what
-        is allowed.
+        When the file is missing or no mapping, or a parameter unknown, there twice or not allowed.
 
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> folder = TemporaryDirectory()
-    >>> path = Path(folder.name, "mine.yml")
-    >>> _ = path.write_text("epochs: 50\nlearning_rate: 1.0e-3\n")
-    >>> parameters = read_parameters(path, {"epochs": 20})
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "mine.yml")
+    ...     _ = path.write_text("epochs: 50\nlearning_rate: 1.0e-3\n")
+    ...     parameters = read_parameters(path, {"epochs": 20})
     >>> parameters.epochs, parameters.learning_rate, parameters.input_width
     (20, 0.001, 128)
     """
@@ -606,19 +456,7 @@ def read_parameters(path: Path | str, overrides: Mapping[str, object] | None = N
 
 
 def checked_parameters(values: Mapping[str, object], origin: str) -> Parameters:
-    """Check parameters that come from no file.
-
-    Parameters
-    ----------
-    values
-        Relative paths in them are resolved against the working directory.
-    origin
-        What an error calls the place they come from.
-
-    Raises
-    ------
-    ParameterError
-        As `read_parameters`.
+    """Check parameters from elsewhere, as an error calls it, as `read_parameters` does overrides.
 
     Examples
     --------
@@ -634,20 +472,15 @@ def checked_parameters(values: Mapping[str, object], origin: str) -> Parameters:
 def _with_absolute_paths(values: Mapping[str, object], folder: Path) -> dict[str, object]:
     """The values, with relative paths among them resolved against a folder."""
     resolved = dict(values)
-    for name, no_path in _PATHS.items():
+    for name in _PATHS:
         path = resolved.get(name)
-        if isinstance(path, str) and path not in ("", no_path):
+        if isinstance(path, str) and path not in ("", Parameters.model_fields[name].default):
             resolved[name] = str((folder / path).resolve())
     return resolved
 
 
 def parameter_table() -> pd.DataFrame:
-    """Every parameter with its default, allowed values, unit, meaning and source.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``parameter, default, allowed, unit, meaning, source``, one row each.
+    """Every parameter: columns ``parameter, default, allowed, unit, meaning, source``.
 
     Examples
     --------
@@ -655,32 +488,17 @@ def parameter_table() -> pd.DataFrame:
     >>> print(table.loc["input_width", ["default", "allowed", "unit"]].to_dict())
     {'default': 128, 'allowed': 'whole number ≥ 16 and ≤ 8192', 'unit': 'px'}
     """
-    rows = []
-    for name, field in Parameters.model_fields.items():
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict)
-        rows.append(
-            {
-                "parameter": name,
-                "default": field.default,
-                "allowed": _allowed(name),
-                "unit": extra["unit"],
-                "meaning": field.description,
-                "source": extra["source"],
-            }
-        )
-    return pd.DataFrame(rows)
+    rows = [
+        {"parameter": name, "default": field.default, "allowed": _allowed(name)}
+        | cast("dict[str, str]", field.json_schema_extra)
+        | {"meaning": " ".join(str(field.description).split())}
+        for name, field in Parameters.model_fields.items()
+    ]
+    return pd.DataFrame(rows)[["parameter", "default", "allowed", "unit", "meaning", "source"]]
 
 
 def quoted(value: object, length: int = 60) -> str:
-    """A value as a message quotes it: escaped and cut short, whatever a file may hold.
-
-    Parameters
-    ----------
-    value
-        Written as `repr` writes it.
-    length
-        How many characters are shown at most.
+    """A value as a message quotes it: as `repr` writes it, at most `length` characters of it.
 
     Examples
     --------
@@ -733,7 +551,6 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _reading_problem(error: Exception) -> str:
-    """What stopped the reading, in one line and with the line of the file where it is known."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     return f"line {mark.line + 1}: {problem}" if mark else problem
@@ -753,12 +570,11 @@ def _validated(
             if detail["type"] == "value_error":
                 problem = f"{name}: {detail['ctx']['error']}"
             problems.setdefault(name, problem)
-    by_origin = (
-        (origin, [problem for name, problem in problems.items() if name not in overrides]),
-        ("-p", [problem for name, problem in problems.items() if name in overrides]),
-    )
+    by_origin: dict[str, list[str]] = {origin: [], "-p": []}
+    for name, problem in problems.items():
+        by_origin["-p" if name in overrides else origin].append(problem)
     raise ParameterError(
-        "; ".join(f"{where}: {'; '.join(wrong)}" for where, wrong in by_origin if wrong)
+        "; ".join(f"{where}: {'; '.join(wrong)}" for where, wrong in by_origin.items() if wrong)
     )
 
 
@@ -769,25 +585,21 @@ def _problem(name: str, kind: str, value: object) -> str:
         hint = f"did you mean {close[0]!r}?" if close else f"known are {known}"
         return f"unknown parameter {quoted(name)}; {hint}"
     allowed = _allowed(name)
-    hint = _number_hint(allowed) if isinstance(value, str) and _is_number(value) else ""
+    hint = _number_hint(value, allowed)
     return f"{name} = {quoted(value)} is not allowed{hint}; allowed: {allowed}"
 
 
-def _number_hint(allowed: str) -> str:
+def _number_hint(value: object, allowed: str) -> str:
     """How to write a number that YAML has read as text, where a number is allowed at all."""
+    if not isinstance(value, str) or "number" not in allowed:
+        return ""
+    try:
+        float(value)
+    except ValueError:
+        return ""
     if "whole number" in allowed:
         return " (YAML reads it as text: remove the quotes and write digits only)"
-    if "number" in allowed:
-        return " (YAML reads it as text: write a point, as in 1.0e-3, and no quotes)"
-    return ""
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return " (YAML reads it as text: write a point, as in 1.0e-3, and no quotes)"
 
 
 def _allowed(name: str) -> str:
@@ -798,26 +610,22 @@ def _allowed(name: str) -> str:
     return " or ".join(_allowed_by(part) for part in schema.get("anyOf", [schema]))
 
 
+_KINDS = {
+    "string": "text",
+    "boolean": "true or false",
+    "object": "parameters and lists of their values",
+    "integer": "whole number",
+    "number": "number",
+}
+_SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+
 def _allowed_by(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(str(value) for value in schema["enum"])
-    if schema["type"] == "string":
-        return "text that is not empty" if schema.get("minLength") else "text"
-    if schema["type"] == "boolean":
-        return "true or false"
     if schema["type"] == "array":
         return f"list of {_allowed_by(schema['items']).replace('number ', 'numbers, each ')}"
-    if schema["type"] == "object":
-        return "parameters and lists of their values"
-    bounds = [
-        f"{symbol} {schema[key]:g}"
-        for key, symbol in (
-            ("minimum", "≥"),
-            ("exclusiveMinimum", ">"),
-            ("maximum", "≤"),
-            ("exclusiveMaximum", "<"),
-        )
-        if key in schema
-    ]
-    kind = {"integer": "whole number", "number": "number"}[schema["type"]]
-    return " ".join([kind, " and ".join(bounds)]).strip()
+    if schema.get("minLength"):
+        return "text that is not empty"
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in _SIGNS.items() if key in schema]
+    return f"{_KINDS[schema['type']]} {' and '.join(bounds)}".strip()

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -15,7 +14,12 @@ from fesemlib.network.engine import Engine, InputScale, Settings, logged_epochs,
 from fesemlib.network.fast import FastForm, StandardForm, executable_form
 from fesemlib.params import Parameters
 
-SETTINGS = replace(Settings.of(Parameters()), epochs=4, batch_size=3, learning_rate=1e-3)
+
+def altered(settings: Settings, **changes: object) -> Settings:
+    return settings.model_copy(update=changes)
+
+
+SETTINGS = altered(Settings.of(Parameters()), epochs=4, batch_size=3, learning_rate=1e-3)
 
 # Even sides, and sides of which pooling drops a row or a column in every block.
 SHAPES = [(32, 48), (37, 47)]
@@ -100,7 +104,7 @@ def test_losses_follow_plain_keras(padding):
     """Twenty steps of `train_on_batch` on the same batches, without dropout."""
     keras = load_tensorflow().keras
     images, targets = images_of((37, 47), 6), np.linspace(0, 1, 6, dtype=np.float32)[:, np.newaxis]
-    settings = replace(SETTINGS, padding=padding, dropout_rate=0.0)
+    settings = altered(SETTINGS, padding=padding, dropout_rate=0.0)
     model = build_network((37, 47), padding, dropout_rate=0.0, seed=7)
     model.compile(keras.optimizers.Adam(settings.learning_rate), loss="mse")
     engine = Engine((37, 47), settings)
@@ -131,7 +135,7 @@ def trainings(*kinds):
 @pytest.mark.parametrize("between", [{"epochs": 5}, {"target": "log10"}, {"dropout_rate": 0.1}])
 def test_a_used_engine_trains_as_a_new_one(worker, between):
     """Folds of one kind share an engine: nothing of the fold before may be left in it."""
-    kinds = [(SETTINGS, 1), (replace(SETTINGS, **between), 1), (SETTINGS, 1), (SETTINGS, 2)]
+    kinds = [(SETTINGS, 1), (altered(SETTINGS, **between), 1), (SETTINGS, 1), (SETTINGS, 2)]
     first, changed, again, other = worker.submit(trainings, *kinds).result()
     assert changed.test.shape != first.test.shape or np.all(changed.test[-1] != first.test[-1])
     assert np.array_equal(first.test, again.test)
@@ -144,12 +148,12 @@ def orders_of(seeds):
     orders, run_epochs = [], Engine.run_epochs
 
     def spy(engine, images, targets, given, *others):
-        orders.extend(given.tolist())
+        orders.extend(np.asarray(given).tolist())
         return run_epochs(engine, images, targets, given, *others)
 
     Engine.run_epochs = spy
     try:
-        trainings(*((replace(SETTINGS, epochs=8), seed) for seed in seeds))
+        trainings(*((altered(SETTINGS, epochs=8), seed) for seed in seeds))
     finally:
         Engine.run_epochs = run_epochs
     return [orders[start : start + 8] for start in range(0, len(orders), 8)]
@@ -167,7 +171,7 @@ def test_order_of_the_images_changes_from_epoch_to_epoch_and_follows_from_the_se
 @pytest.mark.slow
 def test_every_step_drops_other_units():
     """Of a network that learns nothing and is shown one image, only dropout moves the error."""
-    engine = Engine((32, 48), replace(SETTINGS, learning_rate=0.0, batch_size=1))
+    engine = Engine((32, 48), altered(SETTINGS, learning_rate=0.0, batch_size=1))
     engine.start(seed=1)
     engine.form.network.get_layer("dense").bias.assign(np.full(10, 0.5))  # all units are alive
     images = engine.form.prepare(np.tile(images_of((32, 48), 1), (8, 1, 1)))
@@ -195,7 +199,7 @@ def epochs_together_and_apart():
     orders = np.array([np.random.default_rng(epoch).permutation(5) for epoch in range(5)])
     found = []
     for parts in ([orders], [[order] for order in orders]):
-        engine = Engine((32, 48), replace(SETTINGS, learning_rate_schedule="cosine"))
+        engine = Engine((32, 48), altered(SETTINGS, learning_rate_schedule="cosine"))
         engine.start(seed=1)
         prepared = engine.form.prepare(images)
         epoch, errors, predictions = 0, [], []
@@ -214,7 +218,7 @@ def epochs_together_and_apart():
 def test_cosine_schedule_is_that_of_keras():
     keras = load_tensorflow().keras
     images, targets = images_of((32, 48), 3), np.array([[0.0], [0.5], [1.0]], np.float32)
-    settings = replace(SETTINGS, dropout_rate=0.0, learning_rate_schedule="cosine")
+    settings = altered(SETTINGS, dropout_rate=0.0, learning_rate_schedule="cosine")
     model = build_network((32, 48), dropout_rate=0.0, seed=7)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, decay_steps=10)
     model.compile(keras.optimizers.Adam(rate), loss="mse")
@@ -232,7 +236,7 @@ def test_cosine_schedule_is_that_of_keras():
 @pytest.mark.parametrize("scaling", ["unit", "centred", "standardised"])
 def test_inputs_are_scaled_by_the_training_fold(scaling):
     train, other = images_of((24, 32)), 3 * images_of((24, 32), 2)
-    scale = InputScale.fit(train, replace(SETTINGS, input_scaling=scaling))
+    scale = InputScale.fit(train, altered(SETTINGS, input_scaling=scaling))
     mean, deviation = train.mean(), train.std()
     expected = {
         "unit": other, "centred": other - mean, "standardised": (other - mean) / deviation
@@ -242,7 +246,7 @@ def test_inputs_are_scaled_by_the_training_fold(scaling):
 
 def test_a_limited_first_step_shrinks_wide_inputs_only():
     """At 64 px a unit has 768 inputs, at 512 px 49,152: times 1e-3, below one and about 49."""
-    settings = replace(SETTINGS, limit_first_step=True)
+    settings = altered(SETTINGS, limit_first_step=True)
     factors = [
         InputScale.fit(np.zeros((1, side * 3 // 4, side), np.float32), settings).factor
         for side in (64, 512)
@@ -265,12 +269,12 @@ def test_logged_epochs_are_increasing_and_end_with_the_last():
 @pytest.mark.slow
 def test_a_training_to_the_criterion_is_the_beginning_of_the_whole_one(worker):
     """It ends where the mean relative error on the training images first falls below it."""
-    long = replace(SETTINGS, epochs=60, dropout_rate=0.0)
+    long = altered(SETTINGS, epochs=60, dropout_rate=0.0)
     whole = worker.submit(trainings, (long, 1)).result()[0]
     k_m = np.linspace(1e-3, 2e-3, 5)[1:]
     errors = (np.abs(whole.train - k_m) / k_m).mean(axis=1)
     criterion = float(np.sort(errors)[3])  # of those that are reached on the way
-    ended = worker.submit(trainings, (replace(long, stop_at=criterion), 1)).result()[0]
+    ended = worker.submit(trainings, (altered(long, stop_at=criterion), 1)).result()[0]
     last = int(np.flatnonzero(errors <= criterion)[0])
     assert 0 < last < len(errors) - 1
     assert ended.logged.tolist() == whole.logged[: last + 1].tolist()
@@ -305,7 +309,7 @@ def variables_after(settings, epochs, start=None):
 @pytest.mark.parametrize("position", ["dense", "flatten"])
 def test_training_resumed_in_the_middle_gives_the_same_bits(worker, position):
     """From the variables alone: order and dropout follow from seed, epoch and step."""
-    settings = replace(SETTINGS, dropout_position=position)
+    settings = altered(SETTINGS, dropout_position=position)
     whole, half = (
         worker.submit(variables_after, settings, range(epochs)).result() for epochs in (4, 2)
     )

@@ -10,9 +10,9 @@ import pandas as pd
 
 from fesemlib.dataset import Dataset
 from fesemlib.network.architecture import SMALLEST_SIDE, build_network, load_tensorflow
-from fesemlib.network.engine import InputScale, Settings
+from fesemlib.network.engine import InputScale
 from fesemlib.network.inputs import network_inputs, processed_micrographs, shrunk_input
-from fesemlib.params import Parameters
+from fesemlib.params import NetworkParameters, Parameters
 from fesemlib.processing import input_shape
 from fesemlib.validation.leave_one_out import Split, kept_networks, train_splits, training_summary
 
@@ -77,13 +77,11 @@ def first_step_by_width(dataset: Dataset, parameters: Parameters) -> pd.DataFram
     steps = []
     for width in widths:
         small = np.stack([shrunk_input(image, width) for image in images])
-        shown = InputScale.fit(small, Settings.of(parameters)).of(small)
+        shown = InputScale.fit(small, parameters).of(small)
         network = build_network(
             (small.shape[1], small.shape[2]),
-            padding=parameters.padding,
-            initializer=parameters.initializer,
+            **NetworkParameters.values_of(parameters),
             seed=parameters.first_seed,
-            head=parameters.head,
         )
         steps.append(first_step(network, shown, parameters.learning_rate))
     return pd.DataFrame(steps, pd.Index(widths, name="input width"))

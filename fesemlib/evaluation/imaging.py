@@ -17,9 +17,8 @@ from scipy import ndimage
 
 from fesemlib.dataset import Dataset
 from fesemlib.network.inputs import network_inputs, shrunk_input
-from fesemlib.params import Parameters
+from fesemlib.params import Parameters, ProcessingParameters
 from fesemlib.processing import (
-    PROCESSING_PARAMETERS,
     GreyImage,
     equalize_histogram,
     process_with,
@@ -144,7 +143,7 @@ def degraded_inputs(
     """
     images = [dataset.micrographs[position].image for position in _first_images(dataset)]
     code = code_digest(__name__, "fesemlib.network.inputs", "fesemlib.processing")
-    settings = parameters.model_dump(include={*PROCESSING_PARAMETERS, "first_seed"})
+    settings = {**ProcessingParameters.values_of(parameters), "first_seed": parameters.first_seed}
     made_by = (code, version("scipy"), version("numpy"), settings, name, strength, list(widths))
     folder = writable(build_folder() / "cache" / "degraded")
     remove_unfinished(folder)

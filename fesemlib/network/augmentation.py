@@ -17,18 +17,17 @@ TRANSFORMATIONS: dict[str, Callable[[_Images], _Images]] = {
     "180° rotation": lambda images: images[..., ::-1, ::-1],
 }
 
-
+# Sets of transformations that together are closed: the paper's four, and those of two.
 GROUPS = {
     "flips_and_rotation": tuple(TRANSFORMATIONS),
     "vertical_flip": ("original", "vertical flip"),
     "horizontal_flip": ("original", "horizontal flip"),
     "rotation": ("original", "180° rotation"),
 }
-"""Sets of transformations that together are closed: the paper's four, and those of two."""
 
 
 def augment(images: _Images, transformations: Sequence[str] = tuple(TRANSFORMATIONS)) -> _Images:
-    """Every image as it is, flipped vertically, flipped horizontally and rotated by 180°.
+    """Images under flips and a rotation by 180° (Section 5.1, Figure 7).
 
     Parameters
     ----------
@@ -43,16 +42,9 @@ def augment(images: _Images, transformations: Sequence[str] = tuple(TRANSFORMATI
         Shape (m n, H, W): all images under the first transformation, by default as they are, then
         under each other one.
 
-    References
-    ----------
-    Section 5.1, Figure 7.
-
     Examples
     --------
-    >>> image = np.array([[[1, 2], [3, 4]]])
-    >>> augment(image).tolist()
+    >>> augment(np.array([[[1, 2], [3, 4]]])).tolist()
     [[[1, 2], [3, 4]], [[3, 4], [1, 2]], [[2, 1], [4, 3]], [[4, 3], [2, 1]]]
-    >>> augment(image, GROUPS["rotation"]).shape
-    (2, 2, 2)
     """
     return np.concatenate([TRANSFORMATIONS[name](images) for name in transformations])

@@ -16,11 +16,11 @@ from fesemlib.storage import read_sealed, write_sealed
 
 _remark_once = cache(remark)
 
+# How much training a kill may cost; an epoch that takes longer is not interrupted.
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
-"""How much training a kill may cost; an epoch that takes longer is not interrupted."""
 
+# Age from which on nobody is believed to take up a state again.
 SECONDS_OF_USE = 30 * 24 * 3600.0
-"""Age from which on nobody is believed to take up a state again."""
 
 Values = npt.NDArray[np.float64]
 
@@ -29,42 +29,20 @@ Values = npt.NDArray[np.float64]
 class Checkpoint:
     """A file that holds all that training changes.
 
-    Attributes
-    ----------
-    path
-        The file. Its name has to tell apart whatever determines a training, and is part of the
-        file's checksum: a state of another training is not taken for one's own.
-    seconds
-        How often the state is saved.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> folder = TemporaryDirectory()
-    >>> checkpoint = Checkpoint(Path(folder.name, "fold.checkpoint"))
-    >>> checkpoint.restore([])  # nothing was saved
-    ([], [])
-    >>> checkpoint.save([], [np.array([0.5])], [])  # of TensorFlow's variables, here none
-    >>> checkpoint.restore([])
-    ([array([0.5])], [])
+    Its name has to tell apart whatever determines a training, and is part of the file's checksum:
+    a state of another training is not taken for one's own.
     """
 
     path: Path
-    seconds: float = SECONDS_BETWEEN_CHECKPOINTS
+    seconds: float = SECONDS_BETWEEN_CHECKPOINTS  # how often the state is saved
 
     def save(
         self, variables: Sequence[Any], predictions: Sequence[Values], fits: Sequence[Values]
     ) -> None:
         """Replace the file; where that is impossible, say so once and let the training go on.
 
-        Parameters
-        ----------
-        variables
-            TensorFlow's variables: weights and the optimiser's moments.
-        predictions
-            Those of the held-out images after every epoch so far.
-        fits
-            Those of the training images after the logged ones.
+        Of TensorFlow's variables, the predictions of the held-out images after every epoch so far,
+        and those of the training images after the logged ones.
         """
         values = (variable.numpy() for variable in variables)
         state = [np.array(predictions), np.array(fits), *values]
@@ -77,18 +55,9 @@ class Checkpoint:
             )
 
     def restore(self, variables: Sequence[Any]) -> tuple[list[Values], list[Values]]:
-        """Set the variables to the saved state and return what was saved with it.
+        """Set the variables to the saved state; the predictions and fits saved with it.
 
-        Parameters
-        ----------
-        variables
-            As in `save`, in the same order.
-
-        Returns
-        -------
-        predictions, fits
-            As in `save`, for the epochs that need not be trained again; empty, and the variables as
-            they were, where there is no file or a damaged one.
+        Both are empty, and the variables as they were, where there is no file or a damaged one.
         """
         kept = read_sealed(self.path)
         if kept is None:

@@ -1,29 +1,6 @@
 """The paper's network in a form that trains faster on a processor, with the same variables.
 
-`network` builds the network from Keras' own layers; here the same function is computed with fewer
-passes over memory. A block of the network is
-
-    maximum over 2 × 2 of ReLU(convolution + bias).
-
-Adding a constant and ReLU keep the order of numbers, so the block equals
-
-    ReLU(maximum over 2 × 2 of the convolution + bias),
-
-which applies bias and ReLU to a quarter of the numbers. That is the first difference. The second is
-the gradient of the maximum. Keras searches the largest of the four numbers once more; here its
-position is remembered, one byte for each maximum, and XLA compiles the search and the gradient
-into one loop each. Where numbers tie, as in a flat region of an image, the first one in reading
-order takes the whole gradient, which is what TensorFlow's pooling does.
-
-The third difference concerns the first two convolutions, whose 1 and 4 input channels are too few
-to fill a processor's registers. The four positions of a pooling window become channels, before and
-after the convolution: groups of 2 × 2 numbers go in as four times the channels, and for every
-position its own filters come out. Two groups side by side span 4 px, the 3 × 3 kernel fits into
-4 × 4 in four ways, shifted by the position and filled up with zeros; so a kernel of 2 × 2 groups
-holds all four. The images are grouped once. The third convolution and the dense layers are
-TensorFlow's own.
-
-Results differ from Keras' by rounding only.
+The same function is computed with fewer passes over memory; results differ by rounding only.
 """
 
 from __future__ import annotations
@@ -31,77 +8,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fesemlib.network.architecture import FILTERS, load_tensorflow
-
-if TYPE_CHECKING:
-    import keras
+from fesemlib.network.architecture import FILTERS, tensorflow
 
 # What computes a tensor's values; TensorFlow has no types that mypy could check.
 Tensor = Any
 
+Axes = tuple[int, int]  # along which the rows and columns of pooling windows run
+
 _POSITIONS = tuple(product((0, 1), (0, 1)))  # in a 2 × 2 window, in reading order
 _SILENT = len(_POSITIONS)  # stands in the place of a position where ReLU gives zero
 
-# The axes along which the rows and columns of the pooling windows run.
 _GROUPED = (3, 4)  # of (n, rows, columns, 2, 2, filters)
 _IN_PLACE = (2, 4)  # of (n, rows, 2, columns, 2, filters)
 
 
 class StandardForm:
-    """A network as Keras computes it, layer by layer, with a dropout that keeps no state.
+    """A network as Keras computes it, layer by layer, with a dropout that keeps no state."""
 
-    Parameters
-    ----------
-    network
-        From `fesemlib.network.architecture.build_network`.
-
-    Examples
-    --------
-    >>> from fesemlib.network.architecture import build_network
-    >>> network, images = build_network((24, 32)), np.ones((2, 24, 32), np.float32)
-    >>> form = StandardForm(network)
-    >>> bool(np.allclose(form(form.prepare(images)), network(images[..., np.newaxis]), atol=1e-5))
-    True
-    """
-
-    def __init__(self, network: keras.Model) -> None:
+    def __init__(self, network: Any) -> None:
         self.network = network
 
     def prepare(self, images: npt.NDArray[np.float32]) -> Tensor:
         """What `__call__` takes, of images of shape (n, H, W)."""
-        return load_tensorflow().constant(images[..., np.newaxis])
+        return tensorflow.constant(images[..., np.newaxis])
 
     def __call__(self, prepared: Tensor, dropout_seed: Tensor | None = None) -> Tensor:
-        """The network's outputs, shape (n, 1).
+        """The outputs, shape (n, 1), of images from `prepare`, or some of them.
 
-        Parameters
-        ----------
-        prepared
-            From `prepare`, or some of its rows.
-        dropout_seed
-            Two integers that decide which units are dropped; None drops none.
+        Two integers decide which units are dropped; None drops none.
         """
         return _apply(self.network.layers, prepared, dropout_seed)
 
 
 class FastForm(StandardForm):
-    """The same network with the blocks of convolution and pooling computed as described above.
+    """The same network with the blocks of convolution and pooling computed as described below.
 
     It reads the variables of the Keras network: whatever changes them there changes them here.
-
-    Examples
-    --------
-    >>> from fesemlib.network.architecture import build_network
-    >>> network, images = build_network((24, 32)), np.ones((2, 24, 32), np.float32)
-    >>> fast, standard = FastForm(network), StandardForm(network)
-    >>> outputs = [form(form.prepare(images)).numpy() for form in (fast, standard)]
-    >>> bool(np.allclose(*outputs, atol=1e-5))
-    True
     """
 
     def prepare(self, images: npt.NDArray[np.float32]) -> Tensor:
@@ -118,31 +65,19 @@ class FastForm(StandardForm):
         return _apply(self.network.layers[blocks:], maps, dropout_seed)
 
 
-def executable_form(network: keras.Model) -> StandardForm:
-    """The form of a network that is fast on this machine.
-
-    The fast form suits processors; on a GPU that TensorFlow can use, Keras' layers are.
-
-    Examples
-    --------
-    >>> from fesemlib.network.architecture import build_network
-    >>> form = executable_form(build_network((24, 32)))
-    >>> form.prepare(np.zeros((2, 24, 32), np.float32)).shape[0]
-    2
-    """
-    has_gpu = load_tensorflow().config.list_logical_devices("GPU")
+def executable_form(network: Any) -> StandardForm:
+    """The form that is fast on this machine: on a GPU that TensorFlow can use, Keras' layers."""
+    has_gpu = tensorflow.config.list_logical_devices("GPU")
     return StandardForm(network) if has_gpu else FastForm(network)
 
 
 def _apply(layers: list[Any], values: Tensor, dropout_seed: Tensor | None) -> Tensor:
     """Keras' layers one after another; of dropout only the rate is Keras'."""
-    tensorflow = load_tensorflow()
     for layer in layers:
         if not isinstance(layer, tensorflow.keras.layers.Dropout):
             values = layer(values)
-        elif dropout_seed is not None and layer.rate > 0:
-            dropout = tensorflow.nn.experimental.stateless_dropout
-            values = dropout(values, layer.rate, dropout_seed)
+        elif dropout_seed is not None:
+            values = tensorflow.nn.experimental.stateless_dropout(values, layer.rate, dropout_seed)
     return values
 
 
@@ -151,42 +86,36 @@ def _margin(convolution: Any) -> int:
     return int(convolution.padding == "same")
 
 
+# The first two convolutions have 1 and 4 input channels, too few to fill a processor's registers.
+# The four positions of a pooling window become channels, before and after the convolution: groups
+# of 2 × 2 numbers go in as four times the channels, and for every position its own filters come
+# out. Two groups side by side span 4 px, the 3 × 3 kernel fits into 4 × 4 in four ways, shifted by
+# the position and filled up with zeros; so a kernel of 2 × 2 groups holds all four. The images are
+# grouped once. The third convolution and the dense layers are TensorFlow's own.
+
+
 def _group(maps: Tensor, margin: int) -> Tensor:
     """Groups of 2 × 2 numbers as channels, of maps with zeros around: (n, H, W, c) to 4 c channels.
 
     A last row or column that pooling would drop after the convolution is left out.
     """
-    tensorflow = load_tensorflow()
-    height, width, channels = maps.shape[1:]
-    rows, columns = _whole_groups(height, margin), _whole_groups(width, margin)
-    kept = maps[:, : rows - margin, : columns - margin]
-    below, right = (max(0, rows - margin - height), max(0, columns - margin - width))
-    padded = tensorflow.pad(kept, [[0, 0], [margin, below], [margin, right], [0, 0]])
-    parts = tensorflow.reshape(padded, (-1, rows // 2, 2, columns // 2, 2, channels))
-    parts = tensorflow.transpose(parts, (0, 1, 3, 2, 4, 5))
-    return tensorflow.reshape(parts, (-1, rows // 2, columns // 2, 4 * channels))
+    height, width = maps.shape[1:3]
+    rows, columns = ((side + 2 * margin) // 2 * 2 - margin for side in (height, width))
+    below, right = max(0, rows - height), max(0, columns - width)
+    padding = [[0, 0], [margin, below], [margin, right], [0, 0]]
+    return tensorflow.nn.space_to_depth(tensorflow.pad(maps[:, :rows, :columns], padding), 2)
 
 
 def _ungroup(groups: Tensor, height: int, width: int, margin: int) -> Tensor:
     """The gradient of `_group` with respect to its maps of this height and width."""
-    tensorflow = load_tensorflow()
-    _, rows, columns, channels = groups.shape
-    parts = tensorflow.reshape(groups, (-1, rows, columns, 2, 2, channels // 4))
-    parts = tensorflow.transpose(parts, (0, 1, 3, 2, 4, 5))
-    padded = tensorflow.reshape(parts, (-1, 2 * rows, 2 * columns, channels // 4))
+    padded = tensorflow.nn.depth_to_space(groups, 2)
     kept = padded[:, margin : margin + height, margin : margin + width]
     below, right = height - kept.shape[1], width - kept.shape[2]
     return tensorflow.pad(kept, [[0, 0], [0, below], [0, right], [0, 0]])
 
 
-def _whole_groups(side: int, margin: int) -> int:
-    """The numbers along one side that fall into whole groups."""
-    return (side + 2 * margin) // 2 * 2
-
-
 def _grouped_convolution(groups: Tensor, convolution: Any) -> Tensor:
     """The convolution of grouped maps: shape (n, rows, columns, 2, 2, filters)."""
-    tensorflow = load_tensorflow()
     kernel = convolution.kernel.value
     _, _, channels, filters = kernel.shape
     shifted = [
@@ -204,7 +133,6 @@ def _grouped_convolution(groups: Tensor, convolution: Any) -> Tensor:
 
 def _convolution(maps: Tensor, convolution: Any) -> Tensor:
     """The convolution of maps: shape (n, rows, 2, columns, 2, filters)."""
-    tensorflow = load_tensorflow()
     convolved = tensorflow.nn.conv2d(
         maps, convolution.kernel.value, strides=1, padding=convolution.padding.upper()
     )
@@ -214,14 +142,19 @@ def _convolution(maps: Tensor, convolution: Any) -> Tensor:
     return tensorflow.reshape(convolved, (-1, rows // 2, 2, columns // 2, 2, filters))
 
 
-def _pool(
-    windows: Tensor, convolution: Any, axes: tuple[int, int], margin: int | None = None
-) -> Tensor:
+# A block, maximum over 2 × 2 of ReLU(convolution + bias), equals ReLU(maximum over 2 × 2 of the
+# convolution + bias), which applies bias and ReLU to a quarter of the numbers. The gradient of the
+# maximum needs no second search, as Keras makes it: the position is remembered, one byte for each
+# maximum, and XLA compiles search and gradient into one loop each. Where numbers tie, as in a flat
+# region of an image, the first one in reading order takes the whole gradient, which is what
+# TensorFlow's pooling does.
+
+
+def _pool(windows: Tensor, convolution: Any, axes: Axes, margin: int | None = None) -> Tensor:
     """ReLU(maximum + bias) of windows whose rows and columns run along the two axes.
 
     With the margin of the next convolution, the result comes in groups for it; see `_group`.
     """
-    tensorflow = load_tensorflow()
 
     @tensorflow.custom_gradient  # type: ignore[untyped-decorator]
     def pool(windows: Tensor, bias: Tensor) -> tuple[Tensor, Callable[..., Any]]:
@@ -241,15 +174,12 @@ def _pool(
 @cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled by XLA, once for each shape of its arguments."""
-    compiled: Callable[..., Any] = load_tensorflow().function(
-        function, jit_compile=True, autograph=False
-    )
+    compiled: Callable[..., Any] = tensorflow.function(function, jit_compile=True, autograph=False)
     return compiled
 
 
-def _maximum(windows: Tensor, bias: Tensor, axes: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _maximum(windows: Tensor, bias: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
     """ReLU(maximum + bias), and where in its window each maximum stands first."""
-    tensorflow = load_tensorflow()
     rows, columns = axes
     values = [
         value
@@ -265,22 +195,17 @@ def _maximum(windows: Tensor, bias: Tensor, axes: tuple[int, int]) -> tuple[Tens
     return pooled, position
 
 
-def _maximum_gradient(
-    gradient: Tensor, position: Tensor, axes: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
+def _maximum_gradient(gradient: Tensor, position: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
     """The gradients with respect to the windows and the bias of `_maximum`.
 
     That of the windows has as few axes as tell the windows' numbers apart, in the same order: XLA's
     loops over many short axes take twice as long or more.
     """
-    tensorflow = load_tensorflow()
     _, _, columns, filters = position.shape
-    apart: tuple[int, ...]
-    positions: tuple[int, ...]
+    apart: tuple[int, ...] = (-1, 1, columns, 1, filters)
+    positions: tuple[int, ...] = (2, 1, 2, 1)
     if axes == _GROUPED:
         apart, positions = (-1, 1, filters), (len(_POSITIONS), 1)
-    else:
-        apart, positions = (-1, 1, columns, 1, filters), (2, 1, 2, 1)
     windows = tensorflow.where(
         tensorflow.reshape(position, apart)
         == np.arange(len(_POSITIONS), dtype=np.int8).reshape(positions),

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fesemlib.params import Parameters
+from fesemlib.params import ProcessingParameters
 from fesemlib.processing.arrays import GreyImage
 from fesemlib.processing.background import subtract_background
 from fesemlib.processing.histogram import equalize_histogram
-
-# The parameters that change the processing, by the arguments of `process`. What is kept of
-# processed images is named by them, and no other reaches the processing.
-PROCESSING_PARAMETERS = {
-    "background_radius_px": "radius",
-    "light_background": "light_background",
-    "smooth_background": "smooth",
-    "equalization": "equalization",
-}
 
 
 @dataclass(frozen=True)
@@ -54,16 +45,21 @@ def process(
     )
 
 
-def process_with(parameters: Parameters, image: GreyImage) -> ProcessedImage:
+def process_with(parameters: ProcessingParameters, image: GreyImage) -> ProcessedImage:
     """`process` as the parameters say.
 
     Examples
     --------
     >>> import numpy as np
     >>> image = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
-    >>> steps = process_with(Parameters(equalization="none"), image)
+    >>> steps = process_with(ProcessingParameters(equalization="none"), image)
     >>> np.array_equal(steps.equalized, steps.subtracted)
     True
     """
-    options = {option: getattr(parameters, name) for name, option in PROCESSING_PARAMETERS.items()}
-    return process(image, **options)
+    return process(
+        image,
+        parameters.background_radius_px,
+        parameters.light_background,
+        parameters.smooth_background,
+        parameters.equalization,
+    )

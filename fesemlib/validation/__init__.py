@@ -4,12 +4,10 @@ from fesemlib.validation.leave_one_out import (
     TRAINING_SETS,
     held_out_predictions,
     leave_one_formulation_out,
-    leave_one_out_of_draws,
 )
 
 __all__ = [
     "TRAINING_SETS",
     "held_out_predictions",
     "leave_one_formulation_out",
-    "leave_one_out_of_draws",
 ]

@@ -4,93 +4,46 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fesemlib.network import checkpoints
 from fesemlib.network.architecture import training_device
-from fesemlib.network.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, Checkpoint
+from fesemlib.network.checkpoints import Checkpoint
 from fesemlib.network.engine import Images, Outcome, Settings, Values, train_fold
 from fesemlib.storage import code_digest, read_sealed, write_sealed
 
 
 @dataclass(frozen=True)
 class FoldJob:
-    """What it takes to train one fold, but for the images.
+    """What it takes to train one fold, but for the images."""
 
-    Attributes
-    ----------
-    label
-        How messages call it.
-    path
-        Where its outcome is kept; the name is a digest of all that determines it.
-    k_m
-        Of all images, m² s⁻¹, shape (n,).
-    test
-        Which of them are held out, shape (n,).
-    used
-        Which of them take part at all, shape (n,).
-    settings, transformations
-        As in `train_fold`.
-    seed
-        Integers that determine everything random.
-    keep_network
-        Whether the weights are kept, too.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> from fesemlib.params import Parameters
-    >>> folder = TemporaryDirectory()
-    >>> job = FoldJob(
-    ...     label="A held out",
-    ...     path=Path(folder.name, "fold.npz"),
-    ...     k_m=np.array([1.9e-3, 1.1e-3, 1.4e-3]),
-    ...     test=np.array([True, False, False]),
-    ...     used=np.array([True, True, True]),
-    ...     settings=Settings.of(Parameters(epochs=2)),
-    ...     transformations=("original",),
-    ...     seed=(0,),
-    ... )
-    >>> job.kept() is None  # not trained yet
-    True
-    >>> predicted = {"test": np.array([[1.2e-3], [1.3e-3]]), "train": np.full((1, 2), 1.2e-3)}
-    >>> job.keep(Outcome(**predicted, logged=np.array([2])))
-    >>> job.kept().test[-1].tolist()  # after the last epoch
-    [0.0013]
-    """
-
-    label: str
-    path: Path
-    k_m: Values
-    test: npt.NDArray[np.bool_]
-    used: npt.NDArray[np.bool_]
+    label: str  # how messages call it
+    path: Path  # where its outcome is kept; the name is a digest of all that determines it
+    k_m: Values  # of all n images, m² s⁻¹, shape (n,)
+    test: npt.NDArray[np.bool_]  # which of them are held out, shape (n,)
+    used: npt.NDArray[np.bool_]  # which of them take part at all, shape (n,)
     settings: Settings
     transformations: tuple[str, ...]
-    seed: tuple[int, ...]
-    keep_network: bool = False
+    seed: tuple[int, ...]  # determines everything random
+    keep_network: bool = False  # whether the weights are kept, too
+    checkpoint_s: float = field(default_factory=lambda: checkpoints.SECONDS_BETWEEN_CHECKPOINTS)
 
-    def checkpoint(self, seconds: float = SECONDS_BETWEEN_CHECKPOINTS) -> Checkpoint:
-        """Where the state of the training is saved every so many seconds."""
-        return Checkpoint(self.path.with_suffix(".checkpoint"), seconds)
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the state of the training is saved."""
+        return Checkpoint(self.path.with_suffix(".checkpoint"), self.checkpoint_s)
 
-    def train(
-        self, images: Images, checkpoint: Checkpoint | None, is_wanted: Callable[[], bool]
-    ) -> Outcome:
-        """Train the fold, from the checkpoint on where there is one; see `train_fold`."""
-        outcome = train_fold(
-            images[self.used],
-            self.k_m[self.used],
-            self.test[self.used],
-            self.settings,
-            self.transformations,
-            np.random.SeedSequence(self.seed),
-            checkpoint,
-            is_wanted,
-        )
+    def train(self, images: Images, is_wanted: Callable[[], bool], resume: bool = True) -> Outcome:
+        """Train the fold, from its checkpoint on if it may resume; see `train_fold`."""
+        data = (images[self.used], self.k_m[self.used], self.test[self.used])
+        how = (self.settings, self.transformations, np.random.SeedSequence(self.seed))
+        outcome = train_fold(*data, *how, self.checkpoint if resume else None, is_wanted)
         return outcome if self.keep_network else replace(outcome, weights=())
 
     def keep(self, outcome: Outcome) -> None:
@@ -104,24 +57,23 @@ class FoldJob:
 
     def kept(self) -> Outcome | None:
         """The outcome in its files; None when a file that is needed is missing or damaged."""
-        kept = read_sealed(self.path)
-        weights = self.kept_weights() if self.keep_network else ()
-        if kept is None or weights is None:
+        arrays = _arrays(self.path)
+        weights = _arrays(self._weights_path) if self.keep_network else {}
+        if arrays is None or weights is None:
             return None
-        with np.load(kept) as arrays:
-            return Outcome(**arrays, weights=weights)
-
-    def kept_weights(self) -> tuple[Images, ...] | None:
-        """The weights of the trained network; None when their file is missing or damaged."""
-        kept = read_sealed(self._weights_path)
-        if kept is None:
-            return None
-        with np.load(kept) as arrays:
-            return tuple(arrays.values())
+        return Outcome(**arrays, weights=tuple(weights.values()))
 
     @property
     def _weights_path(self) -> Path:
         return self.path.with_suffix(".weights")
+
+
+def _arrays(path: Path) -> dict[str, Any] | None:
+    kept = read_sealed(path)
+    if kept is None:
+        return None
+    with np.load(kept) as arrays:
+        return dict(arrays)
 
 
 def software() -> dict[str, str]:
@@ -129,11 +81,6 @@ def software() -> dict[str, str]:
 
     Variables of the environment that change TensorFlow's arithmetic, such as
     TF_ENABLE_ONEDNN_OPTS, are not among it.
-
-    Examples
-    --------
-    >>> sorted(software())
-    ['Python', 'device', 'fesemlib', 'keras', 'numpy', 'tensorflow']
     """
     return {
         "device": training_device(),

@@ -9,88 +9,75 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.dataset import Dataset
-from fesemlib.network.architecture import build_network, load_tensorflow
+from fesemlib.network.architecture import build_network, tensorflow
 from fesemlib.network.augmentation import GROUPS
 from fesemlib.network.checkpoints import SECONDS_OF_USE
-from fesemlib.network.engine import InputScale, Outcome, Settings, TargetScale
+from fesemlib.network.engine import Images, InputScale, Outcome, Settings, TargetScale, Values
 from fesemlib.network.inputs import keep_network_inputs
-from fesemlib.params import Parameters
+from fesemlib.params import NetworkParameters, Parameters
 from fesemlib.progress import progress
 from fesemlib.storage import build_folder, digest, remove_unfinished, writable
-from fesemlib.validation.errors import at_the_end, relative_error, run_columns
+from fesemlib.validation.errors import at_the_end, relative_error, training_columns
 from fesemlib.validation.folds import FoldJob, software
 from fesemlib.validation.workers import trained
 
-if TYPE_CHECKING:
-    import keras
-
-Values = npt.NDArray[np.float64]
-Images = npt.NDArray[np.float32]
-
+# Of the tidy table; `draw` is missing where the micrographs are no stand-ins.
 COLUMNS = (
-    "held_out",
-    "formulation",
-    "image",
-    "role",
-    "draw",
-    "seed",
-    "training_set",
-    "epoch",
-    "true_km",
-    "predicted_km",
-    "relative_error",
+    *("held_out", "formulation", "image", "role", "draw", "seed"),
+    *("training_set", "epoch", "true_km", "predicted_km", "relative_error"),
 )
-
-"""Of the tidy table; ``draw`` is missing where the micrographs are no stand-ins."""
 
 TRAINING_SETS = ("original", "augmented")
 
-# A network whose predictions on its own training set range over less than this share of the
-# targets' range says the same whatever it is shown.
+# Of the range of the true values: a network whose predictions on its own training set differ by
+# less says the same whatever it is shown.
 COLLAPSED_RANGE = 0.01
-"""Of the range of the true values: predictions that differ by less are called constant."""
 
 _BATCH = 32
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Split:
-    """One training: what it must not see.
+    """One training: what it must not see."""
 
-    Attributes
-    ----------
-    held_out
-        Formulations that are predicted and not trained on; there may be none.
-    training_set
-        ``"original"`` or ``"augmented"`` (Section 5.1).
-    seed
-        With the positions of the held-out formulations in the data set, it determines everything
-        random.
-    unused
-        Formulations that are neither trained on nor predicted.
-    keep_network
-        Whether the trained network is kept for `kept_networks`, four bytes a weight.
-    to_criterion
-        Whether the training ends once its own micrographs are fitted to the `training_criterion`,
-        and may take `longer_training` times as many epochs for it.
-    """
-
-    held_out: tuple[str, ...]
-    training_set: str = "original"
+    held_out: tuple[str, ...]  # predicted and not trained on; there may be none
+    training_set: str = "original"  # or "augmented" (Section 5.1)
+    # With the positions of the held-out formulations in the data set, it determines everything
+    # random.
     seed: int = 0
-    unused: tuple[str, ...] = ()
-    keep_network: bool = False
+    unused: tuple[str, ...] = ()  # neither trained on nor predicted
+    keep_network: bool = False  # for `kept_networks`, four bytes a weight
+    # Whether the training ends once its own micrographs are fitted to the `training_criterion`, and
+    # may take `longer_training` times as many epochs for it.
     to_criterion: bool = False
+
+    @property
+    def name(self) -> str:
+        """The formulations that are held out, joined."""
+        return " + ".join(self.held_out) or "nothing"
+
+    def masks(self, dataset: Dataset) -> tuple[Mask, Mask]:
+        """Which micrographs are predicted, and which are trained on, shape (n,) each."""
+        names = dataset.images["formulation"]
+        held_out = names.isin(self.held_out).to_numpy(dtype=bool)
+        return held_out, ~names.isin({*self.held_out, *self.unused}).to_numpy(dtype=bool)
+
+    def transformations(self, parameters: Parameters) -> tuple[str, ...]:
+        """Those under which a micrograph is trained on."""
+        augmented = self.training_set == "augmented"
+        return GROUPS[parameters.augmentation_group] if augmented else ("original",)
 
 
 def leave_one_formulation_out(
@@ -111,7 +98,8 @@ def leave_one_formulation_out(
         ``"original"`` or ``"augmented"`` (Section 5.1). Both are trained in the same number of
         steps, that of `epochs` passes over the original set.
     to_criterion
-        As in `Split`.
+        Whether a training ends once its own micrographs are fitted to the `training_criterion`, and
+        may take `longer_training` times as many epochs for it.
 
     Returns
     -------
@@ -139,13 +127,10 @@ def leave_one_formulation_out(
     Examples
     --------
     >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
-    ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
-    ...     results = leave_one_formulation_out(dataset, parameters)
-    >>> first = results[results["held_out"] == "1"]
-    >>> first["role"].value_counts().to_dict()  # at both epochs one held out, two trained on
+    >>> dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
+    >>> parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
+    >>> results = leave_one_formulation_out(dataset, parameters)
+    >>> results.loc[results["held_out"] == "1", "role"].value_counts().to_dict()
     {'train': 4, 'test': 2}
     """
     splits = leave_one_out_splits(dataset, parameters, training_set, to_criterion)
@@ -155,109 +140,37 @@ def leave_one_formulation_out(
 def leave_one_out_of_draws(
     draws: Sequence[Dataset], parameters: Parameters, training_set: str = "original"
 ) -> pd.DataFrame:
-    """`leave_one_formulation_out` on each of several data sets, one table below the other.
-
-    Parameters
-    ----------
-    draws
-        From `fesemlib.dataset.load_draws`.
-    parameters, training_set
-        As there.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import load_draws
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> parameters = Parameters(
-    ...     synthetic_draws=2, synthetic_width=384, input_width=32, epochs=1, parallel_jobs=1
-    ... )
-    >>> with temporary_build_folder():
-    ...     results = leave_one_out_of_draws(load_draws(parameters), parameters)
-    >>> results["draw"].unique().tolist()
-    [0, 1]
-    """
+    """`leave_one_formulation_out` on each of several data sets, one table below the other."""
     tables = [leave_one_formulation_out(draw, parameters, training_set) for draw in draws]
     return pd.concat(tables, ignore_index=True)
 
 
 def leave_one_out_splits(
-    dataset: Dataset,
+    data: Dataset,
     parameters: Parameters,
     training_set: str = "original",
     to_criterion: bool = False,
 ) -> list[Split]:
-    """The trainings of `leave_one_formulation_out`; the networks of the first seed are kept.
-
-    Examples
-    --------
-    >>> images = pd.DataFrame({"formulation": ["A", "A", "B"]})
-    >>> dataset = Dataset(pd.DataFrame(), images, (), synthetic=False, digest="")
-    >>> splits = leave_one_out_splits(dataset, Parameters(number_of_seeds=1))
-    >>> [split.held_out for split in splits]
-    [('A',), ('B',)]
-    """
+    """The trainings of `leave_one_formulation_out`; the networks of the first seed are kept."""
     return [
-        Split(
-            (name,),
-            training_set,
-            seed,
-            keep_network=seed == parameters.first_seed,
-            to_criterion=to_criterion,
-        )
+        Split((name,), training_set, seed, (), seed == parameters.first_seed, to_criterion)
         for seed in parameters.seeds
-        for name in dict.fromkeys(dataset.images["formulation"])
+        for name in dict.fromkeys(data.images["formulation"])
     ]
 
 
 def full_splits(parameters: Parameters, training_set: str = "original") -> list[Split]:
-    """Trainings that hold nothing out, one for each seed; their networks are kept.
-
-    Examples
-    --------
-    >>> [(split.held_out, split.seed) for split in full_splits(Parameters(number_of_seeds=2))]
-    [((), 0), ((), 1)]
-    """
+    """Trainings that hold nothing out, one for each seed; their networks are kept."""
     return [Split((), training_set, seed, keep_network=True) for seed in parameters.seeds]
 
 
 def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Split]) -> pd.DataFrame:
     """Train a network for each split and predict what it has not seen.
 
-    Parameters
-    ----------
-    dataset, parameters
-        As in `leave_one_formulation_out`.
-    splits
-        The trainings.
-
-    Returns
-    -------
-    DataFrame
-        As of `leave_one_formulation_out`; where several formulations are held out together,
-        ``held_out`` joins their names with " + ".
-
-    Raises
-    ------
-    ValueError
-        When a split names a formulation or a training set that there is not, or leaves none to
-        train on.
-    TrainingError, SchedulerError, DiskFullError
-        When the training has to stop; see `fesemlib.validation.workers.trained`.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
-    ...     parameters = Parameters(input_width=32, epochs=2, parallel_jobs=1)
-    ...     results = train_splits(dataset, parameters, [Split(("1", "2"))])
-    >>> last = results[results["epoch"] == 2]
-    >>> last[["held_out", "formulation", "role"]].to_numpy().tolist()
-    [['1 + 2', '1', 'test'], ['1 + 2', '2', 'test'], ['1 + 2', '3', 'train']]
+    The table is that of `leave_one_formulation_out`; where several formulations are held out
+    together, ``held_out`` joins their names with " + ". A ValueError when a split names a
+    formulation or a training set that there is not, or leaves none to train on.
     """
-    for split in splits:
-        _check(split, dataset)
     outcomes = _train_all(splits, dataset, parameters)
     tables = [
         _predictions_of(split, dataset, parameters, outcome)
@@ -268,40 +181,13 @@ def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Spli
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network that has been trained, and the scale on which it has learned k_m.
+    """A trained network, Keras' model, and the scale on which it has learned k_m."""
 
-    Attributes
-    ----------
-    model
-        Keras' model; its output is the network's target.
-    scale
-        From the target to k_m.
-
-    Examples
-    --------
-    >>> scale = TargetScale(offset=1e-3, spread=2e-3)
-    >>> network = TrainedNetwork(build_network((24, 32)), scale)
-    >>> predicted = network.predict(np.zeros((3, 24, 32), np.float32))
-    >>> predicted.tolist()  # before training, the biases are zero: black gives zero, the offset
-    [0.001, 0.001, 0.001]
-    """
-
-    model: keras.Model
+    model: Any
     scale: TargetScale
 
     def predict(self, images: Images) -> Values:
-        """Predict k_m.
-
-        Parameters
-        ----------
-        images
-            Inputs of the network, in [0, 1], shape (n, h, w).
-
-        Returns
-        -------
-        ndarray
-            m² s⁻¹, shape (n,).
-        """
+        """The k_m, m² s⁻¹, shape (n,), of inputs in [0, 1], shape (n, h, w)."""
         outputs = [
             self._compiled(images[start : start + _BATCH, ..., np.newaxis]).numpy()
             for start in range(0, len(images), _BATCH)
@@ -311,7 +197,6 @@ class TrainedNetwork:
     @cached_property
     def _compiled(self) -> Any:
         """The model as one graph: layer by layer, Keras takes longer than a small image needs."""
-        tensorflow = load_tensorflow()
         kind = tensorflow.TensorSpec(self.model.input_shape, "float32")
         return tensorflow.function(self.model, input_signature=[kind], autograph=False)
 
@@ -319,57 +204,19 @@ class TrainedNetwork:
 def kept_networks(
     dataset: Dataset, parameters: Parameters, splits: Sequence[Split]
 ) -> list[TrainedNetwork]:
-    """The networks of several splits; those that have not been trained are, side by side.
-
-    Parameters
-    ----------
-    dataset, parameters
-        As in `leave_one_formulation_out`.
-    splits
-        With `keep_network`.
-
-    Raises
-    ------
-    ValueError, TrainingError, SchedulerError, DiskFullError
-        As `train_splits`.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=2, parallel_jobs=1)
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(3, seed=0, shape=(48, 64))
-    ...     networks = kept_networks(dataset, parameters, full_splits(parameters))
-    >>> len(networks)
-    2
-    """
-    for split in splits:
-        _check(split, dataset)
+    """The networks of splits with `keep_network`; those not trained yet are, side by side."""
     outcomes = _train_all(splits, dataset, parameters)
     images = np.load(keep_network_inputs(dataset, parameters))
-    return [
-        _network_of(split, dataset, images, parameters, outcome)
-        for split, outcome in zip(splits, outcomes, strict=True)
-    ]
-
-
-def _network_of(
-    split: Split, dataset: Dataset, images: Images, parameters: Parameters, outcome: Outcome
-) -> TrainedNetwork:
-    training = _takes_part(split, dataset) & ~_held_out(split, dataset)
-    shown = InputScale.fit(images[training], Settings.of(parameters))
-    model = build_network(
-        (images.shape[1], images.shape[2]),
-        parameters.padding,
-        parameters.dropout_rate,
-        parameters.dropout_position,
-        initializer=parameters.initializer,
-        head=parameters.head,
-        input_scale=(shown.offset, shown.factor),
-    )
-    model.set_weights(list(outcome.weights))
-    return TrainedNetwork(model, TargetScale.fit(dataset.k_m[training], parameters.target))
+    options = NetworkParameters.values_of(parameters)
+    networks = []
+    for split, outcome in zip(splits, outcomes, strict=True):
+        _, training = split.masks(dataset)
+        shown = InputScale.fit(images[training], parameters)
+        model = build_network(images.shape[1:], **options, input_scale=astuple(shown))
+        model.set_weights(list(outcome.weights))
+        scale = TargetScale.fit(dataset.k_m[training], parameters.target)
+        networks.append(TrainedNetwork(model, scale))
+    return networks
 
 
 def held_out_predictions(results: pd.DataFrame, model_selection: str = "last") -> pd.DataFrame:
@@ -390,21 +237,15 @@ def held_out_predictions(results: pd.DataFrame, model_selection: str = "last") -
 
     Examples
     --------
-    >>> results = pd.DataFrame(
-    ...     {
-    ...         "training_set": "original", "seed": 0, "held_out": "A", "role": "test",
-    ...         "epoch": [1, 2, 3], "relative_error": [0.5, 0.1, 0.3],
-    ...     }
-    ... )
-    >>> held_out_predictions(results)["relative_error"].item()
+    >>> courses = {"held_out": "A", "role": "test", "seed": 0, "epoch": [1, 2, 3]}
+    >>> courses |= {"training_set": "original", "relative_error": [0.5, 0.1, 0.3]}
+    >>> held_out_predictions(pd.DataFrame(courses))["relative_error"].item()
     0.3
-    >>> held_out_predictions(results, "best_on_held_out")["relative_error"].item()
-    0.1
     """
     test: pd.DataFrame = results[results["role"] == "test"]
     if model_selection == "last":
         return at_the_end(test)
-    run = ["training_set", *run_columns(results), "held_out"]
+    run = training_columns(results)
     error = test.groupby([*run, "epoch"])["relative_error"].mean().reset_index()
     best = error.loc[error.groupby(run)["relative_error"].idxmin(), [*run, "epoch"]]
     return test.merge(best, on=[*run, "epoch"])
@@ -413,37 +254,16 @@ def held_out_predictions(results: pd.DataFrame, model_selection: str = "last") -
 def training_summary(results: pd.DataFrame) -> pd.DataFrame:
     """How well each training has fitted its own micrographs, and whether it failed.
 
-    In a collapsed run all hidden units are silent, and what the image shows no longer matters.
-
-    Parameters
-    ----------
-    results
-        From `leave_one_formulation_out`.
-
-    Returns
-    -------
-    DataFrame
-        One row a run: ``training_set, draw, seed, held_out``; ``images``, how many it was trained
-        on, copies counted; ``epoch``, its last;
-        ``training_error``, the mean relative error on its training micrographs then, without
-        dropout; ``collapsed``, whether the predictions on them range over less than 1 % of the
-        range of the true values; and ``diverged``, whether one of them is no finite number.
-
-    Examples
-    --------
-    >>> results = pd.DataFrame(
-    ...     {
-    ...         "training_set": "original", "seed": [0, 0, 1, 1], "held_out": "A", "role": "train",
-    ...         "epoch": 9, "true_km": [1e-3, 2e-3] * 2, "predicted_km": [1e-3, 2e-3, 1e-3, 1e-3],
-    ...         "relative_error": [0.0, 0.0, 0.0, 0.5],
-    ...     }
-    ... )
-    >>> training_summary(results)[["training_error", "collapsed"]].to_numpy().tolist()
-    [[0.0, False], [0.25, True]]
+    One row a run: ``training_set, draw, seed, held_out``; ``images``, how many it was trained on,
+    copies counted; ``epoch``, its last; ``training_error``, the mean relative error on its training
+    micrographs then, without dropout; ``collapsed``, whether the predictions on them range over
+    less than 1 % of the range of the true values (all hidden units are silent, and what the image
+    shows no longer matters); and ``diverged``, whether one of them is no finite number.
     """
-    run = ["training_set", *run_columns(results), "held_out"]
-    grouped = at_the_end(results[results["role"] == "train"]).groupby(run, sort=False)
-    spread = grouped[["predicted_km", "true_km"]].agg(_range)
+    trained_on = at_the_end(results[results["role"] == "train"])
+    grouped = trained_on.groupby(training_columns(results), sort=False)
+    with np.errstate(invalid="ignore"):  # infinite in all seeds
+        spread = grouped[["predicted_km", "true_km"]].agg(_range)
     summary = {
         "images": grouped.size(),
         "epoch": grouped["epoch"].max(),
@@ -454,32 +274,20 @@ def training_summary(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(summary).reset_index()
 
 
+def _range(values: pd.Series[float]) -> float:
+    return float(np.ptp(values.to_numpy()))
+
+
 def training_steps(dataset: Dataset, parameters: Parameters) -> int:
-    """Adam's steps in one training, that of the fold with the most images.
-
-    Parameters
-    ----------
-    dataset, parameters
-        As in `leave_one_formulation_out`.
-
-    Examples
-    --------
-    >>> images = pd.DataFrame({"formulation": list("ABCDEFGHI")})
-    >>> dataset = Dataset(pd.DataFrame(), images, (), synthetic=False, digest="")
-    >>> training_steps(dataset, Parameters(epochs=100, batch_size=4))
-    200
-    """
+    """Adam's steps in one training, that of the fold with the most images."""
     images = len(dataset.images) - int(dataset.images["formulation"].value_counts().min())
     return parameters.epochs * math.ceil(images / parameters.batch_size)
 
 
-def _range(values: pd.Series[float]) -> float:
-    with np.errstate(invalid="ignore"):  # infinite in all seeds
-        return float(np.subtract(values.max(skipna=False), values.min(skipna=False)))
-
-
 def _train_all(splits: Sequence[Split], dataset: Dataset, parameters: Parameters) -> list[Outcome]:
     """The outcome of every split: from the cache where it is there, else trained now."""
+    for split in splits:
+        _check(split, dataset)
     folder = writable(build_folder() / "cache" / "folds").resolve()  # for workers elsewhere
     remove_unfinished(folder)
     remove_unfinished(folder, SECONDS_OF_USE, "*.checkpoint")
@@ -489,7 +297,7 @@ def _train_all(splits: Sequence[Split], dataset: Dataset, parameters: Parameters
     outcomes = [job.kept() for job in jobs]
     missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
     for number in set(range(len(jobs))) - set(missing):  # a kill may have come before
-        jobs[number].checkpoint().remove()
+        jobs[number].checkpoint.remove()
     with progress(len(splits), "folds", done=len(splits) - len(missing)) as advance:
         if missing:
             untrained = [jobs[number] for number in missing]
@@ -510,39 +318,31 @@ def _loss(job: FoldJob, outcome: Outcome) -> float:
 
 
 def _check(split: Split, dataset: Dataset) -> None:
-    known = set(dataset.images["formulation"])
-    unknown = sorted({*split.held_out, *split.unused} - known)
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)}: no formulation of this data set")
-    if not known - {*split.held_out, *split.unused}:
-        raise ValueError(f"{_joined(split)} held out: no formulation is left to train on")
+    known, named = set(dataset.images["formulation"]), {*split.held_out, *split.unused}
+    if named - known:
+        raise ValueError(f"{', '.join(sorted(named - known))}: no formulation of this data set")
+    if not known - named:
+        raise ValueError(f"{split.name} held out: no formulation is left to train on")
     if split.training_set not in TRAINING_SETS:
         raise ValueError(f"training_set = {split.training_set!r}: choose one of {TRAINING_SETS}")
 
 
 def _job(
-    split: Split,
-    folder: Path,
-    common: tuple[object, ...],
-    dataset: Dataset,
-    parameters: Parameters,
+    split: Split, folder: Path, common: tuple[object, ...], dataset: Dataset, parameters: Parameters
 ) -> FoldJob:
     names = list(dict.fromkeys(dataset.images["formulation"]))
     seed = (split.seed, *sorted(names.index(name) for name in split.held_out))
-    test, used = _held_out(split, dataset), _takes_part(split, dataset)
-    training_data = [
-        float(k_m) if trained_on else None
-        for k_m, trained_on in zip(dataset.k_m, used & ~test, strict=True)
-    ]
-    transformations = _transformations(split, parameters)
-    settings = _settings(split, parameters, int((used & ~test).sum()), len(transformations))
-    name = digest(seed, transformations, np.flatnonzero(test), training_data, settings, *common)
+    test, training = split.masks(dataset)
+    seen_k_m = np.where(training, dataset.k_m, np.nan)
+    transformations = split.transformations(parameters)
+    settings = _settings(split, parameters, int(training.sum()), len(transformations))
+    name = digest(seed, transformations, np.flatnonzero(test), seen_k_m, settings, *common)
     return FoldJob(
-        label=f"{_joined(split)} held out, seed {split.seed}, {split.training_set} training set",
+        label=f"{split.name} held out, seed {split.seed}, {split.training_set} training set",
         path=folder / f"{name}.npz",
         k_m=dataset.k_m,
         test=test,
-        used=used,
+        used=test | training,
         settings=settings,
         transformations=transformations,
         seed=seed,
@@ -552,65 +352,41 @@ def _job(
 
 def _settings(split: Split, parameters: Parameters, images: int, copies: int) -> Settings:
     """The settings of one training: with copies of the images, fewer epochs and as many steps."""
-    settings = Settings.of(parameters)
+    epochs, stop_at, size = parameters.epochs, 0.0, parameters.batch_size
     if split.to_criterion:
-        epochs = parameters.longer_training * settings.epochs
-        settings = replace(settings, epochs=epochs, stop_at=parameters.training_criterion)
-    size = settings.batch_size
-    steps = settings.epochs * math.ceil(images / size)
-    return replace(settings, epochs=max(1, round(steps / math.ceil(copies * images / size))))
-
-
-def _transformations(split: Split, parameters: Parameters) -> tuple[str, ...]:
-    augmented = split.training_set == "augmented"
-    return GROUPS[parameters.augmentation_group] if augmented else ("original",)
-
-
-def _joined(split: Split) -> str:
-    return " + ".join(split.held_out) or "nothing"
-
-
-def _held_out(split: Split, dataset: Dataset) -> npt.NDArray[np.bool_]:
-    return dataset.images["formulation"].isin(split.held_out).to_numpy(dtype=bool)
-
-
-def _takes_part(split: Split, dataset: Dataset) -> npt.NDArray[np.bool_]:
-    return ~dataset.images["formulation"].isin(split.unused).to_numpy(dtype=bool)
+        epochs, stop_at = parameters.longer_training * epochs, parameters.training_criterion
+    steps = epochs * math.ceil(images / size)
+    epochs = max(1, round(steps / math.ceil(copies * images / size)))
+    return Settings.of(parameters).model_copy(update={"epochs": epochs, "stop_at": stop_at})
 
 
 def _predictions_of(
     split: Split, dataset: Dataset, parameters: Parameters, outcome: Outcome
 ) -> pd.DataFrame:
     """The rows of the table of predictions that one split gives."""
-    held_out = _held_out(split, dataset)
-    test = dataset.images[held_out]
-    train = dataset.images[_takes_part(split, dataset) & ~held_out]
+    test, train = (dataset.images[mask] for mask in split.masks(dataset))
     if split.training_set == "augmented":
-        copies = [
-            train.assign(image=[f"{image}, {name}" for image in train["image"]])
-            for name in _transformations(split, parameters)
-        ]
-        train = pd.concat(copies, ignore_index=True)
-    table = pd.concat(
-        [
-            pd.concat([images] * len(epochs)).assign(
-                role=role, epoch=np.repeat(epochs, len(images)), predicted_km=predicted.ravel()
-            )
-            for role, images, epochs, predicted in (
-                ("test", test, np.arange(1, len(outcome.test) + 1), outcome.test),
-                ("train", train, outcome.logged, outcome.train),
-            )
-        ],
-        ignore_index=True,
-    ).rename(columns={"k_m": "true_km"})
+        names = split.transformations(parameters)
+        train = pd.concat([train.assign(image=train["image"] + f", {name}") for name in names])
+    every = np.arange(1, len(outcome.test) + 1)
+    parts = (
+        ("test", test, every, outcome.test),
+        ("train", train, outcome.logged, outcome.train),
+    )
+    tables = [
+        pd.concat([images] * len(epochs)).assign(
+            role=role, epoch=np.repeat(epochs, len(images)), predicted_km=predicted.ravel()
+        )
+        for role, images, epochs, predicted in parts
+    ]
+    table = pd.concat(tables, ignore_index=True).rename(columns={"k_m": "true_km"})
+    error = relative_error(table["predicted_km"], table["true_km"])
     table = table.assign(
-        held_out=_joined(split),
+        held_out=split.name,
         draw=dataset.draw,
         seed=split.seed,
         training_set=split.training_set,
-        relative_error=relative_error(table["predicted_km"], table["true_km"]).fillna(
-            np.inf  # a training that diverged
-        ),
+        relative_error=error.fillna(np.inf),  # of a training that diverged
     )
     return table[[name for name in COLUMNS if name != "draw" or dataset.synthetic]]
 

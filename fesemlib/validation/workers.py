@@ -23,21 +23,19 @@ import numpy as np
 from loky import cpu_count, get_reusable_executor
 from loky.process_executor import BrokenProcessPool
 
-from fesemlib.network import checkpoints
 from fesemlib.network.architecture import training_device
 from fesemlib.network.engine import AbandonedError, Images, Outcome, use_one_thread
 from fesemlib.network.inputs import kept_inputs
 from fesemlib.progress import duration, remark
 from fesemlib.validation.folds import FoldJob, software
 
-SECONDS_TO_CONNECT = 5.0
-"""How long a scheduler may take to answer."""
+SECONDS_TO_CONNECT = 5.0  # how long a scheduler may take to answer
 
+# How long a scheduler may have no worker at all, be they in a queue or lost.
 SECONDS_WITHOUT_WORKERS = 3600.0
-"""How long a scheduler may have no worker at all, be they in a queue or lost."""
 
+# How often a fold is given to workers of a scheduler that gives it up because it lost several.
 ATTEMPTS = 3
-"""How often a fold is given to workers of a scheduler that gives it up because it lost several."""
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -46,6 +44,9 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 _GROWTH_IS_NO_LEAK = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
 
 _KEPT = "finished folds are kept: start again to go on from there"
+
+
+Outcomes = Generator[tuple[int, Outcome]]  # the number of each fold, and what it came to
 
 
 class TrainingError(RuntimeError):
@@ -58,28 +59,13 @@ class SchedulerError(RuntimeError):
 
 def trained(
     jobs: Sequence[FoldJob], inputs: Path, parallel_jobs: int = 0, scheduler: str = ""
-) -> Generator[tuple[int, Outcome]]:
-    """Train folds and keep their outcomes in their files.
+) -> Outcomes:
+    """Train folds, keep their outcomes in their files, and yield number and outcome as they end.
 
-    Another run may train the same folds at the same time: it comes to the same bits, and the file
-    that is written last stays.
-
-    Parameters
-    ----------
-    jobs
-        The folds.
-    inputs
-        The file with the network's inputs, from `keep_network_inputs`.
-    parallel_jobs
-        How many folds are trained at the same time on this machine, 0 for one on each core, or for
-        one at a time where TensorFlow uses a GPU.
-    scheduler
-        Address of a Dask scheduler; empty for this machine.
-
-    Yields
-    ------
-    tuple
-        Number of the fold and its outcome, in the order in which they are finished.
+    As many at a time on this machine as `parallel_jobs` says, 0 for one on each core, or for one
+    where TensorFlow uses a GPU; or by the workers of a Dask scheduler, given by its address.
+    `inputs` is the file of `keep_network_inputs`. Another run may train the same folds at the same
+    time: it comes to the same bits, and the file that is written last stays.
 
     Raises
     ------
@@ -90,21 +76,6 @@ def trained(
         or train several folds in one process, or has had no worker for an hour.
     DiskFullError
         When there is no room for an outcome.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.network.inputs import keep_network_inputs
-    >>> from fesemlib.params import Parameters
-    >>> from fesemlib.network.engine import Settings
-    >>> dataset, parameters = draw_stand_ins(3, 0, (96, 128)), Parameters(input_width=32, epochs=2)
-    >>> inputs = keep_network_inputs(dataset, parameters)
-    >>> test, used = np.array([True, False, False]), np.full(3, True)
-    >>> settings, path = Settings.of(parameters), inputs.with_name("example.npz")
-    >>> job = FoldJob("1 held out", path, dataset.k_m, test, used, settings, ("original",), (0,))
-    >>> for number, outcome in trained([job], inputs, parallel_jobs=1):
-    ...     print(number, outcome.test.shape)
-    0 (2, 1)
     """
     return _by_dask(jobs, inputs, scheduler) if scheduler else _here(jobs, inputs, parallel_jobs)
 
@@ -112,15 +83,13 @@ def trained(
 # This machine
 
 
-def _here(
-    jobs: Sequence[FoldJob], inputs: Path, parallel_jobs: int
-) -> Generator[tuple[int, Outcome]]:
+def _here(jobs: Sequence[FoldJob], inputs: Path, parallel_jobs: int) -> Outcomes:
     side_by_side = parallel_jobs or (cpu_count() if training_device() == "CPU" else 1)
     workers = min(side_by_side, len(jobs))
     # An idle worker may stop just when new work comes. It is replaced, and nothing is lost.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     executor = get_reusable_executor(max_workers=workers, timeout=30, env=_GROWTH_IS_NO_LEAK)
-    common = (inputs, checkpoints.SECONDS_BETWEEN_CHECKPOINTS, software(), os.getpid())
+    common = (inputs, software(), os.getpid())
     try:
         numbers = {
             executor.submit(_train_here, job, *common): number for number, job in enumerate(jobs)
@@ -137,12 +106,9 @@ def _here(
         raise
 
 
-def _train_here(
-    job: FoldJob, inputs: Path, seconds: float, expected: dict[str, str], parent: int
-) -> Outcome:
+def _train_here(job: FoldJob, inputs: Path, expected: dict[str, str], parent: int) -> Outcome:
     """Train a fold and keep its outcome; runs in a process of its own, a child of `parent`."""
     outcome = job.kept()  # of another run that was faster
-    checkpoint = job.checkpoint(seconds)
     if outcome is None:
         differing = _differing(software(), expected)
         if differing:
@@ -156,24 +122,22 @@ def _train_here(
                 f"{inputs}: the network's inputs are missing or damaged; start again, and they are "
                 f"made anew; {_KEPT}"
             )
-        outcome = job.train(images, checkpoint, lambda: os.getppid() == parent)
+        outcome = job.train(images, lambda: os.getppid() == parent)
         job.keep(outcome)
-    checkpoint.remove()
+    job.checkpoint.remove()
     return outcome
 
 
 # A Dask scheduler
 
 
-def _by_dask(jobs: Sequence[FoldJob], inputs: Path, address: str) -> Generator[tuple[int, Outcome]]:
+def _by_dask(jobs: Sequence[FoldJob], inputs: Path, address: str) -> Outcomes:
     with _client(address) as client:
         _check_workers(client)
         images = _images_at_workers(client, inputs)
-        seconds = checkpoints.SECONDS_BETWEEN_CHECKPOINTS
+        expected, key = software(), "fesem-fold-{}".format
         numbers = {
-            client.submit(
-                _train_there, job, images, software(), seconds, key=f"fesem-fold-{job.path.stem}"
-            ): number
+            client.submit(_train_there, job, images, expected, key=key(job.path.stem)): number
             for number, job in enumerate(jobs)
         }
         pending = set(numbers)
@@ -187,7 +151,7 @@ def _by_dask(jobs: Sequence[FoldJob], inputs: Path, address: str) -> Generator[t
                 pending.add(future)
             else:
                 jobs[number].keep(outcome)
-                jobs[number].checkpoint(seconds).remove()
+                jobs[number].checkpoint.remove()
                 yield number, outcome
 
 
@@ -233,8 +197,7 @@ def _check_workers(client: Any) -> None:
             continue
         if isinstance(found, BaseException):
             raise SchedulerError(_missing(f"the worker {address}", found))
-        _check_threads(address, threads.get(address, 1))
-        _check_software(address, found, software())
+        _check_worker(address, threads.get(address, 1), found, software())
 
 
 def _images_at_workers(client: Any, inputs: Path) -> Any:
@@ -246,7 +209,7 @@ def _images_at_workers(client: Any, inputs: Path) -> Any:
     from dask import config
 
     with config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
-        return client.submit(_themselves, np.load(inputs), key=f"fesem-inputs-{inputs.stem}")
+        return client.submit(np.asarray, np.load(inputs), key=f"fesem-inputs-{inputs.stem}")
 
 
 def _as_they_finish(client: Any, address: str, pending: set[Any]) -> Iterator[Any]:
@@ -319,12 +282,11 @@ def _result(future: Any, address: str, label: str, attempt: int) -> Outcome | No
             f"{address}: the fold with {label} has lost {lost} workers one after another, perhaps "
             f"because their memory ran out; {_KEPT}"
         ) from error
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, RuntimeError) as error:
+        words_of_dask = "deserializ" in str(error).lower()
+        if isinstance(error, RuntimeError) and not words_of_dask:
+            raise
         raise SchedulerError(_missing(address, error)) from error
-    except RuntimeError as error:
-        if "deserializ" in str(error).lower():  # the scheduler's or a worker's own words
-            raise SchedulerError(_missing(address, error)) from error
-        raise
     return outcome
 
 
@@ -336,14 +298,13 @@ def _missing(address: str, error: BaseException) -> str:
     )
 
 
-def _train_there(job: FoldJob, images: Images, expected: dict[str, str], seconds: float) -> Outcome:
+def _train_there(job: FoldJob, images: Images, expected: dict[str, str]) -> Outcome:
     """Train a fold; runs in a Dask worker."""
     from distributed import Reschedule, get_worker
 
     worker = get_worker()
     key = worker.get_current_task()
-    _check_threads(worker.address, worker.state.nthreads)
-    _check_software(worker.address, software(), expected)
+    _check_worker(worker.address, worker.state.nthreads, software(), expected)
     shared = os.access(job.path.parent, os.W_OK)  # the client's cache, where we see it, too
     try:
         use_one_thread()
@@ -353,27 +314,21 @@ def _train_there(job: FoldJob, images: Images, expected: dict[str, str], seconds
             "would give other numbers; start a fresh worker for the folds"
         ) from error
     try:
-        return job.train(
-            images,
-            job.checkpoint(seconds) if shared else None,
-            lambda: worker.state.tasks[key].state != "cancelled",
-        )
+        return job.train(images, lambda: worker.state.tasks[key].state != "cancelled", shared)
     except AbandonedError:  # begin again, should somebody have asked for it in the meantime
         raise Reschedule from None
 
 
-def _check_threads(address: str, threads: int) -> None:
-    """Refuse to train two folds in one process."""
+def _check_worker(
+    address: str, threads: int, found: Mapping[str, str], expected: Mapping[str, str]
+) -> None:
+    """Refuse to train two folds in one process, or where the numbers would differ."""
     if threads != 1:
         raise SchedulerError(
             f"the worker {address} has {threads} threads, and would train as many folds in one "
             "process; start workers with `--nthreads 1`, and as many as there are cores with "
             "`--nworkers`"
         )
-
-
-def _check_software(address: str, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
-    """Refuse to train where the numbers would differ."""
     differing = _differing(found, expected)
     if differing:
         raise SchedulerError(
@@ -389,7 +344,3 @@ def _differing(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
         for name, version in expected.items()
         if found.get(name) != version
     )
-
-
-def _themselves(images: Images) -> Images:
-    return images
