@@ -48,18 +48,13 @@ class ManifestError(ValueError):
 
 
 def table1() -> pd.DataFrame:
-    """Table 1 of the paper: the nine formulations with their mass transfer coefficients.
+    """Table 1 of the paper (Marcato, Boccardo & Pisano, Processes 2025, 13, 365).
 
     Returns
     -------
     DataFrame
-        Indexed by formulation (A–I), with columns ``composition`` (as printed), ``dextran``,
-        ``mannitol`` and ``PVP`` (mass %), ``k_m`` (m² s⁻¹) and ``std_percent`` (standard deviation
-        of k_m over the vials with thermocouples, % of k_m).
-
-    References
-    ----------
-    Marcato, Boccardo & Pisano, Processes 2025, 13, 365, Table 1.
+        Indexed by formulation: ``composition`` (as printed), ``dextran``, ``mannitol``, ``PVP``
+        (mass %), ``k_m`` (m² s⁻¹), ``std_percent`` (over vials with a thermocouple, % of k_m).
 
     Examples
     --------
@@ -74,17 +69,12 @@ def table1() -> pd.DataFrame:
 
 
 def percentages(text: str) -> dict[str, float] | None:
-    """The mass % of each solute in a composition; None where it is not understood.
-
-    Parameters
-    ----------
-    text
-        Mass percentages and names, joined by ``+``.
+    """The mass % of each solute in a composition such as ``"4% sucrose + 1% glycine"``, or None.
 
     Examples
     --------
-    >>> percentages("4% sucrose + 1% glycine")
-    {'sucrose': 4.0, 'glycine': 1.0}
+    >>> percentages("4% sucrose + 1% glycine"), percentages("sucrose")
+    ({'sucrose': 4.0, 'glycine': 1.0}, None)
     """
     found: dict[str, float] = {}
     for part in text.split("+"):
@@ -101,32 +91,27 @@ def read_manifest(path: Path) -> pd.DataFrame:
     Parameters
     ----------
     path
-        A CSV file with the columns ``formulation``, ``image`` (path relative to the CSV) and
-        ``k_m`` (m² s⁻¹, from 1e-6 to 1e-1), and optionally ``composition`` (in words),
-        ``std_percent`` (%), ``page`` (of a TIFF file with several, counted from 1) and
-        ``pixel_size_um`` (µm). A formulation may have several rows, with the same k_m.
+        A CSV file with the columns ``formulation``, ``image`` (path relative to the CSV), ``k_m``
+        (m² s⁻¹) and, if need be, ``composition``, ``std_percent``, ``page``, ``pixel_size_um``.
 
     Returns
     -------
     DataFrame
-        One row for each micrograph, with the columns above; what the manifest leaves out is
-        missing (NaN), but for ``page``, which is then 1.
+        A row for each micrograph; what is left out is missing (NaN), but for ``page``, then 1.
 
     Raises
     ------
     ManifestError
-        When the file cannot be read, or a column, a name or a value cannot be used: the message
-        names the row and what to do.
+        When something cannot be used: it names the row and a remedy.
 
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> folder = TemporaryDirectory()
-    >>> path = Path(folder.name, "manifest.csv")
-    >>> rows = ["formulation,image,k_m", "A,a.tif,1.9e-3", "B,b.tif,1.1e-3", "C,c.tif,1.4e-3"]
-    >>> _ = path.write_text("\n".join(rows))
-    >>> print(read_manifest(path)["k_m"].to_list())
-    [0.0019, 0.0011, 0.0014]
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "manifest.csv")
+    ...     _ = path.write_text("formulation,image,k_m\nA,a.tif,2e-3\nB,b.tif,1e-3\nC,c.tif,3e-3")
+    ...     read_manifest(path)["k_m"].to_list()
+    [0.002, 0.001, 0.003]
     """
     try:
         if not path.is_file():
@@ -153,11 +138,10 @@ def read_manifest(path: Path) -> pd.DataFrame:
 def read_cells(
     path: Path, error: type[ValueError], remedy: str, spreadsheet: bool = False
 ) -> pd.DataFrame:
-    """The cells of a CSV file as text without blanks around it; the index is the line in the file.
+    """The cells of a CSV file as stripped text, by line of the file.
 
-    `error` is raised for what is no table, and `remedy` says what to do about a decimal comma.
-    With `spreadsheet`, semicolons or tabs may separate the columns (then a decimal comma becomes a
-    point), and the file may be in UTF-16 or in Windows' Western encoding.
+    `remedy` says what to do about a decimal comma. With `spreadsheet`, also semicolons and tabs
+    (then a decimal comma becomes a point), UTF-16 and Windows' encoding are understood.
     """
     try:
         text = _text(path.read_bytes(), spreadsheet)
@@ -194,7 +178,6 @@ def read_cells(
 
 
 def _text(content: bytes, spreadsheet: bool) -> str:
-    """The text of a file, with one kind of line ends."""
     encoding = "utf-8-sig"
     if spreadsheet and content.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"

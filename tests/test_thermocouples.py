@@ -270,7 +270,11 @@ def test_refusal_names_place_value_and_remedy(saved, record, words):
     [
         (b"", "cannot be read as CSV (its first line is empty)"),
         (b"time (h)\0", "it holds NUL bytes"),
-        ("time (h),T_shelf (°C)\n0,5,-50,0\n", "write numbers with a decimal point, or separate"),
+        (
+            "time (h),T_shelf (°C)\n0,5,-50,0\n",
+            "line 2 holds more values than the first line has names; write numbers with a decimal "
+            "point, or separate the columns with semicolons",
+        ),
         ("time (h),time (h)\n0,0\n", "column 'time (h)' stands there twice"),
         ("logger 7\ntime (h),T_shelf (°C)\n0,5\n", "or delete the lines above the heading"),
         (b"\xff\xfe\x00", "cannot be read as CSV"),

@@ -1,8 +1,7 @@
 """From a recorded drying run to k_m: one value for each thermocouple, their mean and spread.
 
-Eq. (1) gives the flux from the temperatures, the flux added up the thickness of the dried layer,
-and Eq. (2) k_m at every instant. Its mean over the steady part of primary drying is the label of a
-formulation, as in Table 1.
+Eq. (1) gives the flux, the flux added up the thickness of the dried layer, and Eq. (2) k_m at every
+instant. Its mean over the steady part of primary drying is the label of a formulation.
 """
 
 from __future__ import annotations
@@ -86,10 +85,8 @@ def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingL
 
     Parameters
     ----------
-    run
-        From before the start of sublimation.
-    vial
-        k_v, the thickness of the frozen layer, the solids and A_v/A_p.
+    run, vial
+        The record, from before the start of sublimation, and the vials in it.
     correct_front
         Whether Eq. (2) takes the temperature of the front, or the bottom's as measured.
 
@@ -107,8 +104,7 @@ def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingL
     Raises
     ------
     DryingRunError
-        When no thermocouple can be used, or most find that sublimation is under way at the first
-        instant. The message names the reason for each.
+        When no thermocouple can be used, or sublimation is under way at the first instant.
 
     Examples
     --------
@@ -166,10 +162,7 @@ def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingL
 
 
 def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
-    """The k_m (m² s⁻¹) with A_v/A_p, the temperature of the front, or both left out.
-
-    Indexed by what is left out; ``difference`` is relative to nothing left out.
-    """
+    """The k_m (m² s⁻¹) without A_v/A_p, the front's temperature or both, and the difference."""
     plain = replace(vial, area_ratio=1.0)
     k_m = {
         "nothing": label_run(run, vial).k_m,
@@ -184,8 +177,7 @@ def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
 def uncertainty_budget(labels: DryingLabels, parameters: Parameters) -> pd.Series[float]:
     """Standard uncertainty of the k_m of one thermocouple, %, by source and from all together.
 
-    The inputs are drawn about the measured ones (JCGM 101:2008). The shelf and the thermocouple
-    each have an offset of their own, which stays through a run.
+    Monte Carlo (JCGM 101:2008); shelf and thermocouple have offsets that stay through a run.
     """
     temperature = parameters.temperature_uncertainty_k
     heat_transfer = parameters.heat_transfer_uncertainty_percent / 100
@@ -211,8 +203,7 @@ def spread_of_offsets(labels: DryingLabels, parameters: Parameters) -> float:
 def _drawn_spread(labels: DryingLabels, scales: tuple[float, ...], parameters: Parameters) -> float:
     """Standard deviation of k_m, %, for inputs drawn anew for the median thermocouple.
 
-    `scales`: standard deviations of the shelf and the bottom (K), of k_v and the pressure
-    (relative). The steady part is kept.
+    `scales`: of the shelf and the bottom (K), of k_v and the pressure (relative).
     """
     known = labels.thermocouples["k_m"].dropna().sort_values()
     place = (len(known) - 1) // 2
@@ -274,10 +265,7 @@ def _subliming(shelf: FloatArray, bottom: FloatArray, pressure: FloatArray) -> B
 def _instants(
     run: DryingRun, name: str, vial: Vial, correct_front: bool
 ) -> tuple[pd.DataFrame, str, float]:
-    """The table of one thermocouple, what is to be said of it, and where it left the ice.
-
-    The last is a dried fraction, NaN where that cannot be told.
-    """
+    """The table of a thermocouple, its remark, and the dried fraction where it left the ice."""
     bottom = run.product_temperatures[name].to_numpy()
     last, remark, may_be_gone = _end_of_contact(run, bottom)
     bottom = np.where(np.arange(bottom.size) < last, bottom, np.nan)

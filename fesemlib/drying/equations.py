@@ -1,7 +1,6 @@
 """Heat and mass transfer in a drying vial: Eqs. (1) and (2), the ice, the dried layer.
 
-SI units throughout; arrays and floats alike. Temperatures of ice go from 110 K to the triple point,
-273.16 K; others, such as those in °C, are a ValueError.
+SI units throughout; arrays and floats alike. What is no temperature of ice is a ValueError.
 """
 
 from __future__ import annotations
@@ -31,8 +30,7 @@ def ice_vapour_pressure(temperature: npt.ArrayLike) -> FloatArray:
 
     References
     ----------
-    Murphy & Koop, Quarterly Journal of the Royal Meteorological Society 131 (2005) 1539–1565,
-    Eq. (7).
+    Murphy & Koop, Quarterly Journal of the Royal Meteorological Society 131 (2005) 1539, Eq. (7).
 
     Examples
     --------
@@ -62,10 +60,7 @@ def ice_conductivity(temperature: npt.ArrayLike) -> FloatArray:
 
 
 def porosity(solids_percent: float) -> float:
-    """Volume fraction of the ice in a solution of so many mass % of solids, in (0, 50].
-
-    It is the porosity of the cake that is left when all ice has sublimed.
-    """
+    """Volume fraction of the ice, and of the cake's pores, from mass % of solids, in (0, 50]."""
     if not 0 < solids_percent <= 50:
         raise ValueError(
             f"solids_percent {solids_percent!r}: not in (0, 50]; give mass %, 5 for 5 %"
@@ -91,8 +86,7 @@ def vapour_flux(
     bottom_temperature
         T_p, K, at the bottom of the vial, where the thermocouple is: k_v joins the shelf to it.
     area_ratio
-        Outer area of the vial over the area of the product, A_v/A_p. The paper's equation has no
-        such factor; vials have about 1.2.
+        A_v/A_p, outer area of the vial over the product's; about 1.2, and 1 in the paper.
 
     Returns
     -------
@@ -141,10 +135,9 @@ def dried_thickness(time: npt.ArrayLike, flux: npt.ArrayLike, porosity: float) -
 def front_temperature(
     bottom_temperature: npt.ArrayLike, flux: npt.ArrayLike, frozen_thickness: npt.ArrayLike
 ) -> FloatArray:
-    """Temperature of the sublimation front, K, from that of the bottom, K.
+    """Temperature of the sublimation front, K: below the bottom's, K, by J_w ΔH_s/λ · thickness.
 
-    The heat that the flux (kg s⁻¹ m⁻²) carries off has passed through the frozen layer (m thick):
-    the front is colder by J_w ΔH_s/λ times its thickness. The solids in it conduct like ice.
+    The heat that the flux (kg s⁻¹ m⁻²) carries off has passed through the frozen layer (m).
     """
     bottom = _kelvin(bottom_temperature)
     heat = np.asarray(flux) * sublimation_enthalpy(bottom)
@@ -174,12 +167,7 @@ def mass_transfer_coefficient(
     Returns
     -------
     ndarray
-        k_m, m² s⁻¹.
-
-    Raises
-    ------
-    ValueError
-        When the ice's vapour pressure does not exceed the chamber's pressure: nothing sublimes.
+        k_m, m² s⁻¹; a ValueError where the ice has less pressure than the chamber.
 
     Examples
     --------

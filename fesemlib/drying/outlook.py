@@ -65,12 +65,10 @@ def outlook_of(
 
     Parameters
     ----------
-    image
-        The micrograph's name.
+    image, parameters
+        The micrograph's name; the vial and the cycle.
     k_m, k_m_low, k_m_high
         Its prediction and the ends of its interval, m² s⁻¹.
-    parameters
-        Of the vial and of the cycle.
 
     Raises
     ------
@@ -103,8 +101,7 @@ def outlook_of(
 def outlook_table(outlooks: Sequence[Outlook], collapse_temperature: float) -> pd.DataFrame:
     """Times (s), warmest fronts (K) and whether these stay below the collapse temperature (K).
 
-    Indexed by micrograph; the columns of an end of the interval end in ``_slow`` or ``_fast``.
-    What is not bounded is missing; where the ice melts, time and front are infinite.
+    Indexed by micrograph, ``_slow`` and ``_fast`` for the ends of the interval; missing: unbounded.
     """
     rows = {}
     for outlook in outlooks:

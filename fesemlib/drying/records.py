@@ -79,8 +79,7 @@ def read_drying_run(path: Path | str) -> DryingRun:
     path
         A text file with a line for each instant, whose first line names the columns with their
         units, for instance ``time (h),T_shelf (°C),T_product_1 (°C),pressure (mTorr)``. Commas,
-        semicolons or tabs separate the columns. Products are named like one (``T_product``,
-        ``TC``, ``T1``, …).
+        semicolons or tabs separate the columns.
 
     Returns
     -------
@@ -315,8 +314,8 @@ def _cleaned(table: pd.DataFrame, name: str, remarks: list[str]) -> pd.Series[fl
 def _spikes(values: pd.Series[float], step: float) -> pd.Series[bool]:
     """Readings, K, that stand out from the median of those around them (Hampel's filter).
 
-    The distance from the running median exceeds 1 K, eight times what is usual, and what the
-    median itself changes by within half of its window. `step`: s between readings.
+    By more than 1 K, eight times what is usual, and what the median itself changes by within half
+    of its window. `step`: s between readings.
     """
     found = pd.Series(False, index=values.index)
     known = values.dropna()

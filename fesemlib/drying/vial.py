@@ -1,10 +1,8 @@
 """A model of primary drying: one vial on a shelf, its temperatures and its drying time.
 
-Quasi-steady: at every instant the heat that the shelf supplies goes into sublimation, so that what
-warms the ice itself is neglected. Heat passes from the shelf to the bottom of the vial (k_v),
-through the frozen layer (the conductivity of ice) to the sublimation front; vapour passes from it
-through the dried layer (k_m) into the chamber. The front is flat, and k_m is the same throughout
-the cake.
+Quasi-steady: the heat that the shelf supplies goes into sublimation, none warms the ice. It passes
+through the vial's bottom (k_v) and the frozen layer to the sublimation front; vapour passes from it
+through the dried layer (k_m) into the chamber. The front is flat, and k_m the same throughout.
 """
 
 from __future__ import annotations
@@ -120,20 +118,17 @@ def simulate_primary_drying(
     DataFrame
         Columns ``time`` (s), ``shelf_temperature``, ``bottom_temperature``, ``front_temperature``
         (K), ``flux`` (kg s⁻¹ m⁻² of the product's area), ``dried_thickness`` (m) and
-        ``dried_fraction``. The last row is the end of sublimation. While the ice has no higher
-        vapour pressure than the chamber, nothing sublimes, and the vial has the shelf's
-        temperature.
+        ``dried_fraction``; the last row is the end. Until the ice has a higher vapour pressure than
+        the chamber, nothing sublimes, and the vial has the shelf's temperature.
 
     Raises
     ------
     PrimaryDryingError
-        When `k_m` or `time_step` is not a positive number, nothing sublimes at the hold
-        temperature, or the ice would melt.
+        When a value is impossible, nothing sublimes at the hold, or the ice would melt.
 
     References
     ----------
-    Eqs. (1) and (2). Pikal, Journal of Parenteral Science and Technology 39 (1985) 115–139, for
-    the balance of heat and mass at the front.
+    Pikal, Journal of Parenteral Science and Technology 39 (1985) 115–139, for the balance.
 
     Examples
     --------
@@ -190,9 +185,8 @@ def recorded_drying(
 ) -> pd.DataFrame:
     """A computed drying run of vials of these k_m, m² s⁻¹, as a freeze-dryer would record it.
 
-    Columns ``time (h)``, ``T_shelf (°C)``, ``T_product_1 (°C)``, … and ``pressure (Pa)``, every
-    `time_step` s, up to two hours after the last vial's ice is gone. `noise`: standard deviation of
-    each reading of a thermocouple, K.
+    Columns as in a file, every `time_step` s, up to two hours after the last vial's ice is gone.
+    `noise`: standard deviation of each reading of a thermocouple, K.
     """
     runs = [simulate_primary_drying(k_m, vial, cycle, time_step) for k_m in coefficients]
     times = np.arange(0.0, max(map(drying_time, runs)) + 7200, time_step)
@@ -262,8 +256,7 @@ class _Balance:
         return [self.flux(shelf, dried, self.front(shelf, dried)) / self.ice]
 
     def solved(self) -> list[Any]:
-        """SciPy's solutions for the dried thickness, m: of the ramp, if it is warm enough, and of
-        the hold, if any ice is left for it."""
+        """The dried thickness, m, solved for the ramp and, if ice is left, for the hold."""
         cycle, thickness = self.cycle, self.vial.ice_thickness
         pieces = []
         cold = max(self.saturation - cycle.start_temperature, 0.0) / cycle.ramp_rate
