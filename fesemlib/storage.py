@@ -7,6 +7,7 @@ import errno
 import hashlib
 import importlib.util
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -20,28 +21,12 @@ import numpy as np
 
 from fesemlib.progress import remark
 
-__all__ = [
-    "BUILD_FOLDER",
-    "DiskFullError",
-    "build_folder",
-    "checkout",
-    "code_digest",
-    "digest",
-    "disk_is_full",
-    "environment_variable",
-    "read_sealed",
-    "remove_unfinished",
-    "temporary_build_folder",
-    "writable",
-    "write_atomically",
-    "write_sealed",
-]
+__all__ = ["DiskFullError", "build_folder", "code_digest", "digest", "write_atomically"]
 
-BUILD_FOLDER = "FESEM_BUILD"
-"""The environment variable that names another folder for everything generated."""
+BUILD_FOLDER = "FESEM_BUILD"  # the variable that names another folder for everything generated
 
 _UNFINISHED = ".unfinished-"
-_UNFINISHED_FILES = f"{_UNFINISHED}*"
+_WITH_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef
 _SEAL_BYTES = hashlib.sha256().digest_size
 _PARSING = threading.Lock()  # Python 3.11 mixes up two threads' syntax trees: its issue 106905
 
@@ -52,23 +37,13 @@ class DiskFullError(OSError):
 
 @cache
 def checkout() -> Path | None:
-    """The checkout that this package is used from, or None for an installed wheel.
-
-    Examples
-    --------
-    >>> root = checkout()
-    >>> root is None or (root / "notebooks").is_dir()
-    True
-    """
+    """The checkout that this package is used from, or None for an installed wheel."""
     root = Path(__file__).resolve().parent.parent
     return root if (root / "_config.yml").is_file() and (root / "notebooks").is_dir() else None
 
 
 def build_folder() -> Path:
-    """The folder of everything generated.
-
-    `build` in the checkout, or where we are outside of one; the environment variable
-    ``FESEM_BUILD`` names another.
+    """The folder of everything generated: the one that ``FESEM_BUILD`` names, or `build`.
 
     Examples
     --------
@@ -81,95 +56,26 @@ def build_folder() -> Path:
 
 
 @contextmanager
-def temporary_build_folder() -> Iterator[Path]:
-    """Let everything generated inside the context go to a folder that is removed at its end.
-
-    For trying things out: nothing is taken from the cache, and nothing is left in it.
-
-    Yields
-    ------
-    Path
-        The folder.
-
-    Examples
-    --------
-    >>> with temporary_build_folder() as folder:
-    ...     build_folder() == folder
-    True
-    >>> folder.exists()
-    False
-    """
-    with (
-        tempfile.TemporaryDirectory() as name,
-        environment_variable(BUILD_FOLDER, name),
-    ):
-        yield Path(name)
-
-
-@contextmanager
 def environment_variable(name: str, value: str | None) -> Iterator[None]:
-    """Set a variable of the environment inside the context, for the processes started meanwhile.
-
-    Parameters
-    ----------
-    name
-        Of the variable.
-    value
-        What it is set to; None leaves it as it is.
-
-    Examples
-    --------
-    >>> with environment_variable("FESEM_EXAMPLE", "set"):
-    ...     os.environ["FESEM_EXAMPLE"]
-    'set'
-    >>> "FESEM_EXAMPLE" in os.environ
-    False
-    """
-    if value is None:
-        yield
-        return
+    """Set a variable inside the context, for processes started there; None leaves it as it is."""
     before = os.environ.get(name)
-    os.environ[name] = value
+    os.environ.update({} if value is None else {name: value})
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        os.environ.pop(name, None)
+        os.environ.update({} if before is None else {name: before})
 
 
 def writable(folder: Path) -> Path:
-    """Make a folder and check that files can be written in it.
-
-    Parameters
-    ----------
-    folder
-        The folder; missing parents are made too.
-
-    Raises
-    ------
-    PermissionError
-        When the folder cannot be made or written to; the message names it.
-    DiskFullError
-        When there is no room for it.
-
-    Examples
-    --------
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     writable(Path(folder, "results", "tables")).is_dir()
-    True
-    """
+    """Make a folder, with its parents; an error names it where no file can be written in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
         if disk_is_full(error):
-            raise DiskFullError(
-                f"{folder}: the disk is full; make room and start again, or set the variable "
-                f"{BUILD_FOLDER} to a folder on another disk"
-            ) from error
+            raise _disk_full(folder) from error
         raise PermissionError(
             f"{folder}: cannot write here ({error.strerror}); "
             f"make the folder writable, or set the variable {BUILD_FOLDER} to another one"
@@ -189,8 +95,6 @@ def digest(*parts: object) -> str:
     --------
     >>> digest("1e-3", 5)
     '5358980aa1ce7ed90608'
-    >>> digest(np.zeros(4)) == digest(np.zeros((2, 2)))
-    False
     """
     sha = hashlib.sha256()
     for part in parts:
@@ -221,17 +125,13 @@ def code_digest(*modules: str) -> str:
     trees = []
     for module in modules:
         spec = importlib.util.find_spec(module)
-        assert spec is not None
-        assert spec.origin is not None
-        origin = Path(spec.origin)
-        is_room = spec.submodule_search_locations is not None
+        origin = Path(spec.origin if spec and spec.origin else module)
+        is_room = origin.name == "__init__.py"
         for path in sorted(origin.parent.rglob("*.py")) if is_room else [origin]:
             with _PARSING:
                 tree = ast.parse(path.read_text(encoding="utf-8"))
             for node in ast.walk(tree):
-                if isinstance(
-                    node, ast.Module | ast.ClassDef | ast.FunctionDef
-                ) and ast.get_docstring(node):
+                if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node):
                     del node.body[0]
             trees.append(ast.dump(tree))
     return digest(*trees)
@@ -240,20 +140,19 @@ def code_digest(*modules: str) -> str:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     """Write a file so that it is either whole or not there, whatever interrupts.
 
-    Several processes may write the same file at the same time: each writes a temporary one of its
-    own, and the last to finish wins.
+    Of several processes that write the same file, the last to finish wins.
 
     Parameters
     ----------
     path
         The file; missing folders are made.
     write
-        Called with a temporary path (same folder, same suffix), which is then renamed.
+        Called with a temporary path of the same name, which then takes the file's place.
 
     Raises
     ------
     DiskFullError
-        When the disk, or what the user may write to it, is full.
+        When there is no room for it.
 
     Examples
     --------
@@ -264,114 +163,50 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED, suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=_UNFINISHED) as folder:
+            temporary = Path(folder, path.name)
             write(temporary)
-            _bring_to_disk(temporary)
-            temporary.chmod(0o644)
+            with temporary.open("r+b") as stream:  # or the name reaches the disk before the content
+                os.fsync(stream.fileno())
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         if disk_is_full(error):
-            raise DiskFullError(
-                f"{path.parent}: the disk is full, {path.name} could not be written; what was "
-                "finished before is kept and will be reused. Make room and start again, or set "
-                f"the variable {BUILD_FOLDER} to a folder on another disk"
-            ) from error
+            raise _disk_full(path.parent, f", {path.name} could not be written") from error
         raise
     return path
 
 
 def disk_is_full(error: OSError) -> bool:
-    """Whether an error says, be it of one file or of a whole tree, that there is no room.
-
-    Examples
-    --------
-    >>> disk_is_full(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-    True
-    >>> disk_is_full(FileNotFoundError("a.tif"))
-    False
-    """
+    """Whether an error says, be it of one file or of a whole tree, that there is no room."""
     reasons = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
     return isinstance(error, DiskFullError) or any(reason in str(error) for reason in reasons)
 
 
-def remove_unfinished(
-    folder: Path, older_than_s: float = 3600.0, pattern: str = _UNFINISHED_FILES
-) -> None:
-    """Remove the temporary files of writers that were killed.
+def _disk_full(folder: Path, problem: str = "") -> DiskFullError:
+    return DiskFullError(
+        f"{folder}: the disk is full{problem}; make room and start again (what was finished is "
+        f"kept), or set the variable {BUILD_FOLDER} to a folder on another disk"
+    )
 
-    Parameters
-    ----------
-    folder
-        Where `write_atomically` wrote.
-    older_than_s
-        Age in seconds from which on no writer is believed to be at work on a file.
-    pattern
-        Of the files' names; another one than that of `write_atomically` for files of one's own.
 
-    Examples
-    --------
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in (".unfinished-1.npz", "whole.npz"):
-    ...         Path(folder, name).touch()
-    ...     remove_unfinished(Path(folder), older_than_s=-1.0)
-    ...     [path.name for path in Path(folder).iterdir()]
-    ['whole.npz']
-    """
-    for path in folder.glob(pattern):
+def remove_unfinished(folder: Path, older_than_s: float = 3600.0, pattern: str = "") -> None:
+    """Remove what killed writers left so many seconds ago; `pattern`: of other files than ours."""
+    for path in folder.glob(pattern or f"{_UNFINISHED}*"):
         with suppress(FileNotFoundError):  # another run may remove it, too
             if time.time() - path.stat().st_mtime > older_than_s:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_sealed(path: Path, write: Callable[[BytesIO], object]) -> Path:
-    """Write a file atomically, and behind its content a checksum of name and content.
-
-    NumPy reads its formats as if the checksum were not there.
-
-    Parameters
-    ----------
-    path
-        The file; missing folders are made.
-    write
-        Called with a stream that takes the content.
-
-    Raises
-    ------
-    DiskFullError
-        As `write_atomically`.
-
-    Examples
-    --------
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = write_sealed(Path(folder, "a.npy"), lambda stream: np.save(stream, np.arange(3)))
-    ...     np.load(path).tolist()
-    [0, 1, 2]
-    """
+    """Write a file atomically, and behind its content a checksum, which NumPy passes over."""
     stream = BytesIO()
     write(stream)
-    with stream.getbuffer() as content:  # released here, even where a profiler keeps the frame
-        seal = _seal(path, content)
-    stream.write(seal)
-    return write_atomically(path, lambda unfinished: unfinished.write_bytes(stream.getbuffer()))
+    stream.write(_seal(path, stream.getvalue()))
+    return write_atomically(path, lambda unfinished: unfinished.write_bytes(stream.getvalue()))
 
 
 def read_sealed(path: Path) -> BytesIO | None:
-    """The content of a file from `write_sealed`, or None when there is none to trust.
-
-    A file that is truncated, changed or stood under another name is remarked upon and removed.
-
-    Examples
-    --------
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = write_sealed(Path(folder, "a.txt"), lambda stream: stream.write(b"1.0e-3"))
-    ...     read_sealed(path).read(), read_sealed(Path(folder, "b.txt")) is None
-    (b'1.0e-3', True)
-    """
+    """The content of a file from `write_sealed`; None, and a remark, where it is damaged."""
     try:
         with path.open("rb") as stream:
             content, read = stream.read(), os.fstat(stream.fileno())
@@ -387,13 +222,5 @@ def read_sealed(path: Path) -> BytesIO | None:
     return None
 
 
-def _seal(path: Path, content: memoryview) -> bytes:
-    sha = hashlib.sha256(f"{path.name}\0".encode())
-    sha.update(content)
-    return sha.digest()
-
-
-def _bring_to_disk(path: Path) -> None:
-    """Wait until the content is on the disk: a rename may reach it earlier, before a power cut."""
-    with path.open("r+b") as stream:
-        os.fsync(stream.fileno())
+def _seal(path: Path, content: bytes | memoryview) -> bytes:
+    return hashlib.sha256(b"\0".join((path.name.encode(), content))).digest()

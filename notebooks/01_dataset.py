@@ -199,50 +199,40 @@ report.glue(
 # pressure of the chamber. If the parameter `drying_run` names such a file, it is read here
 # ([what it has to look like](../book/drying_runs.md)). Otherwise a model of primary drying
 # makes one: heat passes through the vial and the frozen layer to the sublimation front, vapour through the
-# dried layer into the chamber, and the heat that warms the ice itself is neglected. Everything below sees only
-# the file.
-
-# %% tags=["hide-input"]
-vial = vial_of(parameters)
-run = read_drying_run(drying_report.drying_record(parameters))
-drying_report.run_banner(run, parameters)
-
-# %% tags=["remove-cell"]
-report.glue("drying_remarks", drying_report.remarks_sentence(run))
-report.glue("k_v", vial.heat_transfer_coefficient)
-report.glue("area_ratio", vial.area_ratio)
-report.glue("ice_thickness", 1e3 * vial.ice_thickness)
-report.glue("ice_share", 100 * vial.porosity)
-report.glue("steady_start", 100 * STEADY[0])
-report.glue("steady_end", 100 * STEADY[1])
-report.glue("draws", DRAWS)
-
-# %% [markdown]
-# {glue:text}`drying_remarks` The vials take up heat with $k_v$ = {glue:text}`k_v:.1f` W m⁻² K⁻¹, which holds
+# dried layer into the chamber, and the heat that warms the ice itself is neglected. It is given the $k_m$ of a
+# formulation of Table 1, in two more vials one standard deviation less and more, and noise is added to the temperatures.
+# That its $k_m$ comes out again says that the method is consistent, and nothing about a real product. The record
+# read here: {glue:text}`drying_source`. Everything below sees only the file.
+#
+# The vials take up heat with $k_v$ = {glue:text}`k_v:.1f` W m⁻² K⁻¹, which holds
 # for one kind of vial, one place on the shelf and one pressure, through an outer area that is {glue:text}`area_ratio:.2f` times that of the product; the frozen layer is
 # {glue:text}`ice_thickness:.1f` mm thick, and ice fills {glue:text}`ice_share:.1f` % of it.
 #
 # Eq. (1) gives the flux at every instant. Added up over time, and divided by the density of the ice
 # and its share of the layer, it is the thickness $L_d$ that Eq. (2) needs. In the **steady part**,
-# from {glue:text}`steady_start:.0f` to {glue:text}`steady_end:.0f` % dried and with shelf and chamber at their set points, $k_m$ should not change.
+# from {glue:text}`steady_start:.0f` to {glue:text}`steady_end:.0f` % dried and with shelf and chamber at their set points, $k_m$ should not change:
+# its mean there is the value of a thermocouple.
 
 # %%
+vial = vial_of(parameters)
+run = read_drying_run(drying_report.drying_record(parameters))
 labels = label_run(run, vial, parameters.front_correction)
 report.save_table(labels.thermocouples, "drying_labels", parameters)
 drying_report.show_thermocouples(labels)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "figure-drying-run", "caption": "Temperatures of a primary drying, and the mass transfer coefficient worked out at every instant. Pale: what lies outside the steady part."}, "image": {"alt": "Two diagrams over time: the temperatures of the shelf, the thermocouples and the sublimation front; and the mass transfer coefficient of each thermocouple, constant in the steady part"}}
-drying_run_drawn = drying_run_figure(labels)
-report.save_figure(drying_run_drawn, "drying_run", parameters)
+# %% [markdown]
+# The last row is what Table 1 holds of a formulation: the mean over the thermocouples and their standard deviation; of a
+# single one there is none. In the figure, $k_m$ should be level where it is drawn dark: a slope there may come from a cake that changes with
+# depth, or from a wrong $k_v$; a step, from a thermocouple that has lost the ice.
+#
+# - Set right in the record: {glue:text}`drying_remarks`
+# - What speaks against this $k_m$: {glue:text}`drying_doubts`
 
-# %% tags=["remove-cell"]
-report.glue("label_sentence", drying_report.label_sentence(labels))
-resistance = labels.instants["resistance"][labels.instants["steady"]]
-report.glue("least_resistance", resistance.min() / CLASSIC_RESISTANCE)
-report.glue("greatest_resistance", resistance.max() / CLASSIC_RESISTANCE)
+# %% mystnb={"figure": {"name": "figure-drying-run", "caption": "Temperatures of a primary drying, and the mass transfer coefficient worked out at every instant. Pale: what lies outside the steady part."}, "image": {"alt": "Two diagrams over time: the temperatures of the shelf, the thermocouples and the sublimation front; and the mass transfer coefficient of each thermocouple, pale outside the steady part"}}
+report.save_figure(drying_run_figure(labels), "drying_run", parameters)
 
 # %% [markdown]
-# {glue:text}`label_sentence` Drying models ask for the *product resistance*
+# Drying models ask for the *product resistance*
 # $R_p = R\,T\,L_d/(M_w\,k_m)$ instead, which grows with the dried layer: in the steady part from
 # {glue:text}`least_resistance:.1f` to {glue:text}`greatest_resistance:.1f` cm² Torr h g⁻¹.
 #
@@ -252,19 +242,15 @@ report.glue("greatest_resistance", resistance.max() / CLASSIC_RESISTANCE)
 # $J_w$ to the smaller area of the product: the flux of Eq. (1) has to be multiplied by the ratio of the two,
 # $A_v/A_p$. And the thermocouple sits at the bottom, whereas the vapour pressure of Eq. (2) is that of the ice at
 # the front, which is colder by the difference that drives the heat through the frozen layer. The paper
-# does not say how it dealt with either.
+# does not say how it dealt with either. What are they worth?
 
-# %% tags=["hide-input"]
+# %%
 corrections = worth_of_corrections(run, vial)
 drying_report.show_corrections(corrections)
 
-# %% tags=["remove-cell"]
-report.glue(
-    "corrections_answer", drying_report.corrections_answer(corrections)
-)
-
 # %% [markdown]
-# {glue:text}`corrections_answer` The area counts twice: where the flux is too small, so is the
+# Leaving the area ratio out changes $k_m$ by {glue:text}`area_ratio_worth:.1f` %, leaving the front temperature out by
+# {glue:text}`front_worth:.1f` %. The area counts twice: where the flux is too small, so is the
 # thickness.
 #
 # ### How well a coefficient is known
@@ -273,33 +259,43 @@ report.glue(
 # out. To see what it does to $k_m$, these inputs are drawn anew from normal distributions about their
 # values, {glue:text}`draws:.0f` times, and $k_m$ is worked out from each draw. The widths are assumed.
 
-# %% tags=["hide-input"]
-budget = uncertainty_budget(
-    labels,
-    vial,
-    drying_report.uncertainty_of(parameters),
-    correct_front=parameters.front_correction,
-)
+# %%
+budget = uncertainty_budget(labels, parameters)
 drying_report.show_uncertainty(budget, parameters, labels)
 
 # %% tags=["remove-cell"]
-report.glue("spread_sentence", drying_report.spread_sentence(data, budget))
-report.glue("k_m_uncertainty", budget["all together"])
-offsets = spread_of_offsets(
-    labels,
-    vial,
-    drying_report.uncertainty_of(parameters),
-    correct_front=parameters.front_correction,
-)
+resistance = labels.instants["resistance"][labels.instants["steady"]]
+stated = table1()["std_percent"]
+computed = f"computed for formulation {drying_report.computed_formulation(parameters)}"
 report.glue(
-    "offsets_sentence",
-    drying_report.offsets_sentence(offsets, labels, parameters),
+    drying_source=run.name if parameters.drying_run else computed,
+    drying_remarks=" ".join(run.remarks) or "nothing.",
+    drying_doubts=" ".join(labels.doubts) or "nothing that the record shows.",
+    k_v=vial.heat_transfer_coefficient,
+    area_ratio=vial.area_ratio,
+    ice_thickness=1e3 * vial.ice_thickness,
+    ice_share=100 * vial.porosity,
+    steady_start=100 * STEADY[0],
+    steady_end=100 * STEADY[1],
+    least_resistance=resistance.min() / CLASSIC_RESISTANCE,
+    greatest_resistance=resistance.max() / CLASSIC_RESISTANCE,
+    area_ratio_worth=100 * abs(corrections["difference"]["area ratio"]),
+    front_worth=100 * abs(corrections["difference"]["front temperature"]),
+    draws=DRAWS,
+    k_m_uncertainty=budget["all together"],
+    offsets_spread=spread_of_offsets(labels, parameters),
+    temperature_uncertainty=parameters.temperature_uncertainty_k,
+    table_1_least_std=stated.min(),
+    table_1_greatest_std=stated.max(),
 )
 
 # %% [markdown]
-# {glue:text}`spread_sentence` The two are not the same thing. A standard deviation over
-# thermocouples shows how vials and sensors differ within a run; an error that all of them share, such as one
-# of $k_v$, does not show in it. {glue:text}`offsets_sentence`
+# Together they make {glue:text}`k_m_uncertainty:.0f` % for one thermocouple. That is not to be compared with a standard deviation over
+# thermocouples, which in Table 1 of the paper runs from {glue:text}`table_1_least_std:.1f` to
+# {glue:text}`table_1_greatest_std:.1f` %: it shows how vials and sensors differ within a run; an error that all of them share, such as one
+# of $k_v$, does not show in it. Independent offsets of {glue:text}`temperature_uncertainty:.2g` K alone would make a spread of
+# {glue:text}`offsets_spread:.1f` % over the thermocouples. Where they differ by less than that, their
+# offsets were smaller, or the same for all, as after calibration in one bath.
 #
 # What all formulations share, such as an error of $k_v$, is a common factor of all $k_m$. Relative errors
 # of leave-one-out do not notice it; it bounds what a predicted $k_m$ is worth for drying. What differs from one formulation to the

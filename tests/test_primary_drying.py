@@ -209,7 +209,6 @@ def test_cycle_in_which_the_ice_melts_is_refused():
 
 
 def test_step_that_would_give_endless_rows_is_refused():
-    with pytest.raises(PrimaryDryingError, match=r"time_step = 0\.001 s: .* take a longer step"):
-        simulate_primary_drying(1e-3, VIAL, PAPER_CYCLE, 1e-3)
-    with pytest.raises(PrimaryDryingError, match="time_step = 0: not a positive"):
-        simulate_primary_drying(1e-3, VIAL, PAPER_CYCLE, 0)
+    for step in (1e-3, 0, float("nan")):
+        with pytest.raises(PrimaryDryingError, match=rf"^time_step = {step}: not from 0\.06"):
+            simulate_primary_drying(1e-3, VIAL, PAPER_CYCLE, step)

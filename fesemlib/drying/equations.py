@@ -1,6 +1,6 @@
 """Heat and mass transfer in a drying vial: Eqs. (1) and (2), the ice, the dried layer.
 
-SI units throughout; arrays and floats alike.
+SI units throughout; arrays and floats alike. What is no temperature of ice is a ValueError.
 """
 
 from __future__ import annotations
@@ -9,136 +9,58 @@ import numpy as np
 import numpy.typing as npt
 from scipy.integrate import cumulative_trapezoid
 
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+
 GAS_CONSTANT = 8.314462618  # J mol⁻¹ K⁻¹, CODATA 2018
 MOLAR_MASS_WATER = 0.01801528  # kg mol⁻¹
+TRIPLE_POINT = 273.16  # K
 ICE_DENSITY = 918.0  # kg m⁻³, near 250 K
 CLASSIC_RESISTANCE = 1e-4 * 133.322368 * 3600 / 1e-3  # m s⁻¹, of 1 cm² Torr h g⁻¹
 SOLIDS_DENSITY = 1500.0  # kg m⁻³, assumed for dextran, mannitol and PVP alike
 
 
-def ice_vapour_pressure(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Vapour pressure of ice.
+def ice_vapour_pressure(temperature: npt.ArrayLike) -> FloatArray:
+    """Vapour pressure of ice, Pa, at temperatures in K.
 
     Parameters
     ----------
     temperature
-        K, from 110 K to the triple point, 273.16 K.
-
-    Returns
-    -------
-    ndarray
-        Pa, of the shape of `temperature`.
-
-    Raises
-    ------
-    ValueError
-        Outside the range of the correlation.
+        K, from 110 K to the triple point.
 
     References
     ----------
-    Murphy & Koop, Quarterly Journal of the Royal Meteorological Society 131 (2005) 1539–1565,
-    Eq. (7).
+    Murphy & Koop, Quarterly Journal of the Royal Meteorological Society 131 (2005) 1539, Eq. (7).
 
     Examples
     --------
     >>> print(ice_vapour_pressure([243.15, 273.16]).round(2))
     [ 38.01 611.66]
     """
-    kelvin = _ice_temperature(temperature)
-    pressure: npt.NDArray[np.float64] = np.exp(
+    kelvin = _kelvin(temperature)
+    pressure: FloatArray = np.exp(
         9.550426 - 5723.265 / kelvin + 3.53068 * np.log(kelvin) - 0.00728332 * kelvin
     )
     return pressure
 
 
-def sublimation_enthalpy(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Specific enthalpy of sublimation of ice, ΔH_s.
-
-    Parameters
-    ----------
-    temperature
-        K, from 110 K to the triple point, 273.16 K.
-
-    Returns
-    -------
-    ndarray
-        J kg⁻¹, of the shape of `temperature`.
-
-    Raises
-    ------
-    ValueError
-        Outside the range of the correlation.
-
-    References
-    ----------
-    Murphy & Koop (2005), Eq. (5).
-
-    Examples
-    --------
-    >>> print(f"{float(sublimation_enthalpy(243.0)):.4g} J/kg")
-    2.839e+06 J/kg
-    """
-    kelvin = _ice_temperature(temperature)
-    molar: npt.NDArray[np.float64] = (
+def sublimation_enthalpy(temperature: npt.ArrayLike) -> FloatArray:
+    """ΔH_s of ice, J kg⁻¹, at temperatures in K; Murphy & Koop (2005), Eq. (5)."""
+    kelvin = _kelvin(temperature)
+    molar: FloatArray = (
         46782.5 + 35.8925 * kelvin - 0.07414 * kelvin**2 + 541.5 * np.exp(-((kelvin / 123.75) ** 2))
     )
     return molar / MOLAR_MASS_WATER
 
 
-def ice_conductivity(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Thermal conductivity of ice.
-
-    Parameters
-    ----------
-    temperature
-        K, from 110 K to the triple point, 273.16 K.
-
-    Returns
-    -------
-    ndarray
-        W m⁻¹ K⁻¹, of the shape of `temperature`.
-
-    Raises
-    ------
-    ValueError
-        Outside that range.
-
-    References
-    ----------
-    Yen, Review of thermal properties of snow, ice and sea ice, CRREL Report 81-10 (1981).
-
-    Examples
-    --------
-    >>> print(f"{float(ice_conductivity(243.15)):.2f} W/(m K), about four times that of water")
-    2.46 W/(m K), about four times that of water
-    """
-    conductivity: npt.NDArray[np.float64] = 9.828 * np.exp(-0.0057 * _ice_temperature(temperature))
+def ice_conductivity(temperature: npt.ArrayLike) -> FloatArray:
+    """Thermal conductivity of ice, W m⁻¹ K⁻¹, at temperatures in K; Yen, CRREL Report 81-10."""
+    conductivity: FloatArray = 9.828 * np.exp(-0.0057 * _kelvin(temperature))
     return conductivity
 
 
 def porosity(solids_percent: float) -> float:
-    """Porosity of the cake that is left when all ice has sublimed.
-
-    Parameters
-    ----------
-    solids_percent
-        Solids in the solution, mass %.
-
-    Returns
-    -------
-    float
-        Volume fraction of the pores: that of the ice, with the densities of ice and solids.
-
-    Raises
-    ------
-    ValueError
-        When `solids_percent` is not in (0, 50].
-
-    Examples
-    --------
-    >>> print(f"{porosity(5):.3f} of a 5 % solution, {porosity(10):.3f} of a 10 % solution")
-    0.969 of a 5 % solution, 0.936 of a 10 % solution
-    """
+    """Volume fraction of the ice, and of the cake's pores, from mass % of solids, in (0, 50]."""
     if not 0 < solids_percent <= 50:
         raise ValueError(
             f"solids_percent {solids_percent!r}: not in (0, 50]; give mass %, 5 for 5 %"
@@ -152,7 +74,7 @@ def vapour_flux(
     shelf_temperature: npt.ArrayLike,
     bottom_temperature: npt.ArrayLike,
     area_ratio: float = 1.0,
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Vapour flux of subliming ice from the heat that the shelf supplies, Eq. (1).
 
     Parameters
@@ -160,23 +82,16 @@ def vapour_flux(
     heat_transfer_coefficient
         k_v, W m⁻² K⁻¹, with respect to the outer area of the vial.
     shelf_temperature
-        T_f, K, from 110 to 400 K.
+        T_f, K, from 110 to 400 K, and not below the bottom's.
     bottom_temperature
         T_p, K, at the bottom of the vial, where the thermocouple is: k_v joins the shelf to it.
     area_ratio
-        Outer area of the vial over the area of the product, A_v/A_p. The paper's equation has no
-        such factor; vials have about 1.2.
+        A_v/A_p, outer area of the vial over the product's; about 1.2, and 1 in the paper.
 
     Returns
     -------
     ndarray
         J_w, kg s⁻¹ m⁻² of the product's area.
-
-    Raises
-    ------
-    ValueError
-        When a temperature is out of range, as one in °C, or the shelf is colder than the bottom:
-        no heat flows in.
 
     Examples
     --------
@@ -184,44 +99,24 @@ def vapour_flux(
     >>> print(f"{3600 * flux:.2f} kg per hour and square metre")
     0.35 kg per hour and square metre
     """
-    shelf = _shelf_temperature(shelf_temperature)
-    bottom = _ice_temperature(bottom_temperature)
-    _check_heat_flows_in(shelf, bottom)
+    shelf = _kelvin(shelf_temperature, shelf=True)
+    bottom = _kelvin(bottom_temperature)
+    colder = shelf < bottom
+    if np.any(colder):
+        shelves, bottoms = np.broadcast_arrays(shelf, bottom)
+        raise ValueError(
+            f"the shelf at {shelves[colder][0]:g} K is colder than the bottom of the vial at "
+            f"{bottoms[colder][0]:g} K: no heat flows in; check both values and their order"
+        )
     supplied = np.asarray(heat_transfer_coefficient) * area_ratio * (shelf - bottom)
-    flux: npt.NDArray[np.float64] = supplied / sublimation_enthalpy(bottom)
+    flux: FloatArray = supplied / sublimation_enthalpy(bottom)
     return flux
 
 
-def dried_thickness(
-    time: npt.ArrayLike, flux: npt.ArrayLike, porosity: float
-) -> npt.NDArray[np.float64]:
-    """Thickness of the dried layer, L_d: the flux, added up over time.
+def dried_thickness(time: npt.ArrayLike, flux: npt.ArrayLike, porosity: float) -> FloatArray:
+    """L_d of the dried layer, m: ∫ J_w dt/(ρ_ice ε) from zero, by the trapezoidal rule.
 
-    Parameters
-    ----------
-    time
-        s, shape (n,), increasing.
-    flux
-        J_w, kg s⁻¹ m⁻², shape (…, n).
-    porosity
-        Volume fraction of the ice in the frozen layer, in (0, 1]; see `porosity`.
-
-    Returns
-    -------
-    ndarray
-        L_d, m, shape (…, n): ∫ J_w dt/(ρ_ice ε), by the trapezoidal rule, from zero.
-
-    Raises
-    ------
-    ValueError
-        When the porosity is not in (0, 1], or the times do not increase.
-
-    Examples
-    --------
-    >>> hours = np.array([0.0, 5.0, 10.0])
-    >>> layer = dried_thickness(3600 * hours, np.full(3, 1.0e-4), porosity(5))
-    >>> print((1e3 * layer).round(2), "mm")
-    [0.   2.02 4.05] mm
+    `time`: s, shape (n,); `flux`: J_w, kg s⁻¹ m⁻², shape (…, n); `porosity`: of the ice, (0, 1].
     """
     if not 0 < porosity <= 1:
         raise ValueError(f"porosity {porosity!r}: not in (0, 1]; give a volume fraction")
@@ -233,49 +128,20 @@ def dried_thickness(
             f"{seconds[still[0] + 1]:g} s; sort them, and keep one of equal ones"
         )
     sublimed = cumulative_trapezoid(np.asarray(flux), seconds, initial=0.0)
-    thickness: npt.NDArray[np.float64] = sublimed / (ICE_DENSITY * porosity)
+    thickness: FloatArray = sublimed / (ICE_DENSITY * porosity)
     return thickness
 
 
 def front_temperature(
     bottom_temperature: npt.ArrayLike, flux: npt.ArrayLike, frozen_thickness: npt.ArrayLike
-) -> npt.NDArray[np.float64]:
-    """Temperature of the sublimation front, from that of the bottom of the vial.
+) -> FloatArray:
+    """Temperature of the sublimation front, K: below the bottom's, K, by J_w ΔH_s/λ · thickness.
 
-    The heat that the flux carries off has passed through the frozen layer: the front is colder
-    than the bottom, by J_w ΔH_s/λ times the thickness of that layer. The solids in it, a few
-    percent, are taken to conduct like ice.
-
-    Parameters
-    ----------
-    bottom_temperature
-        K, as the thermocouple reads it.
-    flux
-        J_w, kg s⁻¹ m⁻².
-    frozen_thickness
-        Of the layer that is still frozen, m.
-
-    Returns
-    -------
-    ndarray
-        K.
-
-    Raises
-    ------
-    ValueError
-        When the temperature is none of ice, as one in °C.
-
-    Examples
-    --------
-    >>> front = front_temperature(247.15, 1.0e-4, [7e-3, 0.0])
-    >>> print(front.round(2))  # at the start, and where no ice is left
-    [246.32 247.15]
+    The heat that the flux (kg s⁻¹ m⁻²) carries off has passed through the frozen layer (m).
     """
-    bottom = _ice_temperature(bottom_temperature)
+    bottom = _kelvin(bottom_temperature)
     heat = np.asarray(flux) * sublimation_enthalpy(bottom)
-    front: npt.NDArray[np.float64] = bottom - heat * np.asarray(
-        frozen_thickness
-    ) / ice_conductivity(bottom)
+    front: FloatArray = bottom - heat * np.asarray(frozen_thickness) / ice_conductivity(bottom)
     return front
 
 
@@ -284,7 +150,7 @@ def mass_transfer_coefficient(
     thickness: npt.ArrayLike,
     front_temperature: npt.ArrayLike,
     chamber_pressure: npt.ArrayLike,
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Mass transfer coefficient of the dried layer, Eq. (2).
 
     Parameters
@@ -301,12 +167,7 @@ def mass_transfer_coefficient(
     Returns
     -------
     ndarray
-        k_m, m² s⁻¹.
-
-    Raises
-    ------
-    ValueError
-        When the ice's vapour pressure does not exceed the chamber's pressure: nothing sublimes.
+        k_m, m² s⁻¹; a ValueError where the ice has less pressure than the chamber.
 
     Examples
     --------
@@ -314,7 +175,7 @@ def mass_transfer_coefficient(
     >>> print(f"{float(k_m):.2e} m²/s")
     9.13e-04 m²/s
     """
-    temperature = _ice_temperature(front_temperature)
+    temperature = _kelvin(front_temperature)
     driving = ice_vapour_pressure(temperature) - np.asarray(chamber_pressure)
     if np.any(driving <= 0):
         worst = np.unravel_index(np.argmin(driving), driving.shape)
@@ -324,14 +185,14 @@ def mass_transfer_coefficient(
             f"{chamber[worst]:g} Pa: nothing sublimes; check both values and their units"
         )
     flow = np.asarray(flux) * GAS_CONSTANT * temperature * np.asarray(thickness)
-    coefficient: npt.NDArray[np.float64] = flow / (MOLAR_MASS_WATER * driving)
+    coefficient: FloatArray = flow / (MOLAR_MASS_WATER * driving)
     return coefficient
 
 
 def product_resistance(
     k_m: npt.ArrayLike, thickness: npt.ArrayLike, temperature: npt.ArrayLike
-) -> npt.NDArray[np.float64]:
-    """Resistance of the dried layer to vapour flow, R_p = (p_ice − p_c)/J_w.
+) -> FloatArray:
+    """Resistance of the dried layer to vapour flow, R_p = (p_ice − p_c)/J_w; from Eq. (2).
 
     Parameters
     ----------
@@ -347,54 +208,26 @@ def product_resistance(
     ndarray
         R_p = R T L_d / (M_w k_m), m s⁻¹; 1 cm² Torr h g⁻¹ is 47 996 m s⁻¹.
 
-    Raises
-    ------
-    ValueError
-        When the temperature is none of ice, as one in °C.
-
-    References
-    ----------
-    Eq. (2), solved for (P(T_p) − P_c)/J_w.
-
     Examples
     --------
     >>> resistance = float(product_resistance(1.0e-3, 0.01, 250.0))
     >>> print(f"{resistance / CLASSIC_RESISTANCE:.1f} cm² Torr h/g for 1 cm of dried layer")
     24.0 cm² Torr h/g for 1 cm of dried layer
     """
-    path = GAS_CONSTANT * _ice_temperature(temperature) * np.asarray(thickness)
-    resistance: npt.NDArray[np.float64] = path / (MOLAR_MASS_WATER * np.asarray(k_m))
+    path = GAS_CONSTANT * _kelvin(temperature) * np.asarray(thickness)
+    resistance: FloatArray = path / (MOLAR_MASS_WATER * np.asarray(k_m))
     return resistance
 
 
-def _shelf_temperature(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _kelvin(temperature: npt.ArrayLike, shelf: bool = False) -> FloatArray:
+    """Temperatures of ice or of a shelf, as an array; what is out of range is refused."""
     kelvin = np.asarray(temperature, dtype=np.float64)
-    outside = kelvin[(kelvin < 110) | (kelvin > 400)]
+    greatest = 400.0 if shelf else TRIPLE_POINT
+    outside = kelvin[(kelvin < 110) | (kelvin > greatest)]
     if outside.size:
+        what = "shelf temperature" if shelf else "temperature"
+        known = "a shelf has" if shelf else "ice is described from"
         raise ValueError(
-            f"shelf temperature = {outside[0]:g} K: a shelf has 110 to 400 K; "
-            "give temperatures in kelvin"
-        )
-    return kelvin
-
-
-def _check_heat_flows_in(shelf: npt.NDArray[np.float64], bottom: npt.NDArray[np.float64]) -> None:
-    colder = shelf < bottom
-    if np.any(colder):
-        first = np.unravel_index(np.argmax(colder), colder.shape)
-        shelves, bottoms = np.broadcast_arrays(shelf, bottom)
-        raise ValueError(
-            f"the shelf at {shelves[first]:g} K is colder than the bottom of the vial at "
-            f"{bottoms[first]:g} K: no heat flows in; check both values and their order"
-        )
-
-
-def _ice_temperature(temperature: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    kelvin = np.asarray(temperature, dtype=np.float64)
-    outside = kelvin[(kelvin < 110) | (kelvin > 273.16)]
-    if outside.size:
-        raise ValueError(
-            f"temperature = {outside[0]:g} K: ice is described from 110 to 273.16 K; "
-            "give temperatures in kelvin"
+            f"{what} = {outside[0]:g} K: {known} 110 to {greatest:g} K; give temperatures in kelvin"
         )
     return kelvin

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from fesemlib.drying.coefficients import vial_of
-from fesemlib.drying.vial import (
-    Cycle,
-    PrimaryDryingError,
-    Vial,
-    drying_time,
-    simulate_primary_drying,
-)
+from fesemlib.drying.vial import Cycle, PrimaryDryingError, drying_time, simulate_primary_drying
 from fesemlib.params import Parameters
 
 _TIME_STEP = 300.0  # s, between the points of a curve
@@ -22,20 +17,9 @@ _TIME_STEP = 300.0  # s, between the points of a curve
 
 @dataclass(frozen=True)
 class Case:
-    """The drying of one vial with one k_m.
+    """The drying of one vial with one k_m, or the problem why it cannot be."""
 
-    Attributes
-    ----------
-    k_m
-        m² s⁻¹.
-    run
-        From `fesemlib.drying.vial.simulate_primary_drying`; None where it cannot be.
-    problem
-        Why it cannot be; empty if it can.
-    """
-
-    k_m: float
-    run: pd.DataFrame | None
+    run: pd.DataFrame | None  # of `simulate_primary_drying`
     problem: str = ""
 
     @property
@@ -51,21 +35,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Outlook:
-    """The drying of a micrograph's cake: as predicted, and at both ends of the interval.
-
-    Attributes
-    ----------
-    image
-        The micrograph.
-    predicted
-        With the predicted k_m.
-    slow, fast
-        With the lower and the upper end of the interval; None where that end is not bounded.
-    """
+    """The drying of a micrograph's cake, as predicted and at both ends of the interval."""
 
     image: str
     predicted: Case
-    slow: Case | None
+    slow: Case | None  # at the lower end of the interval; None where it is not bounded
     fast: Case | None
 
     @property
@@ -75,18 +49,7 @@ class Outlook:
 
 
 def cycle_of(parameters: Parameters) -> Cycle:
-    """The cycle that the parameters describe.
-
-    Parameters
-    ----------
-    parameters
-        `shelf_start_k`, `shelf_hold_k`, `shelf_ramp_k_per_min` and `chamber_pressure_pa` are used.
-
-    Examples
-    --------
-    >>> cycle_of(Parameters()).hold_temperature
-    263.15
-    """
+    """The cycle that the parameters describe."""
     return Cycle(
         start_temperature=parameters.shelf_start_k,
         hold_temperature=parameters.shelf_hold_k,
@@ -102,12 +65,10 @@ def outlook_of(
 
     Parameters
     ----------
-    image
-        The micrograph's name.
+    image, parameters
+        The micrograph's name; the vial and the cycle.
     k_m, k_m_low, k_m_high
         Its prediction and the ends of its interval, m² s⁻¹.
-    parameters
-        Those of `fesemlib.drying.coefficients.vial_of` and `cycle_of`.
 
     Raises
     ------
@@ -120,60 +81,37 @@ def outlook_of(
     >>> cases = (outlook.fast, outlook.predicted, outlook.slow)
     >>> print([f"{case.time / 3600:.0f} h" for case in cases])
     ['14 h', '17 h', '22 h']
-    >>> outlook.worst is outlook.slow
-    True
     """
     vial, cycle = vial_of(parameters), cycle_of(parameters)
+
+    def case(k_m: float) -> Case:
+        try:
+            return Case(simulate_primary_drying(k_m, vial, cycle, _TIME_STEP))
+        except PrimaryDryingError as error:
+            return Case(None, str(error))
+
     return Outlook(
         image=image,
-        predicted=_case(k_m, vial, cycle),
-        slow=_case(k_m_low, vial, cycle) if k_m_low > 0 else None,
-        fast=_case(k_m_high, vial, cycle) if math.isfinite(k_m_high) else None,
+        predicted=case(k_m),
+        slow=case(k_m_low) if k_m_low > 0 else None,
+        fast=case(k_m_high) if math.isfinite(k_m_high) else None,
     )
 
 
-def outlook_table(outlooks: list[Outlook], collapse_temperature: float) -> pd.DataFrame:
-    """Times and temperatures of all micrographs.
+def outlook_table(outlooks: Sequence[Outlook], collapse_temperature: float) -> pd.DataFrame:
+    """Times (s), warmest fronts (K) and whether these stay below the collapse temperature (K).
 
-    Parameters
-    ----------
-    outlooks
-        From `outlook_of`.
-    collapse_temperature
-        K.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by micrograph: ``time, time_slow, time_fast`` (s), ``front, front_slow, front_fast``
-        (the warmest, K), and ``stays_below, stays_below_slow`` (the collapse temperature). What is
-        not bounded is missing; where the ice melts, time and front are infinite.
-
-    Examples
-    --------
-    >>> outlook = outlook_of("new.tif", 1e-3, 5e-4, 2e-3, Parameters())
-    >>> table = outlook_table([outlook], collapse_temperature=250.0)
-    >>> table.loc["new.tif", ["stays_below", "stays_below_slow"]].to_dict()
-    {'stays_below': True, 'stays_below_slow': False}
+    Indexed by micrograph, ``_slow`` and ``_fast`` for the ends of the interval; missing: unbounded.
     """
     rows = {}
     for outlook in outlooks:
-        slow, fast = outlook.slow, outlook.fast
+        cases = [("", outlook.predicted), ("_slow", outlook.slow), ("_fast", outlook.fast)]
+        time = {f"time{end}": case.time if case else math.nan for end, case in cases}
+        front = {f"front{end}": case.warmest_front if case else math.nan for end, case in cases}
         rows[outlook.image] = {
-            "time": outlook.predicted.time,
-            "time_slow": slow.time if slow else math.nan,
-            "time_fast": fast.time if fast else math.nan,
-            "front": outlook.predicted.warmest_front,
-            "front_slow": slow.warmest_front if slow else math.nan,
-            "front_fast": fast.warmest_front if fast else math.nan,
-            "stays_below": outlook.predicted.warmest_front < collapse_temperature,
-            "stays_below_slow": bool(slow and slow.warmest_front < collapse_temperature),
+            **time,
+            **front,
+            "stays_below": front["front"] < collapse_temperature,
+            "stays_below_slow": front["front_slow"] < collapse_temperature,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("image")
-
-
-def _case(k_m: float, vial: Vial, cycle: Cycle) -> Case:
-    try:
-        return Case(k_m, simulate_primary_drying(k_m, vial, cycle, _TIME_STEP))
-    except PrimaryDryingError as error:
-        return Case(k_m, None, str(error))
