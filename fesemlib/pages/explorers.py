@@ -158,10 +158,10 @@ def prediction_seen(
     for name, strength in strengths.items():
         changed = degrade(changed, name, strength, np.random.default_rng(0))
     said = predict_micrographs(model, [changed])[0]
-    parameters = model.parameters
+    parameters = model.card.parameters
     seen = resize_by_area(process_with(parameters, changed).equalized, parameters.input_width)
-    verdict = "in the model's domain" if not said.reasons else "; ".join(said.reasons)
-    interval = f"{1e3 * said.low:.2f} to {1e3 * said.high:.2f}"
+    verdict = said.remarks or "in the model's domain"
+    interval = f"{1e3 * said.k_m_low:.2f} to {1e3 * said.k_m_high:.2f}"
     return Seen(
         {"as taken": _png(changed), "network's input": _png(seen.round().astype(np.uint8))},
         f"k_m {1e3 * said.k_m:.2f}·10⁻³ m² s⁻¹ ({interval}): {verdict}",
