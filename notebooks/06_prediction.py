@@ -222,12 +222,12 @@ report.glue(
 # **How to read it.** The interval of this one model held the truth for {glue:text}`covered:d` of {glue:text}`fresh:d` fresh stand-ins,
 # {glue:text}`covered_percent` % (95 % confidence: {glue:text}`covered_low` to {glue:text}`covered_high` %). From
 # {glue:text}`tried_formulations:d` errors, an interval that holds the truth at the nominal {glue:text}`level:.0f` % on average over many models does so
-# for {glue:text}`expected_least:d` to {glue:text}`expected_most:d` of them in 95 % of the models. With fewer, it is too narrow here; with more, wider than need be; in
-# between nothing contradicts the nominal rate, which few counts do when there are few errors.
+# for {glue:text}`expected_least:d` to {glue:text}`expected_most:d` of them in 95 % of the models. Fewer would mean that it is too narrow here, more that it is
+# wider than need be. A count in between does not contradict the nominal rate; where the errors are few, hardly any count would.
 #
 # A wide interval about anything holds the truth. So the table asks whether the predictions follow it: where the true $k_m$ doubles, the
-# prediction should, too. A factor near 1 means that the networks answer much the same whatever they see, and that the interval
-# holds the truth because it spans the range. Their mean error should be less than that of always answering the same.
+# prediction should, too. A factor near 1 means that the networks answer much the same whatever they see: an interval about that
+# holds the truth only where it spans the range. Their mean error should be less than that of always answering the median.
 #
 # The $k_m$ of these stand-ins are spread evenly over the logarithm of the range, while most of the nine of Table 1 lie near
 # 10⁻³ m² s⁻¹; of another distribution the rate would be another.
@@ -254,8 +254,8 @@ tables.show_domain(strange)
 # %% [markdown]
 # **How to read it.** The limit, {glue:text}`limit:.3g`, is the greatest distance of a training micrograph to those of the other
 # formulations. If fresh stand-ins were of the same kind as the {glue:text}`tried_formulations:d` formulations of the training, about one in {glue:text}`one_in:d` of them, or fewer, would
-# lie beyond it: more are false alarms. Of the strange images all should be flagged; those that are not, the model
-# would be believed about. Where *by $k_m$* is 0 throughout, no prediction leaves the range of the training, whatever is shown, and only the texture
+# lie beyond it by chance. Whatever flags a fresh stand-in, it is a false alarm. Of the strange images all should be flagged: of those that are not, the
+# prediction would be believed. Where *by $k_m$* is 0 throughout, no prediction leaves the range of the training, whatever is shown, and only the texture
 # warns. A micrograph that is not flagged is not thereby predicted well.
 #
 # ## What does it mean for drying?
@@ -292,7 +292,7 @@ report.save_table(outlook.reset_index(), "drying_outlook", parameters)
 
 # %% [markdown]
 # **How to read it.** Plan for the lower end of the interval: there drying is longest and the front is warmest. *No* means that the front becomes warmer than the
-# collapse temperature even as predicted, *only as predicted* that it does so before the lower end is reached: both ask for a colder
+# collapse temperature even as predicted, *only as predicted* that it does so at the lower end, or that there is no such end: both ask for a colder
 # shelf. Where the ice would melt, there is no such cycle (∞ h). A dash stands where the interval has no bounds.
 #
 # ## What was shown

@@ -126,8 +126,8 @@ def show_domain(trial: pd.DataFrame) -> Styler:
 
 def show_drying(table: pd.DataFrame) -> Styler:
     """`fesemlib.drying.outlook.outlook_table` in hours and °C."""
-    hours = ["drying (h)", "at the upper end (h)", "at the lower end (h)"]
-    fronts = ["warmest front (°C)", "at the lower end (°C)"]
+    hours = ["drying (h)", "upper end (h)", "lower end (h)"]
+    fronts = ["warmest front (°C)", "lower end (°C)"]
     shown = pd.DataFrame({"micrograph": short_names([str(image) for image in table.index])})
     shown[hours] = table[["time", "time_fast", "time_slow"]].to_numpy() / 3600
     shown[fronts] = table[["front", "front_slow"]].to_numpy()
