@@ -13,7 +13,7 @@ from scipy import ndimage
 from fesemlib.dataset import Dataset
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.network.architecture import build_network
-from fesemlib.network.engine import TargetScale
+from fesemlib.network.engine import InputScale, TargetScale
 from fesemlib.params import Parameters
 from fesemlib.prediction.domain import Domain
 from fesemlib.prediction.folder import card_of
@@ -58,14 +58,22 @@ def small_dataset(k_m: dict[str, float] = K_M, synthetic: bool = False) -> Datas
     return Dataset(formulations, table, micrographs, synthetic, content)
 
 
-def untrained_model(parameters: Parameters = PARAMETERS, synthetic: bool = False) -> Model:
+def untrained_model(
+    parameters: Parameters = PARAMETERS,
+    synthetic: bool = False,
+    shown: InputScale = InputScale(),  # noqa: B008
+) -> Model:
     """An ensemble with the weights that its seeds begin with."""
     dataset = small_dataset(synthetic=synthetic)
     scale = TargetScale.fit(dataset.k_m, parameters.target)
     networks = [
         TrainedNetwork(
             build_network(
-                (24, 32), parameters.padding, initializer=parameters.initializer, seed=seed
+                (24, 32),
+                parameters.padding,
+                initializer=parameters.initializer,
+                seed=seed,
+                input_scale=(shown.offset, shown.factor),
             ),
             scale,
         )
@@ -74,7 +82,9 @@ def untrained_model(parameters: Parameters = PARAMETERS, synthetic: bool = False
     processed = [process_with(parameters, each.image).equalized for each in dataset.micrographs]
     textures = np.stack([texture_description(each) for each in processed])
     domain = Domain(textures, tuple(K_M))
-    return Model(card_of(dataset, parameters, networks, RESIDUALS, domain), tuple(networks))
+    residuals = pd.Series(RESIDUALS)
+    card = card_of(dataset, parameters, networks, residuals, domain, shown)
+    return Model(card, tuple(networks))
 
 
 def write_grain(path: Path, seed: int, shape: tuple[int, int] = SHAPE) -> Path:
@@ -86,9 +96,6 @@ def write_grain(path: Path, seed: int, shape: tuple[int, int] = SHAPE) -> Path:
 
 def with_residuals(model: Model, residuals: dict[str, float]) -> Model:
     """The model with other errors of leave-one-out; formulations that are not named leave it."""
-    formulations = [
-        each.model_copy(update={"log_residual": residuals[each.name]})
-        for each in model.card.formulations
-        if each.name in residuals
-    ]
-    return replace(model, card=model.card.model_copy(update={"formulations": formulations}))
+    k_m = {name: model.card.k_m[name] for name in residuals}
+    card = model.card.model_copy(update={"log_residuals": residuals, "k_m": k_m})
+    return replace(model, card=card)

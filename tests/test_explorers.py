@@ -101,7 +101,7 @@ def test_untouched_micrograph_gets_the_prediction_that_it_gets_elsewhere(model: 
     seen = explorers.prediction_seen(model, GRAIN, zoom=1, across=50, down=50)
     (expected,) = predict_micrographs(model, [GRAIN])
     assert seen.text.startswith(f"k_m {1e3 * expected.k_m:.2f}·10⁻³ m² s⁻¹ ")
-    assert f"({1e3 * expected.low:.2f} to {1e3 * expected.high:.2f})" in seen.text
+    assert f"({1e3 * expected.k_m_low:.2f} to {1e3 * expected.k_m_high:.2f})" in seen.text
 
 
 @pytest.mark.usefixtures("live")

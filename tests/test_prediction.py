@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -29,12 +29,11 @@ from fesemlib.network.inputs import network_inputs, processed_micrographs
 from fesemlib.prediction import model as prediction
 from fesemlib.prediction.folder import ModelError
 from fesemlib.prediction.model import (
-    COLUMNS,
     Layer,
+    Prediction,
     load_model,
     predict_files,
     predict_micrographs,
-    rows_as_table,
     train_model,
 )
 from fesemlib.texture import texture_description
@@ -45,6 +44,8 @@ from fesemlib.validation.leave_one_out import (
     leave_one_out_splits,
     train_splits,
 )
+
+COLUMNS = [field.name for field in fields(Prediction)]
 
 pytestmark = pytest.mark.usefixtures("shared_build")
 
@@ -77,16 +78,16 @@ def test_nothing_is_held_out_and_errors_are_those_of_leave_one_out():
     assert (scale.offset, scale.spread) == pytest.approx((0.7e-3, 1.2e-3))  # of all formulations
     splits = leave_one_out_splits(dataset, PARAMETERS)
     predictions = held_out_predictions(train_splits(dataset, PARAMETERS, splits))
-    for each in model.card.formulations:
-        own = predictions[predictions["held_out"] == each.name]
-        expected = math.log(K_M[each.name] / max(own["predicted_km"].mean(), 0.07e-3))
-        assert each.log_residual == pytest.approx(expected)
+    for name, residual in model.card.log_residuals.items():
+        own = predictions[predictions["held_out"] == name]
+        expected = math.log(K_M[name] / max(own["predicted_km"].mean(), 0.07e-3))
+        assert residual == pytest.approx(expected)
     # The networks have learnt from every micrograph.
     (found,) = predict_micrographs(model, [dataset.micrographs[0].image])
     networks = kept_networks(dataset, PARAMETERS, full_splits(PARAMETERS))
     inputs = network_inputs(dataset, PARAMETERS)[:1]
     members = [float(network.predict(inputs)[0]) for network in networks]
-    np.testing.assert_allclose(found.members, members, rtol=1e-5)
+    assert found.k_m == pytest.approx(max(np.mean(members), 0.07e-3), rel=1e-5)
     table = train_splits(dataset, PARAMETERS, full_splits(PARAMETERS))
     last = table["epoch"] == PARAMETERS.epochs
     own = table[(table["formulation"] == "A") & (table["role"] == "train") & last]
@@ -112,7 +113,7 @@ def test_augmented_set_is_another_model():
         update={"number_of_seeds": 1, "prediction_training_set": "augmented"}
     )
     model = train_model(small_dataset({"A": 1e-3, "B": 2e-3}), parameters)
-    assert model.card.training_set == "augmented"
+    assert model.card.parameters.prediction_training_set == "augmented"
     assert model.half_width == math.inf
 
 
@@ -140,18 +141,21 @@ def test_files_are_seen_as_in_training(model):
     dataset = replace(small_dataset(), micrographs=(Micrograph(image, 1.0),) * 5)
     inputs = network_inputs(dataset, PARAMETERS)[:1]
     texture = texture_description(processed_micrographs(dataset, PARAMETERS)[0])
-    (expected,) = model.predict(inputs, texture[np.newaxis])
+    expected = model.predict((inputs[0], texture, ""), Layer())
     assert row.k_m == pytest.approx(expected.k_m, rel=1e-6)
-    assert row.texture_distance == pytest.approx(expected.distance)
-    assert row.in_domain == (not expected.reasons)
+    assert row.texture_distance == pytest.approx(expected.texture_distance)
+    assert row.in_domain == expected.in_domain
 
 
 def test_ensemble_interval_and_resistance(model, here):
     write_grain(here / "new.png", 50)
     layer = Layer(0.008, 240.0)
     (row,) = predict_files(model, ["new.png"], layer)
-    (found,) = predict_micrographs(model, [grain(50)])
-    assert row.k_m == pytest.approx(max(np.mean(found.members), 0.07e-3))
+    dataset = replace(small_dataset(), micrographs=(Micrograph(grain(50), 1.0),) * 5)
+    inputs = network_inputs(dataset, PARAMETERS)[:1]
+    members = [float(network.predict(inputs)[0]) for network in model.networks]
+    assert row.k_m == pytest.approx(max(np.mean(members), 0.07e-3))
+    assert predict_micrographs(model, [grain(50)], layer)[0].resistance == row.resistance
     half = sorted(abs(each) for each in RESIDUALS.values())[4]  # ⌈0.8 · 6⌉ = 5th of five
     assert row.k_m_low == pytest.approx(row.k_m * math.exp(-half))
     assert row.k_m_high == pytest.approx(row.k_m * math.exp(half))
@@ -172,7 +176,7 @@ def test_too_few_formulations_give_no_bounds(model, here):
 
 
 def test_k_m_beyond_the_training_is_flagged(model):
-    textures = model.domain.textures[:1]
+    seen = np.zeros((24, 32), np.float32), model.domain.textures[0], ""
 
     class Constant:
         def __init__(self, k_m):
@@ -181,23 +185,24 @@ def test_k_m_beyond_the_training_is_flagged(model):
         def predict(self, images):
             return np.full(len(images), self.k_m)
 
-    def reasons(k_m):
-        constant = replace(model, networks=(Constant(k_m),))
-        (found,) = constant.predict(np.zeros((1, 24, 32), np.float32), textures)
-        return found.reasons
+    def remarks(k_m):
+        found = replace(model, networks=(Constant(k_m),)).predict(seen, Layer())
+        assert found.in_domain == (found.remarks == "")
+        return found.remarks
 
-    assert reasons(0.7e-3) == ()
-    assert reasons(1.9e-3) == ()
+    assert remarks(0.7e-3) == ""
+    assert remarks(1.9e-3) == ""
     above = "above the range of the training set (0.7·10⁻³ to 1.9·10⁻³ m² s⁻¹)"
-    assert f"the predicted k_m is {above}" in reasons(2.0e-3)
-    assert "k_m is below" in reasons(-1e-3)[0]
+    assert remarks(2.0e-3) == f"the predicted k_m is {above}"
+    assert "k_m is below" in remarks(-1e-3)
 
 
 def test_another_texture_is_flagged(model):
     flat = np.tile(np.arange(SHAPE[1], dtype=np.uint8), (SHAPE[0], 1))
     (found,) = predict_micrographs(model, [flat])
-    assert found.distance > model.texture_limit
-    assert "its texture resembles none" in found.reasons[0]
+    assert found.texture_distance > model.texture_limit
+    assert "its texture resembles none" in found.remarks
+    assert not found.in_domain
 
 
 def test_one_bad_file_stops_nothing(model, here):
@@ -319,15 +324,10 @@ def test_command_prints_and_writes(model_folder, here, capsys):
     assert "few carry no guarantee" in lines[1]
     assert "8 mm dried, front at -30 °C" in lines[2]
     assert [line.split()[0] for line in lines[-2:]] == ["images/a.png", "images/b.png"]
-    expected = rows_as_table(
-        list(
-            predict_files(
-                load_model(model_folder), ["images/a.png", "images/b.png"], Layer(0.008, 243.15)
-            )
-        )
-    )
+    files = ["images/a.png", "images/b.png"]
+    expected = pd.DataFrame(predict_files(load_model(model_folder), files, Layer(0.008, 243.15)))
     table = pd.read_csv("out.csv", keep_default_na=False, na_values={"k_m": [""]})
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns) == COLUMNS
     np.testing.assert_allclose(table["k_m"], expected["k_m"])
     np.testing.assert_allclose(table["resistance_high"], expected["resistance_high"])
     content = json.loads((here / "out.json").read_text(encoding="utf-8"))

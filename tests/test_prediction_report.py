@@ -12,16 +12,18 @@ from prediction_models import grain, small_dataset, untrained_model, with_residu
 from fesemlib.drying.coefficients import vial_of
 from fesemlib.drying.outlook import cycle_of, outlook_of, outlook_table
 from fesemlib.drying.vial import drying_time, simulate_primary_drying
+from fesemlib.formulations import table1
 from fesemlib.micrographs.files import PredictionError
+from fesemlib.pages import statements
 from fesemlib.pages.figures import prediction as figures
-from fesemlib.pages.tables import prediction as answers
+from fesemlib.pages.tables import prediction as tables
 from fesemlib.params import Parameters
-from fesemlib.prediction.model import Layer, Row
-from fesemlib.prediction.new_micrographs import predict_new_micrographs
-from fesemlib.prediction.trials import FRESH, NOISE, TEXTURES, domain_trial, strange_images
+from fesemlib.prediction.model import Prediction
+from fesemlib.prediction.new_micrographs import NewMicrographs, predict_new_micrographs
+from fesemlib.prediction.trials import FRESH, domain_trial, strange_images
 from fesemlib.texture import texture_names
 
-ROW = Row(
+ROW = Prediction(
     "vial.tif",
     k_m=1e-3,
     k_m_low=0.5e-3,
@@ -33,6 +35,7 @@ ROW = Row(
     texture_distance=1.0,
     texture_limit=1.5,
 )
+BROKEN = Prediction("x.tif", error="broken")
 UNBOUNDED = replace(ROW, image="few.tif", k_m_low=0.0, k_m_high=math.inf)
 
 
@@ -67,24 +70,23 @@ def test_interval_without_bounds_has_no_ends():
     table = outlook_table([outlook], 253.15)
     assert table["time_slow"].isna().all()
     assert not table["stays_below_slow"].any()
-    assert "not known" in answers.drying_answer([outlook], 300.0)
+    shown = tables.show_drying(table)
+    assert shown.data.loc[0, "stays below"] == "only as predicted"
+    assert shown.to_html().count("—") == 3  # both times and the front at the lower end
 
 
 @pytest.mark.parametrize(
-    ("above", "sentence"),
-    [
-        (-1.0, "does not stay below"),
-        (0.5, "as predicted"),
-        (50.0, "for the whole interval"),
-    ],
+    ("above", "told"),
+    [(-1.0, "no"), (0.5, "only as predicted"), (50.0, "yes, for the whole interval")],
 )
-def test_planner_is_told_whether_the_front_stays_below(above, sentence):
+def test_planner_is_told_whether_the_front_stays_below(above, told):
     """Collapse temperatures below, just above and far above the warmest front as predicted."""
     outlook = outlook_for(ROW, Parameters())
-    answer = answers.drying_answer([outlook], outlook.predicted.warmest_front + above)
-    assert sentence in answer
-    more = (outlook.slow.time - outlook.predicted.time) / 3600
-    assert f"{more:.1f} h longer" in answer
+    table = outlook_table([outlook], outlook.predicted.warmest_front + above)
+    shown = tables.show_drying(table)
+    assert shown.data.loc[0, "stays below"] == told
+    assert f"{outlook.slow.time / 3600:.3g}" in shown.to_html()
+    assert f"{outlook.predicted.warmest_front - 273.15:.1f}".replace("-", "−") in shown.to_html()
 
 
 def test_melting_is_said_and_does_not_stop_the_page():
@@ -92,24 +94,17 @@ def test_melting_is_said_and_does_not_stop_the_page():
     outlook = outlook_for(ROW, hot)
     assert outlook.slow.run is None
     assert math.isinf(outlook.slow.time)
-    answer = answers.drying_answer([outlook], 253.15)
-    assert "melt" in answer
-    answers.show_drying(outlook_table([outlook], 253.15)).to_html()
+    shown = tables.show_drying(outlook_table([outlook], 253.15)).to_html()
+    assert "melts" in shown
+    assert "∞" in shown
     figures.drying_figure([outlook], 253.15)
-
-
-def test_of_several_the_slowest_is_planned_for():
-    slow = replace(ROW, image="slow.tif", k_m=0.6e-3, k_m_low=0.3e-3, k_m_high=1.2e-3)
-    outlooks = [outlook_for(row, Parameters()) for row in (ROW, slow)]
-    answer = answers.drying_answer(outlooks, 253.15)
-    assert answer.startswith("Of the 2 micrographs, slow.tif is the slowest.")
 
 
 def test_default_of_real_micrographs_is_a_mirror_image(model):
     new = predict_new_micrographs(model, small_dataset(), Parameters())
     assert new.source == "mirrored"
     assert new.rows[0].image == "A.png, mirrored"
-    assert "have seen it" in answers.new_banner(new).text
+    assert "have seen it" in statements.new_banner(new).text
     np.testing.assert_array_equal(new.pictures["A.png, mirrored"], grain(0)[:, ::-1])
 
 
@@ -121,11 +116,53 @@ def test_folder_gives_a_row_each(model, tmp_path):
     assert len(new.rows) == 4
     assert len(new.predicted) == 3
     assert len(new.pictures) == 3
-    assert "3 of 4 files could be used" in answers.new_banner(new).text
-    assert "The 3 micrographs are predicted" in answers.predictions_answer(new)
-    shown = answers.show_predictions(new.rows, Layer()).to_html()
-    assert "cannot be read" in shown
-    assert str(tmp_path) not in shown
+    assert "3 of 4 files could be used" in statements.new_banner(new).text
+    shown = tables.show_predictions(new, Parameters())
+    assert "cannot be read" in shown.to_html()
+    assert str(tmp_path) not in shown.to_html()
+    assert "made with" not in shown.data  # no stand-in
+
+
+@pytest.mark.usefixtures("own_build")
+def test_default_of_stand_ins_is_a_fresh_one():
+    model = untrained_model(synthetic=True)
+    new = predict_new_micrographs(model, small_dataset(synthetic=True), Parameters())
+    assert (new.source, list(new.pictures)) == ("stand-in", ["fresh stand-in", "processed"])
+    shown = tables.show_predictions(new, Parameters())
+    assert shown.data["made with"].item() == pytest.approx(1e3 * new.true_km)
+
+
+@pytest.mark.parametrize(
+    ("rows", "source", "told", "kind"),
+    [
+        ([ROW], "files", "1 of 1 files could be used.", "note"),
+        ([ROW, BROKEN], "files", "what is wrong with the others", "warning"),
+        ([ROW], "stand-in", "It is computed, not measured.", "warning"),
+        ([ROW], "mirrored", "The networks have seen it.", "warning"),
+        ([ROW, replace(ROW, in_domain=False)], "files", "of the model: 1 of 2. Such", "warning"),
+    ],
+)
+def test_banner_says_what_the_new_micrographs_are(rows, source, told, kind):
+    banner = statements.new_banner(NewMicrographs(source, tuple(rows), {}))
+    assert told in banner.text
+    assert ("Outside the domain" in banner.text) == any(row.in_domain is False for row in rows)
+    assert banner.kind == kind
+
+
+def test_table_tells_errors_bounds_and_domain():
+    rows = (ROW, UNBOUNDED, replace(ROW, in_domain=False, remarks="too odd"))
+    new = NewMicrographs("files", (*rows, BROKEN), {})
+    shown = tables.show_predictions(new, Parameters(layer_thickness_mm=8)).to_html()
+    for told in ("∞", "—", "inside", "outside: too odd", "prediction: broken", "8 mm", "−30.0"):
+        assert told in shown
+
+
+def test_model_card_is_shown(model):
+    shown = tables.show_model(model).data[""]
+    assert shown["network's input (px)"] == "32 × 24"
+    assert shown["two pixels of it (µm)"] == "8"  # of 128 px of 1 µm, 32 are left
+    unknown = replace(model, card=model.card.model_copy(update={"pixel_size_um": None}))
+    assert tables.show_model(unknown).data[""]["pixel (µm)"] == "not known"
 
 
 def test_nothing_usable_is_an_error_that_says_why(model, tmp_path):
@@ -134,78 +171,51 @@ def test_nothing_usable_is_an_error_that_says_why(model, tmp_path):
         predict_new_micrographs(model, small_dataset(), Parameters(image=str(tmp_path)))
 
 
-def test_interval_answer_names_the_rank(model):
-    assert "number 5 of the 5 errors" in answers.interval_answer(model)
-    assert "no guarantee" in answers.interval_answer(model)
-    # The range is 1.9/0.7, the logarithm of which is 1.0: twice the error of 0.5 spans it.
-    assert "as wide as the whole range" in answers.interval_answer(model)
-    assert "the error of E, which has the least k_m" in answers.interval_answer(model)
-    exact = with_residuals(model, dict.fromkeys("ABCDE", 0.1))
-    assert "as wide as the whole range" not in answers.interval_answer(exact)
-    few = with_residuals(model, {"A": 0.1, "B": 0.2})
-    assert "too few for an interval of 80 %" in answers.interval_answer(few)
+def test_residuals_are_shown_from_the_smallest(model):
+    few = with_residuals(model, {"A": 0.3, "B": -0.1, "C": 0.2, "D": 0.05})
+    shown = tables.show_residuals(few).data
+    assert list(shown.index) == ["D", "B", "C", "A"]
+    assert shown["true / predicted"].to_list() == pytest.approx(np.exp([0.05, -0.1, 0.2, 0.3]))
+    assert list(shown["within the interval"]) == ["yes"] * 4
+    assert shown[shown.columns[0]].to_list() == pytest.approx([1.0, 1.1, 1.4, 1.9])
 
 
-FORMULATIONS = [1e-3] * 29
+def test_what_is_said_to_lie_near_is_near():
+    """The page says that most k_m of Table 1 lie near 10⁻³ m² s⁻¹."""
+    near = (table1()["k_m"] / 1e-3).between(2 / 3, 3 / 2)
+    assert near.mean() > 0.5
 
 
-def coverage(covered: int, number: int) -> pd.DataFrame:
-    k_m = np.geomspace(3e-4, 2e-3, number)
-    return pd.DataFrame(
-        {
-            "covered": [place < covered for place in range(number)],
-            "true_km": k_m,
-            "predicted_km": 1.1 * k_m,
-        }
-    )
+@pytest.mark.parametrize(("power", "change"), [(1.0, 2.0), (0.0, 1.0), (0.5, 2**0.5)])
+def test_following_tells_networks_that_see_from_those_that_do_not(model, power, change):
+    true = np.geomspace(3e-4, 2e-3, 9)
+    trial = pd.DataFrame({"true_km": true, "predicted_km": 1e-3 * (true / 1e-3) ** power})
+    shown = tables.show_following(trial, model).data
+    ensemble, constant = shown.index
+    assert shown.loc[ensemble].iloc[0] == pytest.approx(change)
+    expected = np.exp(np.abs((1 - power) * np.log(true / 1e-3)).mean())
+    assert shown.loc[ensemble].iloc[1] == pytest.approx(expected)
+    off = np.abs(np.log(true / 1.1e-3)).mean()  # the median of the five formulations
+    assert shown.loc[constant].iloc[1] == pytest.approx(np.exp(off))
 
 
-@pytest.mark.parametrize(
-    ("covered", "verdict"),
-    [(80, "does not contradict"), (100, "This is more: "), (50, "This is less: ")],
-)
-def test_coverage_answer_compares_with_the_nominal_rate(covered, verdict):
-    answer = answers.coverage_answer(coverage(covered, 100), FORMULATIONS)
-    assert f"{covered} of 100 fresh stand-ins" in answer
-    assert verdict in answer
-    assert "doubles, the prediction changes by a factor of 2, and the prediction is off by a" in (
-        answer
-    )
-    assert "whatever they see" not in answer
+def test_few_stand_ins_have_no_slope(model):
+    trial = pd.DataFrame({"true_km": [1e-3, 2e-3], "predicted_km": [1e-3, 1e-3]})
+    assert "—" in tables.show_following(trial, model).to_html()
 
 
-def test_coverage_of_networks_that_see_nothing_is_called_what_it_is():
-    blind = coverage(100, 100).assign(predicted_km=8e-4)
-    answer = answers.coverage_answer(blind, FORMULATIONS)
-    assert "the prediction changes by a factor of 1, and" in answer
-    assert "answer much the same whatever they see" in answer
-
-
-def test_coverage_of_too_few_for_a_slope_is_told_without_a_gap():
-    answer = answers.coverage_answer(coverage(2, 2), FORMULATIONS)
-    assert "does not contradict the nominal rate; few counts would. The k_m of these" in answer
-
-
-def test_coverage_is_that_of_one_model_among_many():
-    """Half of the trials of a sound interval are not called too narrow for one model's sake."""
-    answer = answers.coverage_answer(coverage(40, 60), [1e-3] * 9)
-    assert "for 30 to 59 of them" in answer
-    assert "does not contradict" in answer
-    many = answers.coverage_answer(coverage(40, 60), [1e-3] * 999)
-    assert "This is less" in many
-
-
-def test_domain_answer_says_what_is_missed():
-    kinds = [FRESH] * 10 + [NOISE] * 10 + [TEXTURES] * 10
+def test_flags_are_counted_by_kind():
+    kinds = [FRESH] * 10 + ["noise"] * 10 + ["brick"] * 10
     flagged = [True] * 2 + [False] * 8 + [True] * 10 + [True] * 5 + [False] * 5
-    trial = pd.DataFrame({"kind": kinds, "flagged": flagged, "by_k_m": False})
-    answer = answers.domain_answer(trial, 1.5)
-    assert "All flags come from the texture" in answer
-    some = trial.assign(by_k_m=trial["kind"] == NOISE)
-    assert "All flags" not in answers.domain_answer(some, 1.5)
-    assert "Of the strange images 75.0 % are flagged, of the fresh stand-ins 20.0 %" in answer
-    assert f"Too few are flagged of: {TEXTURES}." in answer
-    assert "more false alarms than one in ten" in answer
+    trial = pd.DataFrame(
+        {"kind": kinds, "by_texture": flagged, "by_k_m": False, "flagged": flagged}
+    )
+    shown = tables.show_domain(trial)
+    assert list(shown.data.index) == [FRESH, "noise", "brick"]
+    assert list(shown.data["images"]) == [10, 10, 10]
+    assert list(shown.data["should be"]) == ["no", "yes", "yes"]
+    for told in ("20.0", "100", "50.0", "0.00"):
+        assert f">{told}<" in shown.to_html()
 
 
 def test_short_names_tell_files_apart():
@@ -252,14 +262,10 @@ def test_strange_images_have_the_size_asked_for():
 def test_trial_counts_flags_by_reason():
     model = untrained_model()
     shape = (288, 384)
-    image = model.card.image.model_copy(update={"height_px": shape[0], "width_px": shape[1]})
     names = list(texture_names(shape))
-    textures = [
-        each.model_copy(update={"values": [0.0] * len(names)}) for each in model.card.textures
-    ]
-    card = model.card.model_copy(
-        update={"image": image, "textures": textures, "texture_names": names}
-    )
+    textures = [[0.0] * len(names)] * len(model.card.textures)
+    changes = {"shape": shape, "textures": textures, "texture_names": names}
+    card = model.card.model_copy(update=changes)
     fresh = pd.DataFrame(
         {"distance": [0.0], "by_texture": [False], "by_k_m": [False], "flagged": [False]}
     )

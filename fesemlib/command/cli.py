@@ -18,7 +18,7 @@ from fesemlib.command.terminal import CommandError, ending
 
 if TYPE_CHECKING:
     from fesemlib.micrographs.reading import Micrograph
-    from fesemlib.prediction.model import Layer, Model, Row
+    from fesemlib.prediction.model import Layer, Model, Prediction
 
 # After an interruption, by command.
 _LEFT = {
@@ -246,7 +246,7 @@ def train(
     with ending(1, TrainingError, SchedulerError):
         model = train_model(dataset, read).save(folder, force)
         if keras:
-            model_folder.write_keras(model, keras)
+            model_folder.write_keras(model.networks, keras)
     click.echo(folder)
     click.echo(
         f"{model.card.data}; members: {len(model.networks)}; interval from k_m divided by "
@@ -313,7 +313,7 @@ def predict(
 
 def _predicted(
     model: Model, files: list[str], layer: Layer, pixel_size: float | None, jobs: int
-) -> list[Row]:
+) -> list[Prediction]:
     """The predictions, each of them printed as soon as it is there."""
     from fesemlib.prediction import output
     from fesemlib.prediction.model import predict_files

@@ -84,9 +84,9 @@ def prediction_seen(
     for name, strength in strengths.items():
         changed = degrade(changed, name, strength, np.random.default_rng(0))
     said = predict_micrographs(model, [changed])[0]
-    seen = (255 * network_input(changed, model.parameters)).round().astype(np.uint8)
-    verdict = "; ".join(said.reasons) or "in the model's domain"
-    interval = f"{1e3 * said.low:.2f} to {1e3 * said.high:.2f}"
+    seen = (255 * network_input(changed, model.card.parameters)).round().astype(np.uint8)
+    verdict = said.remarks or "in the model's domain"
+    interval = f"{1e3 * said.k_m_low:.2f} to {1e3 * said.k_m_high:.2f}"
     return Seen(
         {"as taken": _png(changed), "network's input": _png(seen)},
         f"k_m {1e3 * said.k_m:.2f}·10⁻³ m² s⁻¹ ({interval}): {verdict}",

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fesemlib.dataset import Dataset
 from fesemlib.pages.numbers import typeset
 from fesemlib.params import Parameters
+
+if TYPE_CHECKING:
+    from fesemlib.prediction.new_micrographs import NewMicrographs
 
 
 class Banner:
@@ -83,3 +87,32 @@ def collapse_banner(names: Sequence[str]) -> Banner:
         f"page says of {listed} says nothing about the image.",
         "warning",
     )
+
+
+def new_banner(new: NewMicrographs) -> Banner:
+    """Say where the new micrographs come from, and which the model should not be asked about."""
+    used, outside = len(new.predicted), sum(not row.in_domain for row in new.predicted)
+    title, kind = "Your new micrographs", "note"
+    text = f"{used} of {len(new.rows)} files could be used."
+    if new.source == "stand-in":
+        title, text, kind = (
+            "A fresh stand-in",
+            "No micrograph was given (parameter image): a stand-in of random k_m, which no "
+            "network has seen, takes its place. It is computed, not measured.",
+            "warning",
+        )
+    elif new.source == "mirrored":
+        title, text, kind = (
+            "No new micrograph",
+            "None was given (parameter image): the mirror image of the first one of your set "
+            "takes its place, so that this page shows what it would. The networks have seen it.",
+            "warning",
+        )
+    elif used < len(new.rows):
+        text, kind = f"{text} The table says what is wrong with the others.", "warning"
+    if outside:
+        text += (
+            f" Outside the domain of the model: {outside} of {used}. Such a prediction should not "
+            "be used, and what follows from it on this page is an example only."
+        )
+    return Banner(title, text, "warning" if outside else kind)

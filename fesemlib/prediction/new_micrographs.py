@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from fesemlib.dataset import Dataset, draw_stand_ins
 from fesemlib.micrographs.files import PredictionError, image_files
 from fesemlib.micrographs.reading import read_micrograph
 from fesemlib.params import Parameters
-from fesemlib.prediction.model import Layer, Model, Row, predict_files, predict_micrographs, row_of
+from fesemlib.prediction.model import Layer, Model, Prediction, predict_files, predict_micrographs
 from fesemlib.processing import GreyImage, process_with
 from fesemlib.progress import progress
 
@@ -21,28 +21,15 @@ _MOST_SHOWN = 6
 
 @dataclass(frozen=True)
 class NewMicrographs:
-    """New micrographs and what is predicted of them.
+    """New micrographs and what is predicted of them, errors among it."""
 
-    Attributes
-    ----------
-    source
-        ``"files"``, ``"stand-in"`` or, where a set of real micrographs is given and no new one,
-        ``"mirrored"``.
-    rows
-        One a micrograph, errors among them.
-    pictures
-        Of one micrograph what it is and what has been made of it; of several the first of them.
-    true_km
-        Of a stand-in, m² s⁻¹.
-    """
-
-    source: Literal["files", "stand-in", "mirrored"]
-    rows: tuple[Row, ...]
-    pictures: dict[str, GreyImage]
-    true_km: float | None = None
+    source: str  # "files", "stand-in", or "mirrored": the first one of a set of real micrographs
+    rows: tuple[Prediction, ...]
+    pictures: dict[str, GreyImage]  # one and what has been made of it, or the first of several
+    true_km: float = math.nan  # of a stand-in, m² s⁻¹
 
     @property
-    def predicted(self) -> list[Row]:
+    def predicted(self) -> list[Prediction]:
         """The rows that are no errors."""
         return [row for row in self.rows if not row.error]
 
@@ -52,79 +39,44 @@ def predict_new_micrographs(
 ) -> NewMicrographs:
     """Predict the micrographs that `image` names, or one that takes their place.
 
-    Parameters
-    ----------
-    model
-        Trained on the data set.
-    dataset
-        Without an `image`, its first micrograph is mirrored, unless it is synthetic: then a fresh
-        stand-in of random k_m is made.
-    parameters
-        `image`, and those of the layer.
-
-    Raises
-    ------
-    PredictionError
-        When `image` names nothing, or nothing that can be used.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.prediction.model import train_model
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
-    ...     model = train_model(dataset, parameters)
-    ...     new = predict_new_micrographs(model, dataset, parameters)
-    >>> new.source, list(new.pictures), new.true_km > 0
-    ('stand-in', ['fresh stand-in', 'processed'], True)
+    That is a fresh stand-in of random k_m where the data set is synthetic, else its first
+    micrograph mirrored. Raises a PredictionError when `image` names nothing that can be used.
     """
+    layer = Layer(parameters.layer_thickness_mm / 1e3, parameters.front_temperature_k)
     if parameters.image:
-        return _from_files(model, parameters)
+        return _from_files(model, layer, parameters)
     if dataset.synthetic:
         fresh = draw_stand_ins(1, _SEED + parameters.synthetic_seed, model.card.shape)
-        name, image = "fresh stand-in", fresh.micrographs[0].image
-        return _from_memory(model, parameters, "stand-in", name, image, float(fresh.k_m[0]))
-    name = f"{dataset.images['image'].iloc[0]}, mirrored"
-    image = np.ascontiguousarray(dataset.micrographs[0].image[:, ::-1])
-    return _from_memory(model, parameters, "mirrored", name, image, None)
+        source, name, true_km = "stand-in", "fresh stand-in", float(fresh.k_m[0])
+        image = fresh.micrographs[0].image
+    else:
+        source, name, true_km = "mirrored", f"{dataset.images['image'].iloc[0]}, mirrored", math.nan
+        image = np.ascontiguousarray(dataset.micrographs[0].image[:, ::-1])
+    (prediction,) = predict_micrographs(model, [image], layer)
+    pictures = _pictures({name: image}, model)
+    return NewMicrographs(source, (replace(prediction, image=name),), pictures, true_km)
 
 
-def _from_files(model: Model, parameters: Parameters) -> NewMicrographs:
+def _from_files(model: Model, layer: Layer, parameters: Parameters) -> NewMicrographs:
     files = image_files([parameters.image])
     rows = []
     with progress(len(files), "micrographs") as advance:
-        for row in predict_files(
-            model, files, Layer.of(parameters), parallel_jobs=parameters.parallel_jobs
-        ):
+        for row in predict_files(model, files, layer, parallel_jobs=parameters.parallel_jobs):
             rows.append(row)
             advance()
-    usable = [row.image for row in rows if not row.error]
+    usable = [(row.image, file) for row, file in zip(rows, files, strict=True) if not row.error]
     if not usable:
         raise PredictionError(
             f"{parameters.image}: no micrograph here can be used; {rows[0].image}: {rows[0].error}"
         )
-    crop = model.parameters.crop
-    if len(usable) == 1:
-        pictures = _steps(usable[0], read_micrograph(usable[0], crop).image, model.parameters)
-    else:
-        pictures = {name: read_micrograph(name, crop).image for name in usable[:_MOST_SHOWN]}
-    return NewMicrographs("files", tuple(rows), pictures)
+    crop = model.card.parameters.crop
+    first = {name: read_micrograph(file, crop).image for name, file in usable[:_MOST_SHOWN]}
+    return NewMicrographs("files", tuple(rows), _pictures(first, model))
 
 
-def _from_memory(
-    model: Model,
-    parameters: Parameters,
-    source: Literal["stand-in", "mirrored"],
-    name: str,
-    image: GreyImage,
-    true_km: float | None,
-) -> NewMicrographs:
-    (prediction,) = predict_micrographs(model, [image])
-    row = row_of(name, prediction, model, Layer.of(parameters))
-    return NewMicrographs(source, (row,), _steps(name, image, model.parameters), true_km)
-
-
-def _steps(name: str, image: GreyImage, parameters: Parameters) -> dict[str, GreyImage]:
-    return {name: image, "processed": process_with(parameters, image).equalized}
+def _pictures(images: dict[str, GreyImage], model: Model) -> dict[str, GreyImage]:
+    """Several micrographs as they are; of a single one also what has been made of it."""
+    if len(images) > 1:
+        return images
+    (image,) = images.values()
+    return images | {"processed": process_with(model.card.parameters, image).equalized}

@@ -8,53 +8,35 @@ trained on the stand-ins of Table 1 first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy import ndimage
+from skimage import data
 
-from fesemlib.dataset import Dataset, draw_stand_ins, load_dataset
+from fesemlib.dataset import draw_stand_ins, load_dataset
 from fesemlib.drying.equations import porosity
 from fesemlib.formulations import SOLUTES, table1
 from fesemlib.params import SYNTHETIC, Parameters
-from fesemlib.prediction.model import Model, Prediction, predict_micrographs, train_model
+from fesemlib.prediction.model import Model, predict_micrographs, train_model
 from fesemlib.processing import GreyImage
-from fesemlib.synthetic import throat_diameter
+from fesemlib.synthetic.foam import throat_diameter
 
 FRESH = "fresh stand-ins in range"
-NOISE = "noise"
-TEXTURES = "brick, grass, gravel"
-COARSE = "pores 3 times too coarse"
-FINE = "pores 3 times too fine"
 
 _FRESH_SEED = 6_000_000  # far from that of the set and of the other chapters
 _STRANGE_SEED = 6_500_000
 _BEYOND = 3.0  # times the coarsest pores, or of the finest
 _STRANGE_SHARE = 5  # one stand-in with strange pores, on either side, for so many fresh ones
-_SAMPLES = ("brick", "grass", "gravel")
 _MOST_STRANGE = 10
+_SAMPLES = ("brick", "grass", "gravel")
+_TOLD = {"k_m": "predicted_km", "k_m_low": "low", "k_m_high": "high"}
+_TOLD |= {"texture_distance": "distance"}
 _GRAINS = (0.0, 0.7, 1.5, 3.0, 6.0, 12.0)  # standard deviation of the blur of noise, px
 
 
 def stand_in_model(model: Model, parameters: Parameters) -> Model:
-    """A model trained on the stand-ins of Table 1 with the settings of another.
-
-    Parameters
-    ----------
-    model
-        Is returned where it is one already.
-    parameters
-        The settings.
-
-    Examples
-    --------
-    >>> from fesemlib.prediction.folder import Card
-    >>> model = Model(Card.model_construct(synthetic=True), networks=())
-    >>> stand_in_model(model, Parameters()) is model  # trained on stand-ins already
-    True
-    """
+    """A model of the stand-ins of Table 1 with these settings; the given one where it is one."""
     if model.card.synthetic:
         return model
     settings = parameters.model_copy(update={"dataset": SYNTHETIC, "rescale": False})
@@ -64,142 +46,64 @@ def stand_in_model(model: Model, parameters: Parameters) -> Model:
 
 
 def coverage_trial(model: Model, number: int) -> pd.DataFrame:
-    """Predict fresh stand-ins of random k_m.
+    """Predict so many fresh stand-ins of random k_m.
 
-    Parameters
-    ----------
-    model
-        From `stand_in_model`.
-    number
-        Of stand-ins. The logarithm of their k_m is uniform over the range of Table 1; all have 5 %
-        solids.
-
-    Returns
-    -------
-    DataFrame
-        A row for each: ``true_km, predicted_km, low, high`` (m² s⁻¹), ``covered`` (whether the
-        interval holds the truth), ``distance``, ``by_texture``, ``by_k_m`` (why it is outside the
-        domain) and ``flagged``.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(2, seed=0, shape=(96, 128))
-    ...     model = train_model(dataset, parameters)
-    ...     trial = coverage_trial(model, 2)
-    >>> trial["covered"].tolist()  # an interval without bounds, of two formulations
-    [True, True]
+    The logarithm of their k_m is uniform over the range of Table 1; all have 5 % solids. A row for
+    each: ``true_km, predicted_km, low, high`` (m² s⁻¹), ``covered`` (whether the interval holds the
+    truth), ``distance``, ``by_texture``, ``by_k_m`` (why it is outside the domain), ``flagged``.
     """
     fresh = draw_stand_ins(number, _FRESH_SEED, model.card.shape)
-    table = _predicted(model, _images(fresh))
+    table = _predicted(model, [each.image for each in fresh.micrographs])
     table.insert(0, "true_km", fresh.k_m)
     table["covered"] = (table["low"] <= fresh.k_m) & (fresh.k_m <= table["high"])
     return table
 
 
 def domain_trial(model: Model, coverage: pd.DataFrame) -> pd.DataFrame:
-    """Show a model what it has not been trained on.
+    """Show a model what it has not been trained on, beside the fresh stand-ins of `coverage`.
 
-    Parameters
-    ----------
-    model
-        From `stand_in_model`.
-    coverage
-        From `coverage_trial`: the fresh stand-ins, which it should not flag.
-
-    Returns
-    -------
-    DataFrame
-        A row for each image: ``kind``, ``distance``, ``by_texture``, ``by_k_m`` and ``flagged``.
-
-    Examples
-    --------
-    >>> from fesemlib.dataset import draw_stand_ins
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> parameters = Parameters(input_width=32, epochs=2, number_of_seeds=1, parallel_jobs=1)
-    >>> with temporary_build_folder():
-    ...     dataset = draw_stand_ins(2, seed=0, shape=(288, 384))
-    ...     model = train_model(dataset, parameters)
-    ...     trial = domain_trial(model, coverage_trial(model, 2))
-    >>> list(trial["kind"].unique())[:3]
-    ['fresh stand-ins in range', 'noise', 'brick, grass, gravel']
+    A row for each image: ``kind``, ``distance``, ``by_texture``, ``by_k_m`` and ``flagged``.
     """
-    columns = ["distance", "by_texture", "by_k_m", "flagged"]
-    tables = [coverage[columns].assign(kind=FRESH)]
-    pores = min(max(len(coverage) // _STRANGE_SHARE, 1), _MOST_STRANGE)
-    strange = strange_images(model.card.shape, pores)
-    tables += [
-        _predicted(model, images)[columns].assign(kind=kind) for kind, images in strange.items()
-    ]
-    table = pd.concat(tables, ignore_index=True)
-    return table[["kind", *columns]]
+    number = min(max(len(coverage) // _STRANGE_SHARE, 1), _MOST_STRANGE)
+    tables = {FRESH: coverage} | {
+        kind: _predicted(model, images)
+        for kind, images in strange_images(model.card.shape, number).items()
+    }
+    table = pd.concat([each.assign(kind=kind) for kind, each in tables.items()], ignore_index=True)
+    return table[["kind", "distance", "by_texture", "by_k_m", "flagged"]]
 
 
 def strange_images(shape: tuple[int, int], pores: int) -> Mapping[str, list[GreyImage]]:
-    """Images that a model of the stand-ins should not be asked about.
+    """Images of a shape (H, W) that a model of the stand-ins should not be asked about, by kind.
 
-    Parameters
-    ----------
-    shape
-        Height and width, px.
-    pores
-        How many stand-ins have pores three times as coarse as those of the coarsest formulation of
-        Table 1, and as many three times as fine as those of the finest.
-
-    Returns
-    -------
-    dict
-        By kind: white and blurred noise; scikit-image's own pictures of brick, grass and gravel,
-        tiled and enlarged, which are no pores; the stand-ins.
-
-    Examples
-    --------
-    >>> from fesemlib.storage import temporary_build_folder
-    >>> with temporary_build_folder():
-    ...     images = strange_images((288, 384), pores=1)
-    >>> [len(of_kind) for of_kind in images.values()]  # noise, textures, coarse and fine pores
-    [6, 6, 1, 1]
+    White and blurred noise; scikit-image's own pictures of brick, grass and gravel, tiled and
+    enlarged, which are no pores; so many stand-ins with `pores` three times as coarse as those of
+    the coarsest formulation of Table 1, and as many three times as fine as those of the finest.
     """
     table = table1()
     solids = table[list(SOLUTES)].sum(axis=1)
-    throats = [
-        throat_diameter(float(table["k_m"][name]), porosity(float(solids[name])))
-        for name in table.index
-    ]
+    throats = list(map(throat_diameter, table["k_m"], map(porosity, solids)))
     throat_of_one = throat_diameter(1.0, porosity(5.0))  # of k_m = 1 m² s⁻¹; proportional to k_m
     coarse = _BEYOND * max(throats) / throat_of_one
     fine = min(throats) / _BEYOND / throat_of_one
+
+    def drawn(seed: int, k_m: tuple[float, float]) -> list[GreyImage]:
+        return [each.image for each in draw_stand_ins(pores, seed, shape, k_m).micrographs]
+
     return {
-        NOISE: _noise(shape),
-        TEXTURES: _textures(shape),
-        COARSE: _images(draw_stand_ins(pores, _STRANGE_SEED, shape, (coarse, 1.1 * coarse))),
-        FINE: _images(draw_stand_ins(pores, _STRANGE_SEED + 1, shape, (0.98 * fine, fine))),
+        "noise": _noise(shape),
+        "brick, grass, gravel": _textures(shape),
+        "pores 3 times too coarse": drawn(_STRANGE_SEED, (coarse, 1.1 * coarse)),
+        "pores 3 times too fine": drawn(_STRANGE_SEED + 1, (0.98 * fine, fine)),
     }
 
 
-def _images(dataset: Dataset) -> list[GreyImage]:
-    return [micrograph.image for micrograph in dataset.micrographs]
-
-
 def _predicted(model: Model, images: Sequence[GreyImage]) -> pd.DataFrame:
-    least, greatest = model.card.k_m_range
-
-    def told(each: Prediction) -> dict[str, float | bool]:
-        return {
-            "predicted_km": each.k_m,
-            "low": each.low,
-            "high": each.high,
-            "distance": each.distance,
-            "by_texture": each.distance > model.texture_limit,
-            "by_k_m": not least <= each.k_m <= greatest,
-            "flagged": bool(each.reasons),
-        }
-
-    jobs = model.parameters.parallel_jobs
-    return pd.DataFrame([told(each) for each in predict_micrographs(model, images, jobs)])
+    rows = pd.DataFrame(predict_micrographs(model, images))
+    rows["by_texture"] = rows["texture_distance"] > rows["texture_limit"]
+    rows["by_k_m"] = ~rows["k_m"].between(*model.card.k_m_range)
+    rows["flagged"] = ~rows["in_domain"]
+    return rows.rename(columns=_TOLD)[[*_TOLD.values(), "by_texture", "by_k_m", "flagged"]]
 
 
 def _noise(shape: tuple[int, int]) -> list[GreyImage]:
@@ -214,18 +118,13 @@ def _noise(shape: tuple[int, int]) -> list[GreyImage]:
 
 
 def _textures(shape: tuple[int, int]) -> list[GreyImage]:
+    height, width = shape
     images = []
     for name in _SAMPLES:
-        picture = _sample(name)
-        times = [-(-side // own) for side, own in zip(shape, picture.shape, strict=True)]
-        images.append(np.ascontiguousarray(np.tile(picture, times)[: shape[0], : shape[1]]))
-        factor = max(side / own for side, own in zip(shape, picture.shape, strict=True))
+        picture: GreyImage = getattr(data, name)()
+        rows, columns = picture.shape
+        images.append(picture[np.ix_(np.arange(height) % rows, np.arange(width) % columns)])
+        factor = max(height / rows, width / columns)
         enlarged = ndimage.zoom(picture.astype(np.float32), factor, order=1)
-        images.append(enlarged[: shape[0], : shape[1]].astype(np.uint8))
+        images.append(enlarged[:height, :width].astype(np.uint8))
     return images
-
-
-def _sample(name: str) -> GreyImage:
-    """A picture that comes with scikit-image."""
-    with (files("skimage.data") / f"{name}.png").open("rb") as stream:
-        return np.asarray(Image.open(stream).convert("L"))

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from fesemlib.drying.outlook import Case, Outlook
 from fesemlib.pages.figures.micrographs import titled_figure
 from fesemlib.pages.style import COLOURS, INK
-from fesemlib.prediction.model import Model, Row
+from fesemlib.prediction.model import Model, Prediction
 from fesemlib.processing import GreyImage
 
 _PALE = "#999999"
@@ -27,13 +27,7 @@ _LONGEST_NAME = 28
 
 
 def short_name(image: str) -> str:
-    """The file's name; of a long one the beginning and the end, which tell files apart.
-
-    Examples
-    --------
-    >>> short_name("folder/vial.tif"), short_name("a" * 20 + "b" * 20 + ".tif")
-    ('vial.tif', 'aaaaaaaaaaaaa…bbbbbbbbbb.tif')
-    """
+    """The file's name; of a long one the beginning and the end, which tell files apart."""
     name = Path(image).name
     if len(name) <= _LONGEST_NAME:
         return name
@@ -42,13 +36,7 @@ def short_name(image: str) -> str:
 
 
 def short_names(images: Sequence[str]) -> list[str]:
-    """`short_name` of each; where two become equal, all are numbered.
-
-    Examples
-    --------
-    >>> short_names(["first/vial.tif", "second/vial.tif"])
-    ['1: vial.tif', '2: vial.tif']
-    """
+    """`short_name` of each; where two become equal, all are numbered."""
     names = [short_name(image) for image in images]
     if len(set(names)) == len(names):
         return names
@@ -56,42 +44,13 @@ def short_names(images: Sequence[str]) -> list[str]:
 
 
 def pictures_figure(pictures: Mapping[str, GreyImage]) -> Figure:
-    """New micrographs, or one of them at several steps.
-
-    Parameters
-    ----------
-    pictures
-        From `fesemlib.prediction.new_micrographs.NewMicrographs`.
-
-    Examples
-    --------
-    >>> figure = pictures_figure({"folder/vial.tif": np.zeros((30, 40), np.uint8)})
-    >>> figure.axes[0].get_title()
-    'vial.tif'
-    """
+    """New micrographs, or one of them at several steps, under their names."""
     titles = short_names(list(pictures))
     return titled_figure(dict(zip(titles, pictures.values(), strict=True)))
 
 
-def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
-    """Predicted k_m with their intervals, above those of the training set.
-
-    Parameters
-    ----------
-    rows
-        Predictions, no errors; of many the first are drawn.
-    model
-        Which made them.
-
-    Examples
-    --------
-    >>> from fesemlib.prediction.folder import Card
-    >>> card = Card.model_construct(k_m_range=(3e-4, 2e-3), formulations=[])
-    >>> row = Row("vial.tif", k_m=1e-3, k_m_low=5e-4, k_m_high=2e-3, in_domain=True)
-    >>> axes = predictions_figure([row], Model(card, networks=())).axes[0]
-    >>> [label.get_text() for label in axes.get_yticklabels()]
-    ['vial.tif', 'training set']
-    """
+def predictions_figure(rows: Sequence[Prediction], model: Model) -> Figure:
+    """Predicted k_m with their intervals, above those of the training set; of many the first."""
     drawn = rows[:_MOST_ROWS]
     figure = Figure(figsize=(_WIDTH, 1.7 + 0.33 * len(drawn)))
     axes = figure.subplots()
@@ -99,7 +58,7 @@ def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
     axes.axvspan(least, greatest, color="#eeeeee", zorder=0, label="range of the training set")
     for place, row in enumerate(drawn):
         _draw_interval(axes, row, place)
-    training = [1e3 * each.k_m for each in model.card.formulations]
+    training = [1e3 * k_m for k_m in model.card.k_m.values()]
     axes.plot(training, [len(drawn)] * len(training), "|", color=INK, ms=14, mew=1.5)
     names = short_names([row.image for row in drawn])
     axes.set_yticks(range(len(drawn) + 1), [*names, "training set"], fontsize=10)
@@ -111,40 +70,19 @@ def predictions_figure(rows: Sequence[Row], model: Model) -> Figure:
         (_OUTSIDE, "white", "outside the domain"),
     ):
         axes.plot([], [], "o", color=colour, markerfacecolor=face, label=label)
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9
-    )
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 
 def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
-    """Intervals of fresh stand-ins beside the truth, and the k_m they were drawn from.
-
-    Parameters
-    ----------
-    trial
-        From `fesemlib.prediction.trials.coverage_trial`.
-    model
-        Which made them.
-
-    Examples
-    --------
-    >>> from fesemlib.prediction.folder import Card
-    >>> card = Card.model_construct(k_m_range=(3e-4, 2e-3), formulations=[])
-    >>> predicted = {"predicted_km": 5e-4, "low": 4e-4, "high": 6e-4}
-    >>> trial = pd.DataFrame({"true_km": [5e-4, 1e-3], **predicted})
-    >>> trial["covered"] = trial["true_km"].between(trial["low"], trial["high"])
-    >>> figure = coverage_figure(trial, Model(card, networks=()))
-    >>> [text.get_text() for text in figure.legends[0].get_texts()][-2:]
-    ['interval holds the truth (1)', 'interval does not (1)']
-    """
+    """Intervals of `coverage_trial` beside the truth, and the k_m they were drawn from."""
     figure = Figure(figsize=(_WIDTH, 5.4))
     top, axes = figure.subplots(2, 1, sharex=True, height_ratios=(1, 4))
     true = 1e3 * trial["true_km"]
     least, greatest = model.card.k_m_range
     edges = np.geomspace(1e3 * least, 1e3 * greatest, 11)
     top.hist(true, bins=list(edges), color=_PALE, label="fresh stand-ins")
-    training = [1e3 * each.k_m for each in model.card.formulations]
+    training = [1e3 * k_m for k_m in model.card.k_m.values()]
     top.plot(training, np.zeros(len(training)), "^", color=_OUTSIDE, clip_on=False, ms=7)
     top.plot([], [], "^", color=_OUTSIDE, label="training set")
     top.set_ylabel("number")
@@ -170,35 +108,12 @@ def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
     _logarithmic(axes, "y")
     axes.set_xlabel(f"true {_K_M}")
     axes.set_ylabel(f"predicted {_K_M}")
-    handles, labels = (
-        first + second
-        for first, second in zip(
-            top.get_legend_handles_labels(), axes.get_legend_handles_labels(), strict=True
-        )
-    )
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=9)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 
 def domain_figure(trial: pd.DataFrame, limit: float) -> Figure:
-    """Distances of familiar and strange images to the training set, and the limit.
-
-    Parameters
-    ----------
-    trial
-        From `fesemlib.prediction.trials.domain_trial`.
-    limit
-        Distance from which on an image is flagged.
-
-    Examples
-    --------
-    >>> trial = pd.DataFrame(
-    ...     {"kind": ["fresh", "noise"], "distance": [1.0, 4.0], "flagged": [False, True]}
-    ... )
-    >>> axes = domain_figure(trial, limit=2.0).axes[0]
-    >>> [label.get_text() for label in axes.get_yticklabels()]
-    ['fresh', 'noise']
-    """
+    """Distances of `domain_trial` to the training set, and the limit beyond which is flagged."""
     kinds = list(dict.fromkeys(trial["kind"]))
     figure = Figure(figsize=(_WIDTH, 1.5 + 0.42 * len(kinds)))
     axes = figure.subplots()
@@ -215,31 +130,14 @@ def domain_figure(trial: pd.DataFrame, limit: float) -> Figure:
     axes.set_ylim(len(kinds) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.set_xlabel("distance to the nearest mixture of two training micrographs")
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9
-    )
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 
 def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> Figure:
-    """Temperature of the sublimation front during drying, and how long drying takes.
+    """Temperature (K) of the sublimation front during drying, and how long drying takes.
 
-    Parameters
-    ----------
-    outlooks
-        From `fesemlib.drying.outlook.outlook_of`; of many the first are drawn. Of a single one both
-        ends of the interval have their curves, too.
-    collapse_temperature
-        K.
-
-    Examples
-    --------
-    >>> from fesemlib.drying.outlook import outlook_of
-    >>> from fesemlib.params import Parameters
-    >>> outlook = outlook_of("vial.tif", 1e-3, 5e-4, 2e-3, Parameters())
-    >>> figure = drying_figure([outlook], collapse_temperature=241.15)
-    >>> [text.get_text() for text in figure.legends[0].get_texts()][:2]
-    ['as predicted', 'lower end of the interval']
+    Of many micrographs the first; of a single one both ends of the interval have their curves, too.
     """
     drawn = outlooks[:_MOST_ROWS]
     figure = Figure(figsize=(_WIDTH, max(3.9, 2.2 + 0.3 * len(drawn))))
@@ -269,13 +167,11 @@ def drying_figure(outlooks: Sequence[Outlook], collapse_temperature: float) -> F
     right.yaxis.tick_right()
     right.spines["right"].set_visible(True)
     right.spines["left"].set_visible(False)
-    figure.legend(
-        *left.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9
-    )
+    figure.legend(loc="outside upper center", ncols=4, fontsize=9)
     return figure
 
 
-def _draw_interval(axes: Axes, row: Row, place: int) -> None:
+def _draw_interval(axes: Axes, row: Prediction, place: int) -> None:
     colour, face = (_INSIDE, _INSIDE) if row.in_domain else (_OUTSIDE, "white")
     if math.isfinite(row.k_m_high):
         axes.plot([1e3 * row.k_m_low, 1e3 * row.k_m_high], [place, place], color=colour, lw=2)
