@@ -8,7 +8,7 @@ The package behind the notebooks of the book, in rooms. Each imports only from t
 - ``evaluation``: what the leave-one-out numbers mean;
 - ``validation``: leave one formulation out → one tidy table, and Table 2;
 - ``network``: the paper's network and its training;
-- ``texture``, ``features``: an image → numbers that describe its texture;
+- ``texture``: an image → numbers that describe its texture;
 - ``dataset``: micrographs with their k_m;
 - ``synthetic``: stand-ins;
 - ``micrographs``: files → `Micrograph`;
