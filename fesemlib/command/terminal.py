@@ -70,12 +70,10 @@ def watch(label: str, folder: Path | None = None) -> Iterator[None]:
 
     def tell() -> None:
         with CONSOLE.status(state()) if CONSOLE.is_terminal else nullcontext() as line:
+            show = line.update if line else say
             while not finished.wait(0.5 if line else SECONDS_BETWEEN_LINES):
                 say_remarks()
-                if line:
-                    line.update(state())
-                else:
-                    say(state())
+                show(state())
 
     with TemporaryDirectory(prefix=".watched-", dir=folder, ignore_cleanup_errors=True) as files:
         report, remarked = Path(files, "progress.json"), Path(files, "remarks.txt")
