@@ -123,11 +123,6 @@ def remark(text: str) -> None:
     print(f"fesem: {text}", file=sys.stderr, flush=True)
 
 
-def read_remarks(path: Path) -> list[str]:
-    """The remarks in a file, oldest first; none where there is no such file."""
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-
-
 def in_live_notebook() -> bool:
     """Whether a person sits in front of this kernel: papermill and nbval never answer a prompt."""
     ipython = sys.modules.get("IPython")

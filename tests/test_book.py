@@ -28,14 +28,20 @@ from fesemlib.command import render
 from fesemlib.command.book import build_book
 from fesemlib.command.cli import main, parameter_value
 from fesemlib.command.execute import execute_notebooks
-from fesemlib.command.provenance import Stamp
-from fesemlib.command.stage import Profile, stage_book
+from fesemlib.command.provenance import Profile, Stamp
+from fesemlib.command.render import stage_book
 from fesemlib.command.terminal import CommandError, watch
 from fesemlib.params import Parameters
-from fesemlib.progress import PROGRESS_FILE, duration, progress, read_progress
+from fesemlib.progress import (
+    PROGRESS_FILE,
+    REMARKS_FILE,
+    duration,
+    progress,
+    read_progress,
+    remark,
+)
 
 ROOT = Path(__file__).parent.parent
-QUIET = Console(file=Path(os.devnull).open("w"))  # noqa: SIM115
 
 FIRST = [
     new_markdown_cell("# First\n\n$$k_m = \\frac{\\epsilon}{\\tau}\\boldsymbol{d}$$"),
@@ -134,7 +140,7 @@ def execute(profile: Profile, data: str = "the data", **parameters: object) -> l
         return {path.stem: path.stat().st_mtime_ns for path in stamps if path.exists()}
 
     before = written()
-    execute_notebooks(profile, Parameters(**parameters), data, QUIET)  # type: ignore[arg-type]
+    execute_notebooks(profile, Parameters(**parameters), data)  # type: ignore[arg-type]
     return [name for name, when in written().items() if before.get(name) != when]
 
 
@@ -226,13 +232,13 @@ class TestExecution:
         assert "import" not in str(caught.value)
         assert str(profile.folder / "executed" / "01_first.partial.ipynb") in "\n".join(others)
 
-    def test_remarks_are_for_the_terminal_and_not_for_the_page(self, profile: Profile) -> None:
+    def test_remarks_are_for_the_terminal_and_not_for_the_page(
+        self, profile: Profile, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         code = "from fesemlib.progress import remark\nremark('fold.npz: damaged')"
         write_notebook(profile.notebooks[0], [FIRST[1], new_code_cell(code)])
-        terminal = Console(file=StringIO(), width=200)
-        execute_notebooks(profile, Parameters(), "the data", terminal)
-        assert isinstance(terminal.file, StringIO)
-        said = [line for line in terminal.file.getvalue().splitlines() if "damaged" in line]
+        execute_notebooks(profile, Parameters(), "the data")
+        said = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
         assert said == ["notebook 1 of 2: 01_first · fold.npz: damaged"]
         page = nbformat.read(profile.executed(profile.notebooks[0]), as_version=4)
         assert all(not cell.get("outputs") for cell in page.cells)
@@ -253,7 +259,7 @@ class TestExecution:
         monkeypatch.setattr(fesemlib.command.book, "execute_notebooks", lambda *_: None)
         monkeypatch.setattr(fesemlib.command.book, "stage_book", fail)
         with pytest.raises(CommandError, match=r"build/test: the disk is full.*is kept") as caught:
-            build_book(checkout / "params" / "test.yml", console=QUIET)
+            build_book(checkout / "params" / "test.yml")
         assert caught.value.exit_code == 1
 
     def test_kernel_whose_port_was_taken_meanwhile_is_started_again(
@@ -404,7 +410,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(
             fesemlib.dataset, "load_dataset", lambda _: SimpleNamespace(digest="", shape=(192, 256))
         )
-        index = build_book(root / "params" / "test.yml", console=QUIET)
+        index = build_book(root / "params" / "test.yml")
         assert index == root / "build" / "test" / "html" / "index.html"
         yield root
 
@@ -432,7 +438,7 @@ class TestRendering:
     def test_nothing_changed(self, built: Path) -> None:
         index = built / "build" / "test" / "html" / "index.html"
         before = index.stat().st_mtime_ns
-        build_book(built / "params" / "test.yml", console=QUIET)
+        build_book(built / "params" / "test.yml")
         assert index.stat().st_mtime_ns == before
 
     def test_changed_docstring_is_rendered(
@@ -444,13 +450,13 @@ class TestRendering:
         page = built / "book" / "introduction.md"
         automodule = "```{eval-rst}\n.. automodule:: fesemlib.network.augmentation\n```"
         page.write_text(f"{page.read_text()}\n{automodule}\n")
-        index = build_book(built / "params" / "test.yml", console=QUIET)
+        index = build_book(built / "params" / "test.yml")
         rendered = index.parent / "book" / "introduction.html"
         assert "augment" in rendered.read_text()
         assert "Of flips and turns." not in rendered.read_text()
         module = copy / "network" / "augmentation.py"
         module.write_text(module.read_text().replace('"""Data', '"""Of flips and turns. Data', 1))
-        build_book(built / "params" / "test.yml", console=QUIET)
+        build_book(built / "params" / "test.yml")
         assert "Of flips and turns." in rendered.read_text()
 
     def test_broken_page_fails_and_keeps_the_last_good_book(self, built: Path) -> None:
@@ -458,7 +464,7 @@ class TestRendering:
         good = page.read_text()
         page.write_text(good + "\n[gone](nowhere.md)\n")
         with pytest.raises(CommandError) as caught:
-            build_book(built / "params" / "test.yml", console=QUIET)
+            build_book(built / "params" / "test.yml")
         page.write_text(good)
         assert caught.value.exit_code == 1
         assert "book/introduction.md" in str(caught.value)
@@ -466,7 +472,7 @@ class TestRendering:
         assert "render.log" in str(caught.value)
         index = built / "build" / "test" / "html" / "index.html"
         assert index.is_file()
-        assert build_book(built / "params" / "test.yml", console=QUIET) == index
+        assert build_book(built / "params" / "test.yml") == index
 
     @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
     @pytest.mark.parametrize("page", ["index", "book/introduction", "notebooks/01_first"])
@@ -497,7 +503,7 @@ class TestLinks:
         assert added is not None
         configuration.write_text(without + added[1].replace("ADDRESS", address))
         try:
-            build_book(built / "params" / "test.yml", console=QUIET)
+            build_book(built / "params" / "test.yml")
         finally:
             configuration.write_text(without)
         html = built / "build" / "test" / "html"
@@ -717,11 +723,14 @@ def test_progress_overwrites_one_line_of_a_terminal() -> None:
     assert re.fullmatch(r"2 of 3 folds · \S+ s left · loss 0.3", lines[3])
 
 
-def test_book_shows_on_a_terminal_how_far_a_notebook_is(tmp_path: Path) -> None:
-    report, shown = tmp_path / "progress.json", StringIO()
-    console = Console(file=shown, force_terminal=True, width=100)
+def test_book_shows_on_a_terminal_how_far_a_notebook_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=100)
+    monkeypatch.setattr("fesemlib.command.terminal.CONSOLE", terminal)
     with (
-        watch(console, "04_loocv_baseline", report),
+        watch("04_loocv_baseline", tmp_path),
         progress(4, "folds") as advance,
     ):
         advance(0.2)
@@ -729,7 +738,22 @@ def test_book_shows_on_a_terminal_how_far_a_notebook_is(tmp_path: Path) -> None:
         while "1 of 4 folds" not in shown.getvalue() and time.monotonic() < deadline:
             time.sleep(0.1)
     assert re.search(r"04_loocv_baseline · 1 of 4 folds · .* left · loss 0.2", shown.getvalue())
-    assert not report.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_book_says_elsewhere_how_far_it_is_and_what_is_remarked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fesemlib.command.terminal.SECONDS_BETWEEN_LINES", 0.05)
+    shown = StringIO()
+    monkeypatch.setattr("fesemlib.command.terminal.CONSOLE", Console(file=shown, width=20))
+    with watch("05"), progress(4, "folds"):
+        remark("fold.npz: damaged; it is computed anew")
+        wait_until(lambda: shown.getvalue().count("05 · 0 of 4 folds\n") > 1, 30.0)
+    lines = shown.getvalue().splitlines()
+    assert lines.count("05 · fold.npz: damaged; it is computed anew") == 1
+    assert lines.index("05 · fold.npz: damaged; it is computed anew") < 2
+    assert REMARKS_FILE not in os.environ
 
 
 def test_progress_without_a_watcher_is_silent(capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesemlib.command.cache import SECONDS_IN_USE, Entry, bytes_of, entries, to_remove
+from fesemlib.command.cache import SECONDS_IN_USE, bytes_of, entries, to_remove
 from fesemlib.command.cli import main
 
 NOW = 1e9
@@ -38,16 +39,28 @@ def left(build: Path) -> list[str]:
 @pytest.mark.usefixtures("filled")
 def test_entries_come_in_the_order_in_which_they_go() -> None:
     found = entries()
-    assert [entry.kind for entry in found] == [kind for kind in KINDS for _ in range(2)]
-    assert [entry.path.name for entry in found] == ["1.npy", "0.npy"] * 5  # the older one first
-    assert sum(entry.size for entry in found) == 500
+    assert list(found["kind"]) == [kind for kind in KINDS for _ in range(2)]
+    assert [path.name for path in found["path"]] == ["1.npy", "0.npy"] * 5  # the older one first
+    assert found["size"].sum() == 500
+
+
+def test_what_a_training_may_be_reading_is_needed_for_a_day(own_build: Path) -> None:
+    names = ("micrographs/a.npy", "inputs/b.npy", "folds/c.npz", "folds/d.checkpoint")
+    for name in names:
+        path = own_build / "cache" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (NOW, NOW))
+    found = entries().set_index("path")
+    needed = [found.loc[own_build / "cache" / name, "needed_until"] for name in names]
+    assert needed == [0, NOW + SECONDS_IN_USE, 0, NOW + SECONDS_IN_USE]
 
 
 @pytest.mark.parametrize(("keep", "removed"), [("1KB", 0), ("480B", 1), ("300B", 4), ("0", 10)])
 def test_clean_removes_no_more_than_it_must(
     filled: Path, keep: str, removed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    order = [entry.path.relative_to(filled).as_posix() for entry in entries()]
+    order = [path.relative_to(filled).as_posix() for path in entries()["path"]]
     before = left(filled)
     assert main(["clean", "--keep", keep, "--dry-run"]) == 0
     assert left(filled) == before
@@ -73,27 +86,17 @@ def test_sizes() -> None:
     assert [bytes_of(text) for text in ("0", "7B", "2kb", " 1.5 GB ")] == [0, 7, 2000, 1.5e9]
 
 
-@st.composite
-def caches(draw: st.DrawFn) -> list[Entry]:
-    found = []
-    for kind in KINDS:
-        for number in range(draw(st.integers(0, 4))):
-            age = draw(st.floats(0, 3 * SECONDS_IN_USE))
-            suffix = draw(st.sampled_from([".npy", ".checkpoint"]))
-            size = draw(st.integers(0, 1000))
-            path = Path(f"{kind}{number}{suffix}")
-            found.append(Entry(path, kind, size, NOW - age, NOW - age))
-    return found
+FILES = st.tuples(st.integers(0, 1000), st.floats(NOW - SECONDS_IN_USE, NOW + SECONDS_IN_USE))
 
 
-@given(caches(), st.integers(0, 5000))
-def test_what_is_left_fits_unless_it_is_in_use(found: list[Entry], limit: int) -> None:
+@given(st.lists(FILES, max_size=20), st.integers(0, 5000))
+def test_what_is_left_fits_unless_it_is_in_use(files: list[tuple[int, float]], limit: int) -> None:
+    found = pd.DataFrame(files, columns=["size", "needed_until"]).astype(float)
     doomed = to_remove(found, limit, NOW)
-    kept = [entry for entry in found if entry not in doomed]
-    assert doomed == [entry for entry in found if entry in doomed]
-    if sum(entry.size for entry in kept) > limit:
-        for entry in kept:
-            assert entry.kind == "inputs" or entry.path.suffix == ".checkpoint"
-            assert NOW - entry.written < SECONDS_IN_USE
-    if doomed:  # and the last of them had to go
-        assert sum(entry.size for entry in [*kept, doomed[-1]]) > limit
+    kept = found.drop(doomed.index)
+    assert doomed.index.is_monotonic_increasing
+    assert (doomed["needed_until"] <= NOW).all()
+    if kept["size"].sum() > limit:
+        assert (kept["needed_until"] > NOW).all()
+    if len(doomed):  # and the last of them had to go
+        assert kept["size"].sum() + doomed["size"].iloc[-1] > limit

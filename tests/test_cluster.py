@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from remarks import read_remarks
 from test_validation import SMALL, small_dataset
 
 import fesemlib.network.checkpoints
 from fesemlib.network.engine import Settings
 from fesemlib.network.inputs import keep_network_inputs
 from fesemlib.params import Parameters
-from fesemlib.progress import REMARKS_FILE, Progress, read_remarks
+from fesemlib.progress import REMARKS_FILE, Progress
 from fesemlib.storage import BUILD_FOLDER
 from fesemlib.validation import workers as scheduling
 from fesemlib.validation.folds import FoldJob

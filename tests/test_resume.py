@@ -22,12 +22,13 @@ import pandas as pd
 import psutil
 import pytest
 from loky import get_reusable_executor
+from remarks import read_remarks
 from test_validation import SMALL, small_dataset
 
 import fesemlib.network.checkpoints
 from fesemlib.network.checkpoints import Checkpoint
 from fesemlib.network.engine import AbandonedError, Outcome, Settings, train_fold
-from fesemlib.progress import REMARKS_FILE, read_remarks
+from fesemlib.progress import REMARKS_FILE
 from fesemlib.storage import BUILD_FOLDER, DiskFullError
 from fesemlib.validation.leave_one_out import leave_one_formulation_out
 from fesemlib.validation.workers import TrainingError

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from remarks import read_remarks
 
-from fesemlib.progress import REMARKS_FILE, read_remarks, remark
+from fesemlib.progress import REMARKS_FILE, remark
 from fesemlib.storage import (
     DiskFullError,
     build_folder,

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
-
 from fesemlib.command.checks import DEFAULT_PARAMETERS, checked_dataset, read_profile
 from fesemlib.command.execute import execute_notebooks
-from fesemlib.command.render import render_book
-from fesemlib.command.stage import Profile, stage_book
+from fesemlib.command.provenance import Profile
+from fesemlib.command.render import render_book, stage_book
 from fesemlib.command.terminal import CommandError, ending, watch
 from fesemlib.storage import build_folder, checkout, disk_is_full, writable
 
 
 def build_book(
-    parameter_file: Path | str | None = None,
-    overrides: Mapping[str, object] | None = None,
-    console: Console | None = None,
+    parameter_file: Path | None = None, overrides: Mapping[str, object] | None = None
 ) -> Path:
     """Execute what has changed, stage it and render it; the first page of the rendered book.
 
     The file's name without suffix names the profile; without a file, it is ``params/book.yml`` of
     the checkout. A `CommandError` says what is wrong: a parameter, the data, a cell or a page.
     """
-    console = console or Console(stderr=True)
     root = checkout()
     if root is None:
         raise CommandError(
@@ -33,20 +28,20 @@ def build_book(
             "installed from one; clone the repository and run `make book` in it",
             exit_code=2,
         )
-    path = Path(parameter_file or root / DEFAULT_PARAMETERS)
+    path = parameter_file or root / DEFAULT_PARAMETERS
     with ending(2):
         parameters = read_profile(path, overrides)
         profile = Profile(root, build_folder() / path.stem)
         # Nothing is made before the data are known to be sound.
         folders = (profile.folder, *profile.folder.parents)
         writable(next(folder for folder in folders if folder.exists()))
-        with watch(console, "data set"):
+        with watch("data set"):
             data = checked_dataset(path, parameters).digest
         writable(profile.folder)
     try:
-        execute_notebooks(profile, parameters, data, console)
+        execute_notebooks(profile, parameters, data)
         stage_book(profile)
-        return render_book(profile, console)
+        return render_book(profile)
     except OSError as error:
         if not disk_is_full(error):
             raise

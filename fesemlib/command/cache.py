@@ -7,11 +7,10 @@ that takes: a degraded or processed micrograph is a second's work, a trained fol
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from pydantic import ByteSize, TypeAdapter
 
 from fesemlib.storage import build_folder
@@ -20,18 +19,7 @@ SECONDS_IN_USE = 24 * 3600.0
 """How long after it was last written or named a training may still be reading its inputs."""
 
 # In the order in which they go.
-_KINDS = ("degraded", "processed", "micrographs", "inputs", "folds")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file of the cache."""
-
-    path: Path
-    kind: str  # name of its folder: what it holds
-    size: int  # bytes
-    used: float  # s since the epoch; the file system may know it to the day only
-    written: float  # s since the epoch
+_KINDS = ["degraded", "processed", "micrographs", "inputs", "folds"]
 
 
 def cache_folder() -> Path:
@@ -39,10 +27,13 @@ def cache_folder() -> Path:
     return build_folder() / "cache"
 
 
-def entries() -> list[Entry]:
+def entries() -> pd.DataFrame:
     """All files of the cache: what is quickest to make again first, then what was used longest ago.
 
-    Unfinished files are not among them; whoever writes them removes what was left.
+    Columns: ``path``; ``kind``, the name of its folder; ``size`` in bytes; in seconds since the
+    epoch, when it was ``used`` (the file system may know the day only), and until when a worker may
+    open it that could not go on without it, ``needed_until``. Unfinished files are not among them;
+    whoever writes them removes what was left.
     """
     found = []
     for kind in _KINDS:
@@ -50,25 +41,22 @@ def entries() -> list[Entry]:
             with suppress(FileNotFoundError):  # another run may remove it, too
                 state = path.stat()
                 used = max(state.st_atime, state.st_mtime)
-                found.append(Entry(path, kind, state.st_size, used, state.st_mtime))
-    return sorted(found, key=lambda entry: (_KINDS.index(entry.kind), entry.used))
+                needed = kind == "inputs" or path.suffix == ".checkpoint"
+                needed_until = state.st_mtime + SECONDS_IN_USE if needed else 0.0
+                found.append((path, kind, state.st_size, used, needed_until))
+    frame = pd.DataFrame(found, columns=["path", "kind", "size", "used", "needed_until"])
+    return frame.astype({"kind": pd.CategoricalDtype(_KINDS)}).sort_values(["kind", "used"])
 
 
-def to_remove(found: Sequence[Entry], limit: int, now: float) -> list[Entry]:
+def to_remove(found: pd.DataFrame, limit: int, now: float) -> pd.DataFrame:
     """The first of the `entries` that have to go so that the others are at most `limit` bytes.
 
     Inputs and checkpoints stay that a training may be using `now` (s since the epoch): what is left
     may therefore exceed the limit.
     """
-    size = sum(entry.size for entry in found)
-    doomed = []
-    for entry in found:
-        if size <= limit:
-            break
-        if not _may_be_in_use(entry, now):
-            doomed.append(entry)
-            size -= entry.size
-    return doomed
+    free = found[found["needed_until"] <= now]
+    removed_before = free["size"].cumsum() - free["size"]
+    return free[removed_before < found["size"].sum() - limit]
 
 
 def bytes_of(text: str) -> ByteSize:
@@ -84,9 +72,3 @@ def bytes_of(text: str) -> ByteSize:
 def size_text(size: int) -> str:
     """A number of bytes as a person reads it: ``"1.5 GB"``."""
     return ByteSize(size).human_readable(decimal=True, separator=" ")
-
-
-def _may_be_in_use(entry: Entry, now: float) -> bool:
-    """Whether a worker may open it later, and could not go on without it."""
-    needed = entry.kind == "inputs" or entry.path.suffix == ".checkpoint"
-    return needed and now - entry.written < SECONDS_IN_USE

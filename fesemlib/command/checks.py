@@ -70,20 +70,20 @@ def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
     from fesemlib.micrographs.files import image_files
     from fesemlib.micrographs.reading import MicrographError, read_micrograph
 
-    problem = ""
+    problems = []
     for file in image_files([parameters.image]):
         try:
             found = read_micrograph(file, parameters.crop).image.shape
         except MicrographError as error:
-            problem = problem or str(error)
+            problems.append(str(error))
             continue
         if found == shape or parameters.rescale:
             return
-        problem = problem or (
+        problems.append(
             f"{file}: {found[1]}×{found[0]} px, but the set is {shape[1]}×{shape[0]} px (width × "
             "height, after cropping)"
         )
-    raise ValueError(f"image: no micrograph can be used; {problem}")
+    raise ValueError(f"image: no micrograph can be used; {problems[0]}")
 
 
 def check_size(shape: tuple[int, int], input_width: int) -> None:

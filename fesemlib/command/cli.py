@@ -9,16 +9,13 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from fesemlib.command.terminal import CommandError, ending
-
-if TYPE_CHECKING:
-    from fesemlib.micrographs.reading import Micrograph
-    from fesemlib.prediction.model import Layer, Model, Prediction
 
 # After an interruption, by command.
 _LEFT = {
@@ -27,13 +24,21 @@ _LEFT = {
     "predict": "no file was written",
     "synthesize": "no file was written",
 }
-# What a message of `synthesize_micrograph` calls a parameter, and what the command calls it.
+# What a message about a stand-in calls a parameter, and what `synthesize` calls it.
 _OPTIONS = {
     r"\bshape \((-?\d+), (-?\d+)\)": r"--width \2, --height \1",
     r"\bpixel_size_um\b": "--pixel-size",
     r"\bsolids_percent\b": "--solids",
     r"\bk_m\b": "--k-m",
     r"\bseed\b": "--seed",
+    r"\bleave the bar out\b": r"\g<0> (--no-data-bar)",
+}
+# The least and the greatest number that `predict` takes, and what it says of others.
+_LIMITS = {
+    "--thickness": (0.1, 100, "give the dried layer in mm, 0.1 to 100; 7 is 7 mm"),
+    "--front-temperature": (-163.15, 0.01, "ice has -163.15 to 0.01 °C; give °C, not K"),
+    "--pixel-size": (math.ulp(0), math.nextafter(1e3, 0), "give µm, more than 0, below 1000"),
+    "--jobs": (0, 1024, "give 0 for one a core, or up to 1024"),
 }
 
 
@@ -86,7 +91,15 @@ def parameter_value(text: str) -> object:
     return text
 
 
+def _within_limits(_: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    least, greatest, advice = _LIMITS[option.opts[0]]
+    if value is None or least <= value <= greatest:
+        return value
+    raise CommandError(f"{option.opts[0]} {value:g}: {advice}", exit_code=2)
+
+
 _PATH = click.Path(path_type=Path)
+_NUMBER = partial(click.option, callback=_within_limits)
 _FILE = click.argument(
     "file", metavar="[PARAMS]", required=False, type=_PATH, help="Parameter file in YAML."
 )
@@ -193,18 +206,15 @@ def clean(keep: str, dry_run: bool) -> None:
     doomed = to_remove(found, limit, time.time())
     if not dry_run:
         with ending(1):
-            for entry in doomed:
-                entry.path.unlink(missing_ok=True)
+            for path in doomed["path"]:
+                path.unlink(missing_ok=True)
     verb = "would be removed" if dry_run else "removed"
     click.echo(cache_folder())
-    for kind in dict.fromkeys(entry.kind for entry in found):
-        of_kind, gone = (
-            size_text(sum(entry.size for entry in each if entry.kind == kind))
-            for each in (found, doomed)
-        )
-        click.echo(f"  {kind:<12} {of_kind:>9}, {verb} {gone:>9}")
-    kept = sum(entry.size for entry in found) - sum(entry.size for entry in doomed)
-    click.echo(f"  {'kept':<12} {size_text(kept):>9}")
+    sizes, gone = (each.groupby("kind", observed=True)["size"].sum() for each in (found, doomed))
+    for kind, size in sizes.items():
+        removed = size_text(gone.get(kind, 0))
+        click.echo(f"  {kind:<12} {size_text(size):>9}, {verb} {removed:>9}")
+    click.echo(f"  {'kept':<12} {size_text(int(sizes.sum() - gone.sum())):>9}")
 
 
 @fesem.command()
@@ -259,12 +269,12 @@ def train(
 @click.argument(
     "images", metavar="IMAGE...", nargs=-1, required=True, help="Files, folders, patterns."
 )
-@click.option("--thickness", default=7.0, metavar="MM", help="Of the dried layer, mm.")
-@click.option("--front-temperature", default=-30.0, metavar="CELSIUS", help="Of the ice, °C.")
-@click.option("--pixel-size", type=float, metavar="UM", help="Of all images, µm, not the files'.")
+@_NUMBER("--thickness", default=7.0, metavar="MM", help="Of the dried layer, mm.")
+@_NUMBER("--front-temperature", default=-30.0, metavar="CELSIUS", help="Of the ice, °C.")
+@_NUMBER("--pixel-size", type=float, metavar="UM", help="Of all images, µm, not the files'.")
 @click.option("--csv", metavar="FILE", type=_PATH, help="Write the table as CSV, in SI units.")
 @click.option("--json", metavar="FILE", type=_PATH, help="Write it as JSON, in SI units.")
-@click.option("--jobs", default=0, metavar="N", show_default="one a core", help="Images at a time.")
+@_NUMBER("--jobs", default=0, metavar="N", show_default="one a core", help="Images at a time.")
 def predict(
     folder: Path,
     images: tuple[str, ...],
@@ -287,38 +297,17 @@ def predict(
       fesem predict model new.tif
       fesem predict model 'batch_*/*.tif' --thickness 8 --csv predictions.csv
     """
+    from fesemlib.command.checks import check_outputs
+    from fesemlib.micrographs.files import image_files
+    from fesemlib.prediction import output
+    from fesemlib.prediction.model import Layer, load_model, predict_files
+    from fesemlib.progress import progress
+
     with ending(2):
-        _check_numbers(thickness, front_temperature, pixel_size, jobs)
-
-        from fesemlib.command.checks import check_outputs
-        from fesemlib.micrographs.files import image_files
-        from fesemlib.prediction import output
-        from fesemlib.prediction.model import Layer, load_model
-
         files = image_files(images)
         check_outputs(folder, files, {"--csv": csv, "--json": json})
         model = load_model(folder)
     layer = Layer(thickness / 1e3, round(front_temperature + 273.15, 6))
-    rows = _predicted(model, files, layer, pixel_size, jobs)
-    failed = sum(bool(row.error) for row in rows)
-    with ending(1):
-        if csv:
-            output.write_csv(csv, rows)
-        if json:
-            output.write_json(json, rows, model, layer)
-    if failed:
-        click.echo(f"fesem: {failed} of {len(rows)} micrographs could not be used", err=True)
-        click.get_current_context().exit(1)
-
-
-def _predicted(
-    model: Model, files: list[str], layer: Layer, pixel_size: float | None, jobs: int
-) -> list[Prediction]:
-    """The predictions, each of them printed as soon as it is there."""
-    from fesemlib.prediction import output
-    from fesemlib.prediction.model import predict_files
-    from fesemlib.progress import progress
-
     width = output.name_width(files)
     click.echo(output.heading(model, layer, width))
     rows = []
@@ -329,23 +318,14 @@ def _predicted(
                 click.echo("\r\033[K", nl=False, err=True)
             click.echo(output.line(row, width))
             advance()
-    return rows
-
-
-def _check_numbers(
-    thickness: float, front_temperature: float, pixel_size: float | None, jobs: int
-) -> None:
-    """Raise a ValueError for a number that is none of what its option is about."""
-    if not 0.1 <= thickness <= 100:
-        advice = "give the dried layer in mm, 0.1 to 100; 7 is 7 mm"
-        raise ValueError(f"--thickness {thickness:g}: {advice}")
-    if not -163.15 <= front_temperature <= 0.01:
-        advice = "ice has -163.15 to 0.01 °C; give °C, not K"
-        raise ValueError(f"--front-temperature {front_temperature:g}: {advice}")
-    if pixel_size is not None and not 0 < pixel_size < 1000:
-        raise ValueError(f"--pixel-size {pixel_size:g}: give µm, more than 0, below 1000")
-    if not 0 <= jobs <= 1024:
-        raise ValueError(f"--jobs {jobs}: give 0 for one a core, or up to 1024")
+    with ending(1):
+        if csv:
+            output.write_csv(csv, rows)
+        if json:
+            output.write_json(json, rows, model, layer)
+    if failed := sum(bool(row.error) for row in rows):
+        click.echo(f"fesem: {failed} of {len(rows)} micrographs could not be used", err=True)
+        click.get_current_context().exit(1)
 
 
 @fesem.command()
@@ -366,7 +346,9 @@ def _check_numbers(
 )
 @click.option("--no-data-bar", is_flag=True, help="Leave out the data bar.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-def synthesize(file: Path, force: bool, no_data_bar: bool, **drawn: Any) -> None:
+def synthesize(
+    file: Path, force: bool, no_data_bar: bool, width: int, height: int, **drawn: Any
+) -> None:
     """Write a stand-in micrograph as a Zeiss microscope would.
 
     Renders a stand-in for the micrograph of a cake of a given mass transfer coefficient, and writes
@@ -380,12 +362,21 @@ def synthesize(file: Path, force: bool, no_data_bar: bool, **drawn: Any) -> None
     """
     from fesemlib.command.checks import check_target
     from fesemlib.drying.equations import porosity
-    from fesemlib.micrographs.zeiss import write_zeiss_tiff
+    from fesemlib.micrographs.zeiss import burn_data_bar, write_zeiss_tiff
+    from fesemlib.synthetic import synthesize_micrograph
     from fesemlib.synthetic.foam import cell_diameter, throat_diameter
 
     with ending(2):
         check_target(file, "TIFF", (".tif", ".tiff"), force)
-        micrograph = _rendered(no_data_bar, **drawn)
+    try:
+        micrograph = synthesize_micrograph(shape=(height, width), **drawn)
+        if not no_data_bar:
+            micrograph = burn_data_bar(micrograph)
+    except ValueError as error:
+        message = str(error)
+        for name, option in _OPTIONS.items():
+            message = re.sub(name, option, message)
+        raise CommandError(message, exit_code=2) from error
     try:
         write_zeiss_tiff(file, micrograph)
     except OSError as error:
@@ -396,23 +387,3 @@ def synthesize(file: Path, force: bool, no_data_bar: bool, **drawn: Any) -> None
         f"synthetic; pixel {micrograph.pixel_size_um:.4g} µm, "
         f"cells {cell_diameter(throat_um):.3g} µm, throats {throat_um:.3g} µm"
     )
-
-
-def _rendered(no_data_bar: bool, width: int, height: int, **drawn: Any) -> Micrograph:
-    """The stand-in asked for; a ValueError speaks of the command's options."""
-    from fesemlib.micrographs.zeiss import burn_data_bar
-    from fesemlib.synthetic import synthesize_micrograph
-
-    try:
-        micrograph = synthesize_micrograph(shape=(height, width), **drawn)
-    except ValueError as error:
-        message = str(error)
-        for name, option in _OPTIONS.items():
-            message = re.sub(name, option, message)
-        raise ValueError(message) from error
-    if no_data_bar:
-        return micrograph
-    try:
-        return burn_data_bar(micrograph)
-    except ValueError as error:
-        raise ValueError(f"{error} (--no-data-bar)") from error

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import psutil
@@ -29,8 +28,7 @@ _SECONDS_OF_EPOCHS = 2.0
 _BYTES = 4  # of a weight, and of a pixel of the network's input
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(NamedTuple):
     """What a few epochs took on this machine, in as many trainings as the book has at a time."""
 
     jobs: int  # side by side
@@ -38,8 +36,7 @@ class Probe:
     bytes_of_training: int  # memory of one process, with the augmented set
 
 
-@dataclass(frozen=True)
-class Effort:
+class Effort(NamedTuple):
     """An estimate for a book of which nothing is in the cache."""
 
     seconds: dict[str, float]  # of the leave-one-out, by chapter

@@ -12,15 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import click
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from rich.console import Console
 
 import fesemlib
-from fesemlib.command.provenance import Stamp, commit, device, versions, without_paths
-from fesemlib.command.stage import Profile, read_notebook
-from fesemlib.command.terminal import COLOUR, CommandError, say, watch
+from fesemlib.command.provenance import Profile, Stamp, commit, device, versions, without_paths
+from fesemlib.command.terminal import CommandError, say, watch
 from fesemlib.params import Parameters
 from fesemlib.progress import duration
 from fesemlib.storage import code_digest, digest, writable
@@ -32,9 +31,7 @@ _STARTS = 3
 _PORT_TAKEN = "Address already in use"
 
 
-def execute_notebooks(
-    profile: Profile, parameters: Parameters, data: str, console: Console
-) -> None:
+def execute_notebooks(profile: Profile, parameters: Parameters, data: str) -> None:
     """Execute the notebooks whose digest differs from the one of their last execution.
 
     `data` is the digest of the data set. A `CommandError` tells of a cell that fails; notebooks
@@ -47,12 +44,12 @@ def execute_notebooks(
         injected = _injected_parameters(notebook, parameters, profile.results)
         determined_by = _execution_digest(notebook, injected, data)
         if _is_current(profile, notebook, determined_by):
-            say(console, f"{label} · unchanged")
+            say(f"{label} · unchanged")
             continue
         profile.stamp(notebook).unlink(missing_ok=True)
         before = _states(profile.results)
         start = time.monotonic()
-        with watch(console, label, profile.folder / "progress.json"):
+        with watch(label, profile.folder):
             _execute(notebook, profile.executed(notebook), injected)
         seconds = time.monotonic() - start
         Stamp(
@@ -66,7 +63,7 @@ def execute_notebooks(
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             saved=sorted(name for name, *_ in _states(profile.results) - before),
         ).write(profile.stamp(notebook))
-        say(console, f"{label} · executed in {duration(seconds)}")
+        say(f"{label} · executed in {duration(seconds)}")
 
 
 def _injected_parameters(notebook: Path, parameters: Parameters, results: Path) -> dict[str, Any]:
@@ -82,17 +79,14 @@ def _execution_digest(notebook: Path, injected: Mapping[str, Any], data: str) ->
     """The digest of all that determines the outputs of a notebook."""
     cells = [
         (cell["cell_type"], "".join(cell["source"]), json.dumps(cell["metadata"], sort_keys=True))
-        for cell in read_notebook(notebook)["cells"]
+        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     ]
     influential = {**without_paths(injected), "parallel_jobs": 0}  # whose number changes no number
-    code = code_digest(*_modules())
-    return digest(cells, influential, code, data, _files_read(injected), versions())
-
-
-def _modules() -> list[str]:
-    """The modules and rooms of the package that notebooks may use: all but this one."""
+    # Of the package, all that notebooks may use.
     names = {module.name for module in pkgutil.iter_modules(fesemlib.__path__)}
-    return [f"fesemlib.{name}" for name in sorted(names - {"command", "progress"})]
+    used = sorted(names - {"command", "progress"})
+    code = code_digest(*(f"fesemlib.{name}" for name in used))
+    return digest(cells, influential, code, data, _files_read(injected), versions())
 
 
 def _files_read(injected: Mapping[str, Any]) -> list[str]:
@@ -117,10 +111,10 @@ def _is_current(profile: Profile, notebook: Path, determined_by: str) -> bool:
 
 def _states(folder: Path) -> set[tuple[str, int, int]]:
     """Name, time and size of every file in a folder."""
-    files = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
     return {
-        (path.relative_to(folder).as_posix(), state.st_mtime_ns, state.st_size)
-        for path, state in files
+        (path.relative_to(folder).as_posix(), path.stat().st_mtime_ns, path.stat().st_size)
+        for path in folder.rglob("*")
+        if path.is_file()
     }
 
 
@@ -134,6 +128,10 @@ def _execute(notebook: Path, executed: Path, injected: Mapping[str, Any]) -> Non
     partial = executed.with_suffix(".partial.ipynb")
     partial.parent.mkdir(parents=True, exist_ok=True)
     log = executed.with_suffix(".log")
+    whereabouts = (
+        f"The notebook up to there: {partial}\n"
+        "Everything finished before it will be reused by the next `fesem book`."
+    )
     for attempt in range(_STARTS):
         try:
             with log.open("w", encoding="utf-8") as stream:
@@ -149,14 +147,15 @@ def _execute(notebook: Path, executed: Path, injected: Mapping[str, Any]) -> Non
                 )
             break
         except papermill.PapermillExecutionError as error:
-            raise CommandError(_failed_cell(notebook, partial, error)) from error
+            text = f"{notebook.name}: {_failed_cell(error)}\n\n{whereabouts}"
+            raise CommandError(text) from error
         except RuntimeError as error:
             if attempt + 1 < _STARTS and _PORT_TAKEN in log.read_text("utf-8", "replace"):
                 continue
             raise CommandError(
                 f"{notebook.name}: the kernel has stopped: {error}; perhaps memory ran out (a "
                 f"smaller `input_width` or `parallel_jobs` needs less). Its last words: {log}\n"
-                f"{_whereabouts(partial)}"
+                f"{whereabouts}"
             ) from error
     partial.replace(executed)
 
@@ -181,21 +180,10 @@ def _kernels_of_this_interpreter(log: IO[str]) -> type[AsyncKernelManager]:
     return ThisInterpreter
 
 
-def _failed_cell(notebook: Path, partial: Path, error: Any) -> str:
+def _failed_cell(error: Any) -> str:
     """What the terminal shows of a failing cell."""
     if error.ename in _CLEAR_ERRORS:
-        return f"{notebook.name}: {error.evalue}\n\n{_whereabouts(partial)}"
+        return str(error.evalue)
     trace = "\n".join(error.traceback)
-    if not sys.stderr.isatty():
-        trace = COLOUR.sub("", trace)
-    return (
-        f"{notebook.name}: cell [{error.exec_count}] failed\n\n"
-        f"{error.source}\n\n{trace}\n\n{_whereabouts(partial)}"
-    )
-
-
-def _whereabouts(partial: Path) -> str:
-    return (
-        f"The notebook up to there: {partial}\n"
-        "Everything finished before it will be reused by the next `fesem book`."
-    )
+    shown = trace if sys.stderr.isatty() else click.unstyle(trace)
+    return f"cell [{error.exec_count}] failed\n\n{error.source}\n\n{shown}"

@@ -1,40 +1,48 @@
-"""How each page was made: kept beside the executed notebook, shown at the end of the page."""
+"""The folders of one build, and how each of its pages was made."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pydantic import BaseModel
 
 from fesemlib.storage import write_atomically
 
 _PACKAGES_THAT_COMPUTE = ("tensorflow", "keras", "numpy", "scikit-image")
-_NOTE = """\
-```{{dropdown}} How this page was made
-- Code: commit {stamp.commit}
-- Data: digest {stamp.data}
-- Versions: {versions}
-- Device: {stamp.device}
-- Executed: in {stamp.seconds:g} s, on {stamp.date}
-
-{parameters}
-```"""
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Profile:
+    """The folders of one build."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        """`root` is the checkout, `folder` build/<name of the parameter file>."""
+        self.root, self.folder = root, folder
+        self.notebooks = sorted((root / "notebooks").glob("*.ipynb"))  # in the order of the book
+        self.results = folder / "results"  # tables and figures that the notebooks save
+        self.stage = folder / "book"  # the source tree, which mirrors the paths of the checkout
+        self.html = folder / "html"  # the rendered book
+
+    def executed(self, notebook: Path) -> Path:
+        """Where the executed notebook lies."""
+        return self.folder / "executed" / notebook.name
+
+    def stamp(self, notebook: Path) -> Path:
+        """Where the stamp of the executed notebook lies."""
+        return self.executed(notebook).with_suffix(".json")
+
+
+class Stamp(BaseModel):
     """How a notebook was executed."""
 
     digest: str  # of all that determines the outputs: equal ones need no second execution
@@ -51,22 +59,14 @@ class Stamp:
     def read(cls, path: Path) -> Stamp | None:
         """The stamp in a file, or None when there is none that can be understood."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValueError):
             return None
 
     def write(self, path: Path) -> None:
         """Write the stamp to a file, at once or not at all."""
-        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        text = self.model_dump_json(indent=1)
         write_atomically(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
-
-    def as_markdown(self) -> str:
-        """The note at the end of a page."""
-        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        rows = [[f"`{name}`", as_yaml(value)] for name, value in self.parameters.items()]
-        return _NOTE.format(
-            stamp=self, versions=versions, parameters=markdown_table(["parameter", "value"], rows)
-        )
 
 
 def without_paths(injected: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,12 +108,11 @@ def device() -> str:
 
 
 def _processor() -> str:
-    try:
+    with suppress(OSError):  # Linux tells
         description = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        description = ""
-    name = re.search(r"^model name\s*:\s*(.+)$", description, re.MULTILINE)
-    return name[1] if name else platform.processor() or platform.machine()
+        if name := re.search(r"^model name\s*:\s*(.+)$", description, re.MULTILINE):
+            return name[1]
+    return platform.processor() or platform.machine()
 
 
 def _accelerators() -> list[str]:
@@ -127,19 +126,3 @@ def _accelerators() -> list[str]:
     )
     answer = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True)
     return answer.stdout.split("\n")[:-1]
-
-
-def as_yaml(value: object) -> str:
-    """A value as one would write it in a parameter file; a mapping entry by entry."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"`{name}:` {as_yaml(each)}" for name, each in value.items())
-    text = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=10_000)
-    return f"`{text.splitlines()[0]}`"
-
-
-def markdown_table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table of a page."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(
-        "| " + " | ".join(entry.replace("|", "\\|") for entry in line) + " |" for line in lines
-    )

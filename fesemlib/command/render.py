@@ -1,30 +1,124 @@
-"""From the staged tree to the pages: Jupyter Book, for which any warning is an error."""
+"""From executed notebooks to pages: the source tree of the book, and what Jupyter Book makes of it.
+
+Any warning is an error.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+import click
+import yaml
 
-from fesemlib.command.stage import Profile
-from fesemlib.command.terminal import COLOUR, CommandError, say, watch
+from fesemlib.command.provenance import Profile, Stamp
+from fesemlib.command.terminal import CommandError, say, watch
+from fesemlib.params import parameter_table
 from fesemlib.progress import duration
 from fesemlib.storage import digest, write_atomically
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _PACKAGES_THAT_RENDER = ("jupyter-book", "sphinx", "myst-nb", "numpydoc", "sphinx-book-theme")
 # What the pages load of MathJax: the component, its fonts and the TeX packages it asks for.
-_MATHJAX_IN_USE = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")
+_MATHJAX_IN_USE = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
+# In a page of `book`: a figure of this build.
+_SHOWN_RESULT = re.compile(r"\.\./results/([\w.-]+)")
+_NOTE = """\
+```{{dropdown}} How this page was made
+- Code: commit {stamp.commit}
+- Data: digest {stamp.data}
+- Versions: {versions}
+- Device: {stamp.device}
+- Executed: in {stamp.seconds:g} s, on {stamp.date}
+
+{parameters}
+```"""
 
 
-def render_book(profile: Profile, console: Console) -> Path:
+def stage_book(profile: Profile) -> None:
+    """Make the source tree, with the executed notebooks in the place of their sources.
+
+    The same executed notebooks and pages give the same tree, whenever it is made.
+    """
+    shutil.rmtree(profile.stage, ignore_errors=True)
+    pages, notebooks, results = (profile.stage / name for name in ("book", "notebooks", "results"))
+    shutil.copytree(profile.root / "book", pages, ignore=shutil.ignore_patterns(".*"))
+    shutil.copy(profile.root / "_config.yml", profile.stage)
+    notebooks.mkdir()
+    results.mkdir()
+    (pages / "parameters_table.md").write_text(_table_of_parameters(), encoding="utf-8")
+    for page in pages.glob("*.md"):
+        for name in _SHOWN_RESULT.findall(page.read_text(encoding="utf-8")):
+            shutil.copy2(profile.results / name, results)
+    for notebook in profile.notebooks:
+        stamp = Stamp.read(profile.stamp(notebook))
+        assert stamp is not None
+        executed = json.loads(profile.executed(notebook).read_text(encoding="utf-8"))
+        text = json.dumps(_as_page(executed, stamp), indent=1, ensure_ascii=False)
+        (notebooks / notebook.name).write_text(text, encoding="utf-8")
+
+
+def _as_page(notebook: dict[str, Any], stamp: Stamp) -> dict[str, Any]:
+    """An executed notebook as a page: without local paths, with its provenance at the end."""
+    cells = []
+    for cell in notebook["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        if "injected-parameters" in tags:
+            continue
+        if "parameters" in tags:
+            tags.append("remove-cell")
+        cell["metadata"].pop("papermill", None)
+        cells.append(cell)
+    notebook["metadata"].pop("papermill", None)
+    note = {"cell_type": "markdown", "id": "provenance", "metadata": {}, "source": _note(stamp)}
+    return {**notebook, "cells": [*cells, note]}
+
+
+def _note(stamp: Stamp) -> str:
+    """How a page was made, for its end."""
+    versions = ", ".join(f"{name} {number}" for name, number in stamp.versions.items())
+    rows = [[f"`{name}`", _as_yaml(value)] for name, value in stamp.parameters.items()]
+    table = _markdown_table(["parameter", "value"], *rows)
+    return _NOTE.format(stamp=stamp, versions=versions, parameters=table)
+
+
+def _table_of_parameters() -> str:
+    """All parameters in three columns, which is what fits beside the contents."""
+    rows = [
+        [
+            f"`{row['parameter']}`",
+            f"{_as_yaml(row['default'])}; {row['allowed']} {row['unit']}".strip(),
+            f"{row['meaning']} (*{row['source']}*)",
+        ]
+        for row in parameter_table().to_dict("records")
+    ]
+    return _markdown_table(["parameter", "default; allowed", "meaning (*source*)"], *rows) + "\n"
+
+
+def _as_yaml(value: object) -> str:
+    """A value as one would write it in a parameter file; a mapping entry by entry."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"`{name}:` {_as_yaml(each)}" for name, each in value.items())
+    text = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=10_000)
+    return f"`{text.splitlines()[0]}`"
+
+
+def _markdown_table(columns: Sequence[str], *rows: Sequence[str]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    cells = [[entry.replace("|", "\\|") for entry in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def render_book(profile: Profile) -> Path:
     """Render the staged tree, unless it has been rendered as it is; the first page.
 
     A `CommandError` names what is broken in the slightest; the book rendered before then stays.
@@ -33,12 +127,12 @@ def render_book(profile: Profile, console: Console) -> Path:
     stamp = profile.folder / "rendered.txt"
     tree = _tree_digest(profile.stage)
     if index.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == tree:
-        say(console, "pages · unchanged")
+        say("pages · unchanged")
         return index
     work = profile.folder / "render"
     shutil.rmtree(work, ignore_errors=True)
     start = time.monotonic()
-    with watch(console, "rendering the pages"):
+    with watch("rendering the pages"):
         _run_jupyter_book(profile, work)
     pages = work / "_build" / "html"
     _prune_mathjax(pages / "_static" / "mathjax")
@@ -47,25 +141,24 @@ def render_book(profile: Profile, console: Console) -> Path:
     pages.rename(profile.html)
     write_atomically(stamp, lambda unfinished: unfinished.write_text(tree, encoding="utf-8"))
     shutil.rmtree(work)
-    say(console, f"pages · rendered in {duration(time.monotonic() - start)}")
+    say(f"pages · rendered in {duration(time.monotonic() - start)}")
     return index
 
 
 def _tree_digest(stage: Path) -> str:
     """The digest of the staged files, of the package that pages describe, and of the renderer."""
-    files = [path for path in stage.rglob("*") if path.is_file()]
     content = [
         (path.relative_to(root).as_posix(), digest(path))
-        for root, found in ((stage, files), (_PACKAGE, _PACKAGE.rglob("*.py")))
-        for path in sorted(found)
+        for root, pattern in ((stage, "*"), (_PACKAGE, "*.py"))
+        for path in sorted(root.rglob(pattern))
+        if path.is_file()
     ]
     return digest(content, [version(name) for name in _PACKAGES_THAT_RENDER])
 
 
 def _run_jupyter_book(profile: Profile, work: Path) -> None:
-    """Render into a folder of its own."""
-    stage = profile.stage
-    log = profile.folder / "render.log"
+    """Render into a folder of its own; a `CommandError` quotes what the log says is wrong."""
+    stage, log = profile.stage, profile.folder / "render.log"
     run = "from jupyter_book.cli.main import main; main()"
     options = ["--all", "-W", "-n", "--keep-going", "--path-output", str(work)]
     files = ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
@@ -80,23 +173,18 @@ def _run_jupyter_book(profile: Profile, work: Path) -> None:
             stderr=subprocess.STDOUT,
         ).returncode
     if status:
-        raise CommandError(_broken_pages(stage, log))
-
-
-def _broken_pages(stage: Path, log: Path) -> str:
-    """The lines of the log that say what is wrong, with the paths of the checkout."""
-    lines = COLOUR.sub("", log.read_text(encoding="utf-8")).splitlines()
-    telling = [line for line in lines if re.search(r"WARNING|ERROR|CRITICAL|Error\b", line)]
-    told = "\n".join(dict.fromkeys(telling or lines[-10:])).replace(f"{stage}{os.sep}", "")
-    return f"the pages could not be rendered without warnings:\n\n{told}\n\nThe whole log: {log}"
+        lines = click.unstyle(log.read_text(encoding="utf-8")).splitlines()
+        telling = [line for line in lines if re.search(r"WARNING|ERROR|CRITICAL|Error\b", line)]
+        # With the paths of the checkout.
+        told = "\n".join(dict.fromkeys(telling or lines[-10:])).replace(f"{stage}{os.sep}", "")
+        raise CommandError(
+            f"the pages could not be rendered without warnings:\n\n{told}\n\nThe whole log: {log}"
+        )
 
 
 def _prune_mathjax(folder: Path) -> None:
     """Leave only those files of the bundled MathJax that a page can ask for."""
-    used = [folder / name for name in _MATHJAX_IN_USE]
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif not any(path.is_relative_to(name) for name in used):
+    for path in folder.rglob("*"):
+        used = path.relative_to(folder).as_posix().startswith(_MATHJAX_IN_USE)
+        if path.is_file() and not used:
             path.unlink()

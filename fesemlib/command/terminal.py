@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import IO, Any
 
 import click
+from rich.console import Console
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+CONSOLE = Console(stderr=True)
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is printed where it cannot overwrite itself."""
 
@@ -45,57 +43,51 @@ def ending(exit_code: int, *errors: type[Exception]) -> Iterator[None]:
         raise CommandError(error, exit_code) from error
 
 
-def say(console: Console, text: str) -> None:
+def say(text: str) -> None:
     """Print a line as it is."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    CONSOLE.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def watch(console: Console, label: str, report: Path | None = None) -> Iterator[None]:
-    """Show how far the work inside the context has come.
+def watch(label: str, folder: Path | None = None) -> Iterator[None]:
+    """Show how far the work inside the context has come, and what it remarks.
 
     A terminal gets one line that is overwritten, anything else a line now and then. The environment
-    tells a notebook to say in `report` how far it is, and its remarks in a file beside it.
+    tells all processes of the work which files to use for that, for a while, in `folder`.
     """
-    from fesemlib.progress import PROGRESS_FILE, REMARKS_FILE, duration, read_progress, read_remarks
+    from fesemlib.progress import PROGRESS_FILE, REMARKS_FILE, duration, read_progress
     from fesemlib.storage import environment_variable
 
     start = time.monotonic()
     finished = threading.Event()
-    remarks = report.with_name("remarks.txt") if report else None
-    said = 0
+
+    def state() -> str:
+        return f"{label} · {read_progress(report) or duration(time.monotonic() - start)}"
 
     def say_remarks() -> None:
-        nonlocal said
-        for line in read_remarks(remarks)[said:] if remarks else []:
-            say(console, f"{label} · {line}")
-            said += 1
-
-    def text() -> str:
-        state = read_progress(report) if report else None
-        return f"{label} · {state or duration(time.monotonic() - start)}"
+        for line in remarks:
+            say(f"{label} · {line.rstrip()}")
 
     def tell() -> None:
-        with console.status(text()) if console.is_terminal else nullcontext() as line:
+        with CONSOLE.status(state()) if CONSOLE.is_terminal else nullcontext() as line:
+            show = line.update if line else say
             while not finished.wait(0.5 if line else SECONDS_BETWEEN_LINES):
                 say_remarks()
-                if line:
-                    line.update(text())
-                else:
-                    say(console, text())
+                show(state())
 
-    thread = threading.Thread(target=tell)
-    thread.start()
-    try:
+    with TemporaryDirectory(prefix=".watched-", dir=folder, ignore_cleanup_errors=True) as files:
+        report, remarked = Path(files, "progress.json"), Path(files, "remarks.txt")
+        remarked.touch()
         with (
-            environment_variable(PROGRESS_FILE, str(report) if report else None),
-            environment_variable(REMARKS_FILE, str(remarks) if remarks else None),
+            remarked.open(encoding="utf-8") as remarks,
+            environment_variable(PROGRESS_FILE, str(report)),
+            environment_variable(REMARKS_FILE, str(remarked)),
         ):
-            yield
-    finally:
-        finished.set()
-        thread.join()
-        say_remarks()
-        for path in (report, remarks):
-            if path:
-                path.unlink(missing_ok=True)
+            thread = threading.Thread(target=tell)
+            thread.start()
+            try:
+                yield
+            finally:
+                finished.set()
+                thread.join()
+                say_remarks()
