@@ -6,7 +6,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from fesemlib.micrographs.reading import SUFFIXES
+from fesemlib.micrographs.decoding import SUFFIXES
 
 
 class PredictionError(ValueError):
