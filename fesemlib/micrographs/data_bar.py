@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,25 +13,18 @@ from fesemlib.processing import GreyImage
 
 # In a burnt-in data bar most pixels of a row are of one level, the ground. Its upper edge is
 # straight: there most columns come to the ground at once, unlike at the edge of a void.
-_BAR_FEWEST_ROWS = 8
-_BAR_LARGEST_SHARE = 0.5  # of the height
-_BAR_MOST_PARTS = 4  # of different grounds
-_GROUND_SHARE = 0.4  # of the pixels of a row
-_SHARE_AT_THE_EDGE = 0.5  # of the pixels above that are not of the ground, and come to it
+_FEWEST_ROWS = 8
 _ROWS_ABOVE = 4
-_LARGEST_SHARE_ABOVE = 0.75  # of pixels that are of the ground there already
+_GROUND_SHARE = 0.4  # of the pixels of a row
 # How far the ground may scatter after JPEG, in grey levels of 8 bit: a wide tolerance takes it in
 # up to its edge, a narrow one tells a grey ground from an image that is as grey.
 _TOLERANCES = (8, 24)
 # Lines and dense writing interrupt the ground. Lines also frame it, above and below, and may leave
 # rows between them and the edge of the bar or the file that look like image.
 _ROWS_OF_FRAME = 8
-_LINE_SHARE = 0.9
 # The writing stands out from the ground by this share of the image's range of grey levels, and
 # takes this share of the bar: a dark or saturated edge of the specimen has no writing.
-_WRITING_CONTRAST = 0.25
-_WRITING_SHARE = 0.005
-_ROWS_AT_FIRST = 64
+_WRITING_CONTRAST, _WRITING_SHARE = 0.25, 0.005
 
 
 def find_data_bar(pixels: Pixels) -> int | None:
@@ -43,85 +35,72 @@ def find_data_bar(pixels: Pixels) -> int | None:
     """
     height: int = pixels.shape[0]
     first = height
-    for _ in range(_BAR_MOST_PARTS):
+    for _ in range(4):  # parts, which together are half of the image at most
         found = _find_part(pixels[:first])
-        if found is None or found < math.ceil(height * (1 - _BAR_LARGEST_SHARE)):
+        if found is None or found < height / 2:
             break
         first = found
-    if first == height:
-        return None
     bar = pixels[first:]
-    if np.all(bar == bar[0, 0]):
-        return first
+    if first == height or np.all(bar == bar[0, 0]):
+        return first if first < height else None
     levels = to_eight_bit(bar, *value_range(pixels)).astype(np.int16)
     writing = abs(levels - int(np.median(levels))) >= _WRITING_CONTRAST * 255
-    has_writing = bool(writing.mean() >= _WRITING_SHARE)
-    return first if has_writing else None
+    return first if writing.mean() >= _WRITING_SHARE else None
 
 
 def _find_part(pixels: Pixels) -> int | None:
     """The first row of the lowest part of a bar, which is of one ground."""
     low, high = value_range(pixels)
-    if low == high:
+    if low == high or len(pixels) < _FEWEST_ROWS:
         return None
 
     def grey(rows: slice) -> Pixels:
         return to_eight_bit(pixels[rows], low, high)
 
-    found: list[int] = []
+    found = [_first_row(grey, tolerance) for tolerance in _TOLERANCES]
     # Deeper data may use so little of their range that only the exact level tells bar and image.
-    exact = () if pixels.dtype == np.uint8 else (0,)
-    for tolerance in (*exact, *_TOLERANCES):
-        rows_of = grey if tolerance else pixels.__getitem__
-        part = _ground_at_bottom(rows_of, pixels.shape[0], tolerance)
-        if part:
-            found.append(_first_line_above(rows_of, part.start, tolerance))
-    return min(found, default=None)
+    if pixels.dtype != np.uint8:
+        found.append(_first_row(pixels.__getitem__, 0))
+    return min((row for row in found if row is not None), default=None)
 
 
-def _ground_at_bottom(
-    rows_of: Callable[[slice], Pixels], height: int, tolerance: int
-) -> slice | None:
-    """The rows at the bottom that are of one ground and begin with a straight edge."""
-    ground = _commonest(rows_of(slice(max(height - 2 * _BAR_FEWEST_ROWS, 0), height)))
-    share = np.zeros(0)  # of the ground, in the lowest rows
-    start = 0
-    while start <= _ROWS_OF_FRAME and share.size < height:
-        stop = height - share.size
-        rows = rows_of(slice(max(stop - max(share.size, _ROWS_AT_FIRST), 0), stop))
-        share = np.concatenate([_share_near(rows, ground, tolerance), share])
-        flat = np.flatnonzero(share >= _GROUND_SHARE)
-        if flat.size == 0 or flat[-1] < share.size - 1 - _ROWS_OF_FRAME:
-            return None
-        interrupted = np.flatnonzero(np.diff(flat) > _ROWS_OF_FRAME + 1)
-        start = int(flat[interrupted[-1] + 1] if interrupted.size else flat[0])
+def _first_row(rows_of: Callable[[slice], Pixels], tolerance: int) -> int | None:
+    """The first of the rows at the bottom that are of one ground and begin with a straight edge."""
+    ground = _commonest(rows_of(slice(-2 * _FEWEST_ROWS, None)))
+    lowest = rows_of(slice(-_ROWS_OF_FRAME - 1, None))
+    if _share_near(lowest, ground, tolerance).max() < _GROUND_SHARE:
+        return None  # before every row is looked at
+    rows = rows_of(slice(None))
+    share = _share_near(rows, ground, tolerance)
+    flat = np.flatnonzero(share >= _GROUND_SHARE)
+    interrupted = np.flatnonzero(np.diff(flat) > _ROWS_OF_FRAME + 1)
+    start = np.split(flat, interrupted + 1)[-1][0]
     edges = _straight_edges(share)
     edges = edges[edges >= start]
-    if edges.size == 0 or flat[-1] + 1 - edges[0] < _BAR_FEWEST_ROWS:
+    if edges.size == 0 or flat[-1] + 1 - edges[0] < _FEWEST_ROWS:
         return None
-    above = height - share.size
-    return slice(above + int(edges[0]), above + int(flat[-1]) + 1)
+    return _first_line_above(rows, int(edges[0]), tolerance)
 
 
 def _straight_edges(share: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """The rows in which the share of the ground jumps beyond that in the rows just above."""
-    if share.size <= _ROWS_ABOVE:
-        return np.zeros(0, np.intp)
+    """The rows in which most pixels that are not of the ground in the rows just above come to it.
+
+    Where most pixels are of the ground there already, it is no edge.
+    """
     above = np.lib.stride_tricks.sliding_window_view(share[:-1], _ROWS_ABOVE).max(axis=1)
-    jumps = share[_ROWS_ABOVE:] - above >= _SHARE_AT_THE_EDGE * (1 - above)
-    return np.flatnonzero(jumps & (above <= _LARGEST_SHARE_ABOVE)) + _ROWS_ABOVE
+    jumps = share[_ROWS_ABOVE:] - above >= 0.5 * (1 - above)
+    return np.flatnonzero(jumps & (above <= 0.75)) + _ROWS_ABOVE
 
 
-def _first_line_above(rows_of: Callable[[slice], Pixels], first: int, tolerance: int) -> int:
+def _first_line_above(image: Pixels, first: int, tolerance: int) -> int:
     """The first line of the frame above a bar, or else the bar's first row.
 
-    A line is of one level, and the row above it is not.
+    A line is of one level nearly throughout, and the row above it is not.
     """
     for row in range(max(first - _ROWS_OF_FRAME, 1), first):
-        above_and_line = rows_of(slice(row - 1, row + 1))
-        level = _commonest(above_and_line[1:])
-        above, line = _share_near(above_and_line, level, tolerance)
-        if above < _GROUND_SHARE and line >= _LINE_SHARE:
+        level = _commonest(image[row])
+        above, line = _share_near(image[row - 1 : row + 1], level, tolerance)
+        if above < _GROUND_SHARE and line >= 0.9:
             return row
     return first
 
