@@ -40,12 +40,13 @@ def find_data_bar(pixels: Pixels) -> int | None:
         if found is None or found < height / 2:
             break
         first = found
+    if first == height:
+        return None
     bar = pixels[first:]
-    if first == height or np.all(bar == bar[0, 0]):
-        return first if first < height else None
+    blank = np.all(bar == bar[0, 0])
     levels = to_eight_bit(bar, *value_range(pixels)).astype(np.int16)
     writing = abs(levels - int(np.median(levels))) >= _WRITING_CONTRAST * 255
-    return first if writing.mean() >= _WRITING_SHARE else None
+    return first if blank or writing.mean() >= _WRITING_SHARE else None
 
 
 def _find_part(pixels: Pixels) -> int | None:
@@ -106,18 +107,13 @@ def _first_line_above(image: Pixels, first: int, tolerance: int) -> int:
 
 
 def _commonest(rows: Pixels) -> Any:
-    if rows.dtype == np.uint8:
-        return np.bincount(rows.ravel()).argmax()
     levels, counts = np.unique(rows, return_counts=True)
-    return levels[counts.argmax()]
+    return levels[counts.argmax()].item()
 
 
 def _share_near(rows: Pixels, level: Any, tolerance: int) -> npt.NDArray[np.float64]:
     """Which share of each row is of a grey level, give or take some levels of 8 bit."""
-    if tolerance:
-        near = (rows >= max(int(level) - tolerance, 0)) & (rows <= min(int(level) + tolerance, 255))
-    else:
-        near = rows == level
+    near = (rows >= level - tolerance) & (rows <= level + tolerance)
     return np.asarray(np.count_nonzero(near, axis=1) / rows.shape[1])
 
 

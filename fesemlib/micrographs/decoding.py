@@ -53,7 +53,6 @@ _DEEP_CHANNELS = {"LA;16B": 2, "RGB;16B": 3, "RGBA;16B": 4}
 # A progressive JPEG has about ten scans; each costs a pass over the whole image.
 _MOST_JPEG_SCANS = 100
 
-
 _IN_COLOUR = "the image is in colour; a micrograph is grey: save it as greyscale"
 
 
@@ -104,8 +103,7 @@ def in_bands(pixels: Pixels) -> Iterator[slice]:
 def _silenced() -> Iterator[None]:
     """Keep what decoders say about a file to themselves: an error tells what matters."""
     log = logging.getLogger("tifffile")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         before, log.disabled = log.disabled, True
         try:
             yield
@@ -281,8 +279,9 @@ def _grey_of_page(pixels: Pixels, page: tifffile.TiffPage) -> Pixels:
         raise MicrographError(
             "the numbers are complex; a single grey image is needed: export the magnitude"
         )
-    if page.bitspersample < 8:
-        grey = _spread(grey, 2**page.bitspersample - 1)
+    if page.bitspersample < 8:  # bring its levels to the scale of 8 bit
+        levels = np.round(np.linspace(0, 255, 2**page.bitspersample)).astype(np.uint8)
+        grey = levels[grey.astype(np.uint8)]
     if page.photometric == _WHITE_IS_ZERO:
         np.negative(grey, out=grey) if grey.dtype.kind == "f" else np.invert(grey, out=grey)
     return grey
@@ -324,12 +323,6 @@ def _grey_of_cmyk(pixels: Pixels) -> Pixels:
     return grey
 
 
-def _spread(pixels: Pixels, greatest: int) -> Pixels:
-    """Grey levels from 0 to fewer than 255, brought to the scale of 8 bit."""
-    table = np.round(np.arange(greatest + 1) * (255 / greatest)).astype(np.uint8)
-    return np.asarray(table[pixels.astype(np.uint8)])
-
-
 def _look_up(pixels: Pixels, palette: Pixels | None) -> Pixels:
     """Look pixels up in a palette that is grey where it is used.
 
@@ -344,8 +337,7 @@ def _look_up(pixels: Pixels, palette: Pixels | None) -> Pixels:
     if np.all(levels == np.arange(levels.shape[1]), axis=0).mean() > 0.5:
         return pixels
     used = np.zeros(levels.shape[1], bool)
-    for band in in_bands(pixels):
-        used[np.unique(pixels[band])] = True
+    used[pixels] = True
     if np.any(abs(levels[:, used].astype(int) - levels[1, used]) > _COLOUR_TOLERANCE["uint8"]):
         raise MicrographError(_IN_COLOUR)
     return np.asarray(levels[1].astype(np.uint8)[pixels])

@@ -84,7 +84,8 @@ def burn_data_bar(micrograph: Micrograph) -> Micrograph:
     pixel_size_um = _pixel_size_um(micrograph)
     drawn = _draw_bar(width, bar, pixel_size_um)
     if drawn is None or height < 2 * bar:
-        enough = f"{_legible_width(width, bar, pixel_size_um)}×{max(height, 2 * bar)}"
+        legible = (w for w in count(width) if _draw_bar(w, bar, pixel_size_um) is not None)
+        enough = f"{next(legible)}×{max(height, 2 * bar)}"
         raise ValueError(
             f"image of {width}×{height} px: too small for a legible data bar, for which {enough} "
             "px are enough; make it larger, or leave the bar out"
@@ -171,10 +172,3 @@ def _draw_bar(width: int, height: int, pixel_size_um: float) -> GreyImage | None
                 draw.line((x, lower - 4 * stroke, x, lower + 4 * stroke), fill=_WHITE)
         left = right + 2 * gap
     return np.asarray(picture)
-
-
-def _legible_width(least: int, height: int, pixel_size_um: float) -> int:
-    """The first width from `least` on at which statement and scale find room."""
-    return next(
-        width for width in count(least) if _draw_bar(width, height, pixel_size_um) is not None
-    )
