@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -58,29 +59,31 @@ def _find_part(pixels: Pixels) -> int | None:
     def grey(rows: slice) -> Pixels:
         return to_eight_bit(pixels[rows], low, high)
 
-    found = [_first_row(grey, tolerance) for tolerance in _TOLERANCES]
+    found = [_rows_of_part(grey, tolerance) for tolerance in _TOLERANCES]
     # Deeper data may use so little of their range that only the exact level tells bar and image.
     if pixels.dtype != np.uint8:
-        found.append(_first_row(pixels.__getitem__, 0))
-    return min((row for row in found if row is not None), default=None)
+        found.append(_rows_of_part(pixels.__getitem__, 0))
+    return len(pixels) - max(found) if any(found) else None
 
 
-def _first_row(rows_of: Callable[[slice], Pixels], tolerance: int) -> int | None:
-    """The first of the rows at the bottom that are of one ground and begin with a straight edge."""
+def _rows_of_part(rows_of: Callable[[slice], Pixels], tolerance: int) -> int:
+    """How many rows at the bottom are of one ground and begin with a straight edge."""
     ground = _commonest(rows_of(slice(-2 * _FEWEST_ROWS, None)))
-    lowest = rows_of(slice(-_ROWS_OF_FRAME - 1, None))
-    if _share_near(lowest, ground, tolerance).max() < _GROUND_SHARE:
-        return None  # before every row is looked at
-    rows = rows_of(slice(None))
-    share = _share_near(rows, ground, tolerance)
-    flat = np.flatnonzero(share >= _GROUND_SHARE)
-    interrupted = np.flatnonzero(np.diff(flat) > _ROWS_OF_FRAME + 1)
-    start = np.split(flat, interrupted + 1)[-1][0]
+    for most in (64 << doubled for doubled in count()):  # as far up as the ground reaches
+        rows = rows_of(slice(-most, None))
+        share = _share_near(rows, ground, tolerance)
+        flat = np.flatnonzero(share >= _GROUND_SHARE)
+        if flat.size == 0 or flat[-1] < share.size - 1 - _ROWS_OF_FRAME:
+            return 0
+        interrupted = np.flatnonzero(np.diff(flat) > _ROWS_OF_FRAME + 1)
+        start = np.split(flat, interrupted + 1)[-1][0]
+        if start > _ROWS_OF_FRAME or share.size < most:
+            break
     edges = _straight_edges(share)
     edges = edges[edges >= start]
     if edges.size == 0 or flat[-1] + 1 - edges[0] < _FEWEST_ROWS:
-        return None
-    return _first_line_above(rows, int(edges[0]), tolerance)
+        return 0
+    return share.size - _first_line_above(rows, int(edges[0]), tolerance)
 
 
 def _straight_edges(share: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
@@ -107,6 +110,8 @@ def _first_line_above(image: Pixels, first: int, tolerance: int) -> int:
 
 
 def _commonest(rows: Pixels) -> Any:
+    if rows.dtype == np.uint8:
+        return int(np.bincount(rows.ravel()).argmax())
     levels, counts = np.unique(rows, return_counts=True)
     return levels[counts.argmax()].item()
 

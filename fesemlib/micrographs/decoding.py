@@ -224,9 +224,8 @@ def _check_layout(page: tifffile.TiffPage) -> None:
         raise MicrographError(
             f"TIFF compression {name} is not read, only {_COMPRESSION_NAMES}; save it uncompressed"
         )
-    encoded = _CHANNELS.get(page.photometric, 0)
-    if page.photometric == _YCBCR and page.compression == _JPEG:
-        encoded = 3
+    of_jpeg = (page.photometric, page.compression) == (_YCBCR, _JPEG)  # which becomes RGB
+    encoded = 3 if of_jpeg else _CHANNELS.get(page.photometric, 0)
     # With alpha; or up to four channels, as grey images with others of an untold kind have.
     most = 4 if page.photometric == _BLACK_IS_ZERO else encoded + 1
     if page.dtype is None or not encoded or page.imagedepth != 1 or not encoded <= samples <= most:

@@ -115,20 +115,19 @@ def _check_file(path: Path) -> None:
 
 def _as_micrograph(pixels: Pixels, crop: Crop, pixel_size: PixelSize | None) -> Micrograph:
     """A micrograph of the numbers in a file."""
-    height = pixels.shape[0]
     bar = find_data_bar(pixels)
-    rows = _rows_kept(height, bar, crop)
+    rows = _rows_kept(len(pixels), bar, crop)
     kept = pixels[:rows]
-    if value_range(kept) == (kept[0, 0], kept[0, 0]):
+    low, high = value_range(kept)
+    if low == high:
         raise MicrographError(
-            f"all pixels have grey level {kept[0, 0]}; it shows nothing: export the micrograph "
-            "again, or leave it out"
+            f"all pixels have grey level {low}; it shows nothing: export the micrograph again, or "
+            "leave it out"
         )
-    shown = kept[:bar]
-    low, high = value_range(shown)
-    image = to_eight_bit(kept, *((low, high) if low < high else value_range(kept)))
+    dark, bright = value_range(kept[:bar])
+    image = to_eight_bit(kept, *((dark, bright) if dark < bright else (low, high)))
     um, source = pixel_size or (None, None)
-    return Micrograph(image, um, bar, source, height - rows)
+    return Micrograph(image, um, bar, source, len(pixels) - rows)
 
 
 def _rows_kept(height: int, bar: int | None, crop: Crop) -> int:
