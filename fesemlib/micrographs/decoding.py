@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -31,7 +32,6 @@ Decoded = tuple[Pixels, PixelSize | None]
 
 _MOST_PIXELS = 100_000_000  # of an image that is decoded
 _MOST_BYTES = 4 * _MOST_PIXELS  # decoded, all channels
-_PIXELS_IN_A_BAND = 1 << 22
 
 # What microscopes and the programs after them write.
 _COMPRESSIONS = (1, 5, 7, 8, 32946, 32773, 34925, 50000)
@@ -60,6 +60,19 @@ class MicrographError(ValueError):
     """A file is missing, unreadable or no grey micrograph."""
 
 
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep what decoders say about a file to themselves: an error tells what matters."""
+    log = logging.getLogger("tifffile")
+    with warnings.catch_warnings(action="ignore"):
+        before, log.disabled = log.disabled, True
+        try:
+            yield
+        finally:
+            log.disabled = before
+
+
+@_silenced()
 def decode(path: Path, page: int = 1) -> Decoded:
     """Decode one page (from 1) of a TIFF, PNG or JPEG file to a single grey channel.
 
@@ -69,8 +82,7 @@ def decode(path: Path, page: int = 1) -> Decoded:
     over in a damaged file becomes a MicrographError, which does not name the file.
     """
     try:
-        with _silenced():
-            pixels, size = _READERS[path.suffix.lower()](path, page)
+        pixels, size = _READERS[path.suffix.lower()](path, page)
         if not all(np.isfinite(pixels[band]).all() for band in in_bands(pixels)):
             raise MicrographError(
                 "some pixels are not finite numbers, be it only at the border; cut those off in "
@@ -86,29 +98,17 @@ def decode(path: Path, page: int = 1) -> Decoded:
     return pixels, size
 
 
-def _one_line(error: Exception, length: int = 300) -> str:
+def _one_line(error: Exception) -> str:
     """What a decoder says, in one printable line and not too long: it may quote the file."""
     text = " ".join(str(error).split())
     text = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    return text if len(text) <= 300 else f"{text[:299]}…"
 
 
 def in_bands(pixels: Pixels) -> Iterator[slice]:
     """Slices of rows that together are the image, each small enough to be copied freely."""
-    rows = max(_PIXELS_IN_A_BAND // max(pixels[:1].size, 1), 1)
+    rows = max((1 << 22) // max(pixels[:1].size, 1), 1)
     return (slice(row, row + rows) for row in range(0, pixels.shape[0], rows))
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    """Keep what decoders say about a file to themselves: an error tells what matters."""
-    log = logging.getLogger("tifffile")
-    with warnings.catch_warnings(action="ignore"):
-        before, log.disabled = log.disabled, True
-        try:
-            yield
-        finally:
-            log.disabled = before
 
 
 def _check_page(page: int, pages: int) -> None:
@@ -144,8 +144,6 @@ def _decode_with_pillow(path: Path, page: int) -> Decoded:
         if isinstance(picture, JpegImageFile):
             _check_scans(path.read_bytes())
         if deep:  # of which Pillow would keep the upper byte alone
-            import imagecodecs
-
             pixels = imagecodecs.png_decode(path.read_bytes())
         elif picture.mode in ("L", "LA", "RGB", "RGBA") or picture.mode.startswith("I"):
             pixels = np.asarray(picture)

@@ -90,6 +90,7 @@ def crop_micrograph(micrograph: Micrograph, crop: Crop) -> Micrograph:
 
     Examples
     --------
+    >>> import numpy as np
     >>> micrograph = Micrograph(np.arange(60, dtype=np.uint8).reshape(6, 10))
     >>> cropped = crop_micrograph(micrograph, 4)
     >>> cropped.image.shape, cropped.cut_rows
