@@ -38,8 +38,6 @@ _FEWEST_FORMULATIONS = 3
 # What a k_m may be, m² s⁻¹: beyond it, it is in another unit or something else.
 _LEAST_K_M, _GREATEST_K_M = 1e-6, 1e-1
 
-_SUMMARY_ROW = "mean"  # of Table 2
-
 _PERCENTAGE = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*%\s*(\S.*?)\s*")
 
 
@@ -178,18 +176,17 @@ def read_cells(
 
 
 def _text(content: bytes, spreadsheet: bool) -> str:
-    encoding = "utf-8-sig"
-    if spreadsheet and content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
+    """Decode a file, with the ends of its lines as Python has them."""
+    wide = spreadsheet and content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        text = content.decode(encoding)
+        text = content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         if not spreadsheet:
             raise
         text = content.decode("cp1252")
     if "\0" in text:
         raise ValueError("it holds NUL bytes")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return StringIO(text, newline=None).read()
 
 
 def _check_columns(cells: pd.DataFrame) -> None:
@@ -265,7 +262,7 @@ def _check_names(formulations: pd.Series[str]) -> None:
     spellings: dict[str, tuple[str, object]] = {}
     for row, name in formulations.items():
         plain = "".join(unicodedata.normalize("NFC", name).split()).casefold()
-        if plain == _SUMMARY_ROW:
+        if plain == "mean":
             raise ManifestError(
                 f"row {row}: a formulation cannot be called {quoted(name)}, as the last row of "
                 "Table 2 is; rename it"

@@ -26,7 +26,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fesemlib.micrographs.reading import MicrographError, read_micrograph
+from fesemlib.micrographs.decoding import MicrographError
+from fesemlib.micrographs.reading import read_micrograph
 
 NUMBER_OF_FILES = int(os.environ.get("FESEM_FUZZ_FILES", "2400"))
 FILES_AT_ONCE = 600
@@ -38,7 +39,8 @@ READER = """
 import faulthandler, json, resource, sys
 from pathlib import Path
 import numpy as np
-from fesemlib.micrographs.reading import MicrographError, read_micrograph
+from fesemlib.micrographs.decoding import MicrographError
+from fesemlib.micrographs.reading import read_micrograph
 
 folder, spare, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 status = Path("/proc/self/status")
@@ -390,6 +392,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "tag 273 claims 1073741824 values",
     ),
     "loop.tif": (lambda: many_directories(1500), "cannot be read"),
+    "cut.tif": (lambda: tiff_with(plain_tags(32, 24))[:40], "directory is missing or cut off"),
     "nothing.tif": (lambda: tiff_with(plain_tags(0, 0), bytes(999)), "cannot be read"),
     "missing-strip.tif": (
         lambda: tiff_with(plain_tags(32, 24, t278=(4, 1, 12), t259=(3, 1, 8)), bytes(999)),

@@ -16,12 +16,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy import ndimage
 
-from fesemlib.micrographs.reading import (
-    Micrograph,
-    MicrographError,
-    crop_micrograph,
-    read_micrograph,
-)
+from fesemlib.micrographs.decoding import MicrographError
+from fesemlib.micrographs.reading import Micrograph, crop_micrograph, read_micrograph
 from fesemlib.synthetic import synthesize_micrograph
 
 GREY = texture(0)

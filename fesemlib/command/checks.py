@@ -67,8 +67,9 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
 
 def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
     """Raise a ValueError where no micrograph can be predicted; the chapter tells of single ones."""
+    from fesemlib.micrographs.decoding import MicrographError
     from fesemlib.micrographs.files import image_files
-    from fesemlib.micrographs.reading import MicrographError, read_micrograph
+    from fesemlib.micrographs.reading import read_micrograph
 
     problems = []
     for file in image_files([parameters.image]):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import io
 import logging
-import math
+import mmap
 import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -26,30 +27,25 @@ from PIL.PngImagePlugin import PngImageFile
 from fesemlib.micrographs.pixel_size import PixelSize, pixel_size
 
 Pixels = npt.NDArray[Any]
+# Of shape (H, W), in the file's own numbers; less than 8 bit are spread to 8 bit.
+Decoded = tuple[Pixels, PixelSize | None]
 
-MOST_PIXELS = 100_000_000  # of an image that is decoded
-_MOST_BYTES = 4 * MOST_PIXELS  # decoded, all channels
-_PIXELS_IN_A_BAND = 1 << 22
+_MOST_PIXELS = 100_000_000  # of an image that is decoded
+_MOST_BYTES = 4 * _MOST_PIXELS  # decoded, all channels
 
 # What microscopes and the programs after them write.
 _COMPRESSIONS = (1, 5, 7, 8, 32946, 32773, 34925, 50000)
 _COMPRESSION_NAMES = "none, LZW, JPEG, Deflate, PackBits, LZMA, Zstandard"
 _JPEG = 7
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
-_ENCODED_PER_PIXEL = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
-_SEPARATE_PLANES = 2
+_CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
 
 _ORIENTATION = 274
 _COLOUR_TOLERANCE = {"uint8": 2, "uint16": 2 * 257}
 
 # Tags of which tifffile reads all values, and how large these may be.
-_TAGS_READ = {
-    *(258, 270, 273, 274, 277, 279, 282, 283, 305, 320, 324, 325, 330, 338, 339, 347, 513, 514),
-    *(530, 33628, 34118, 34680, 34682, 42113, 50838, 50839),
-}
+_TAGS_READ = tifffile.TIFF.TAG_LOAD | {_ORIENTATION, 320, 34118, 34680, 34682}
 _MOST_TAG_BYTES = 1 << 24
-_BYTES_OF_TYPE = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
-_MOST_TAGS = 4096
 
 # PNG of 16 bit with several channels, as Pillow names them, and how many these are.
 _DEEP_CHANNELS = {"LA;16B": 2, "RGB;16B": 3, "RGBA;16B": 4}
@@ -57,46 +53,18 @@ _DEEP_CHANNELS = {"LA;16B": 2, "RGB;16B": 3, "RGBA;16B": 4}
 # A progressive JPEG has about ten scans; each costs a pass over the whole image.
 _MOST_JPEG_SCANS = 100
 
-
-class DecodingError(ValueError):
-    """An image that is whole, perhaps, but cannot be used; the message says what to do."""
+_IN_COLOUR = "the image is in colour; a micrograph is grey: save it as greyscale"
 
 
-class DecodedImage(NamedTuple):
-    """What a file holds."""
-
-    pixels: Pixels  # shape (H, W), in the file's own numbers; less than 8 bit are spread to 8 bit
-    pixel_size: PixelSize | None
-
-
-def decode(path: Path, page: int = 1) -> DecodedImage:
-    """Decode one page (from 1) of a TIFF, PNG or JPEG file to a single grey channel.
-
-    An alpha channel is left out, a palette looked up, and of three channels the second is taken if
-    the others differ from it by 2 grey levels of 8 bit at most, as colour management and JPEG leave
-    them. The image is turned as the orientation in TIFF or EXIF says. Raises DecodingError, or
-    whatever a decoder stumbles over in a damaged file.
-    """
-    with _silenced():
-        if path.suffix.lower().startswith(".tif"):
-            return _decode_tiff(path, page)
-        if page != 1:
-            raise _no_such_page(page, 1)
-        return DecodedImage(_decode_with_pillow(path), None)
-
-
-def in_bands(pixels: Pixels) -> Iterator[slice]:
-    """Slices of rows that together are the image, each small enough to be copied freely."""
-    rows = max(_PIXELS_IN_A_BAND // max(pixels[:1].size, 1), 1)
-    return (slice(row, row + rows) for row in range(0, pixels.shape[0], rows))
+class MicrographError(ValueError):
+    """A file is missing, unreadable or no grey micrograph."""
 
 
 @contextmanager
 def _silenced() -> Iterator[None]:
     """Keep what decoders say about a file to themselves: an error tells what matters."""
     log = logging.getLogger("tifffile")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         before, log.disabled = log.disabled, True
         try:
             yield
@@ -104,58 +72,89 @@ def _silenced() -> Iterator[None]:
             log.disabled = before
 
 
-def _check_size(width: int, height: int, decoded_bytes: int) -> None:
-    if width * height > MOST_PIXELS:
-        raise DecodingError(
-            f"{width}×{height} px are more than the {MOST_PIXELS // 10**6} megapixels that are "
+@_silenced()
+def decode(path: Path, page: int = 1) -> Decoded:
+    """Decode one page (from 1) of a TIFF, PNG or JPEG file to a single grey channel.
+
+    An alpha channel is left out, a palette looked up, and of three channels the second is taken if
+    the others differ from it by 2 grey levels of 8 bit at most, as colour management and JPEG leave
+    them. The image is turned as the orientation in TIFF or EXIF says. Whatever a decoder stumbles
+    over in a damaged file becomes a MicrographError, which does not name the file.
+    """
+    try:
+        pixels, size = _READERS[path.suffix.lower()](path, page)
+        if not all(np.isfinite(pixels[band]).all() for band in in_bands(pixels)):
+            raise MicrographError(
+                "some pixels are not finite numbers, be it only at the border; cut those off in "
+                "the program that wrote the file, or export it as 8 bit"
+            )
+    except MicrographError:
+        raise
+    except Exception as error:
+        raise MicrographError(
+            f"cannot be read ({type(error).__name__}: {_one_line(error)}); the file is damaged or "
+            "not what its name says: export the micrograph again, as uncompressed TIFF or PNG"
+        ) from error
+    return pixels, size
+
+
+def _one_line(error: Exception) -> str:
+    """What a decoder says, in one printable line and not too long: it may quote the file."""
+    text = " ".join(str(error).split())
+    text = "".join(sign if sign.isprintable() else "?" for sign in text)
+    return text if len(text) <= 300 else f"{text[:299]}…"
+
+
+def in_bands(pixels: Pixels) -> Iterator[slice]:
+    """Slices of rows that together are the image, each small enough to be copied freely."""
+    rows = max((1 << 22) // max(pixels[:1].size, 1), 1)
+    return (slice(row, row + rows) for row in range(0, pixels.shape[0], rows))
+
+
+def _check_page(page: int, pages: int) -> None:
+    if not 1 <= page <= pages:
+        there = "1 page; set page to 1" if pages == 1 else f"{pages} pages; set page to 1–{pages}"
+        raise MicrographError(f"page = {page}, but the file has {there}")
+
+
+def _check_size(width: int, height: int, bytes_per_pixel: int) -> None:
+    if width * height > _MOST_PIXELS:
+        raise MicrographError(
+            f"{width}×{height} px are more than the {_MOST_PIXELS // 10**6} megapixels that are "
             "read; cut out a field, or save the image at a smaller size"
         )
-    if decoded_bytes > _MOST_BYTES:
-        raise DecodingError(
-            f"{width}×{height} px take {decoded_bytes / 1e6:.0f} MB unpacked, and at most "
-            f"{_MOST_BYTES / 1e6:.0f} MB are read; save it as 8-bit grey"
+    if width * height * bytes_per_pixel > _MOST_BYTES:
+        raise MicrographError(
+            f"{width}×{height} px take {width * height * bytes_per_pixel / 1e6:.0f} MB unpacked, "
+            f"and at most {_MOST_BYTES / 1e6:.0f} MB are read; save it as 8-bit grey"
         )
-
-
-def _no_such_page(page: int, pages: int) -> DecodingError:
-    there_are = "1 page; set page to 1" if pages == 1 else f"{pages} pages; set page to 1–{pages}"
-    return DecodingError(f"page = {page}, but the file has {there_are}")
 
 
 # PNG and JPEG
 
 
-def _decode_with_pillow(path: Path) -> Pixels:
+def _decode_with_pillow(path: Path, page: int) -> Decoded:
+    _check_page(page, 1)
     # Pillow's own guard against large images sits in Image.open and would only warn.
     with path.open("rb") as file:
         picture_class = JpegImageFile if file.read(2) == b"\xff\xd8" else PngImageFile
     with picture_class(path) as picture:
         deep = _DEEP_CHANNELS.get(str(picture.tile[0].args), 0)
-        _check_size(*picture.size, 2 * deep * math.prod(picture.size))
+        _check_size(*picture.size, 2 * deep)
         if isinstance(picture, JpegImageFile):
             _check_scans(path.read_bytes())
-        pixels = _deep_channels(path) if deep else np.asarray(_as_grey_or_rgb(picture))
-        return _upright(_grey_channel(pixels), picture.getexif().get(_ORIENTATION))
-
-
-def _deep_channels(path: Path) -> Pixels:
-    """The channels of a PNG of 16 bit, of which Pillow would keep the upper byte alone."""
-    import imagecodecs
-
-    deep: Pixels = imagecodecs.png_decode(path.read_bytes())
-    return deep
-
-
-def _as_grey_or_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "1":
-        return picture.convert("L")
-    deep = picture.mode.startswith("I")
-    return picture if deep or picture.mode in ("L", "LA", "RGB", "RGBA") else picture.convert("RGB")
+        if deep:  # of which Pillow would keep the upper byte alone
+            pixels = imagecodecs.png_decode(path.read_bytes())
+        elif picture.mode in ("L", "LA", "RGB", "RGBA") or picture.mode.startswith("I"):
+            pixels = np.asarray(picture)
+        else:
+            pixels = np.asarray(picture.convert("L" if picture.mode == "1" else "RGB"))
+        return _upright(_grey_channel(pixels), picture.getexif().get(_ORIENTATION)), None
 
 
 def _check_scans(jpeg: bytes) -> None:
     if jpeg.count(b"\xff\xda") > _MOST_JPEG_SCANS:
-        raise DecodingError(
+        raise MicrographError(
             f"a JPEG of more than {_MOST_JPEG_SCANS} scans is not read; save it as PNG or TIFF"
         )
 
@@ -163,20 +162,18 @@ def _check_scans(jpeg: bytes) -> None:
 # TIFF
 
 
-def _decode_tiff(path: Path, page_number: int) -> DecodedImage:
-    pages = _count_pages(path, page_number)
-    if not 1 <= page_number <= pages:
-        raise _no_such_page(page_number, pages)
+def _decode_tiff(path: Path, page_number: int) -> Decoded:
+    _check_page(page_number, _count_pages(path, page_number))
     with tifffile.TiffFile(path, is_lsm=False, is_scanimage=False, is_ndpi=False) as file:
         page = file.pages[page_number - 1]
         assert isinstance(page, tifffile.TiffPage)
         _check_layout(page)
         _check_segments(page)
         pixels = page.asarray(maxworkers=1)
-        if pixels.ndim == 3 and page.planarconfig == _SEPARATE_PLANES:
+        if pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = np.moveaxis(pixels, 0, -1)
         grey = _upright(_grey_of_page(pixels, page), page.tags.valueof(_ORIENTATION))
-        return DecodedImage(grey, pixel_size(file, page))
+        return grey, pixel_size(page)
 
 
 def _count_pages(path: Path, wanted: int) -> int:
@@ -185,39 +182,33 @@ def _count_pages(path: Path, wanted: int) -> int:
     The directories of the first and the wanted page, which tifffile will read, are checked.
     """
     pages = 0
-    with path.open("rb") as file:
-        order = {b"II": "<", b"MM": ">"}[file.read(2)]
-        big = struct.unpack(f"{order}H", file.read(2)) == (43,)
-        count, entry, offset = ("Q", "HHQQ", "Q") if big else ("H", "HHII", "I")
-        file.seek(8 if big else 4)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        order = {b"II": "<", b"MM": ">"}[content[:2]]
+        big = struct.unpack_from(order + "H", content, 2) == (43,)
+        number, entry, offset, link = ("Q", "HHQQ", "Q", 8) if big else ("H", "HHII", "I", 4)
         seen = {0}
-        while (position := _unpack(file, order + offset)[0]) not in seen:
-            seen.add(position)
-            file.seek(position)
-            try:
-                tags = _unpack(file, order + count)[0]
-                size = struct.calcsize("<" + entry) * min(tags, _MOST_TAGS)
-                directory = list(struct.iter_unpack(order + entry, file.read(size)))
-            except struct.error:  # the chain ends beyond the end of the file
-                break
-            if len(directory) != tags:  # or there are too many
-                break
-            pages += 1
-            if pages in (1, wanted):
-                _check_directory(directory)
-            if pages == wanted:
-                break
+        with suppress(struct.error, OverflowError):  # the chain leads beyond the end of the file
+            while (position := struct.unpack_from(order + offset, content, link)[0]) not in seen:
+                seen.add(position)
+                (tags,) = struct.unpack_from(order + number, content, position)
+                start = position + struct.calcsize("<" + number)
+                link = start + tags * struct.calcsize("<" + entry)
+                if tags > 4096 or link > len(content):
+                    break
+                pages += 1
+                if pages in (1, wanted):
+                    _check_directory(struct.iter_unpack(order + entry, content[start:link]))
+                if pages == wanted:
+                    break
+    if pages == 0:
+        raise ValueError("the first directory is missing or cut off")
     return pages
 
 
-def _unpack(file: io.BufferedReader, form: str) -> tuple[int, ...]:
-    return struct.unpack(form, file.read(struct.calcsize(form)))
-
-
-def _check_directory(directory: list[tuple[int, ...]]) -> None:
-    sizes = dict(enumerate(_BYTES_OF_TYPE))
+def _check_directory(directory: Iterator[tuple[int, ...]]) -> None:
     for code, kind, values, _ in directory:
-        if code in _TAGS_READ and values * sizes.get(kind, 0) > _MOST_TAG_BYTES:
+        size = values * struct.calcsize("<" + tifffile.TIFF.DATA_FORMATS.get(kind, ""))
+        if code in _TAGS_READ and size > _MOST_TAG_BYTES:
             raise ValueError(f"tag {code} claims {values} values")
 
 
@@ -228,26 +219,23 @@ def _check_layout(page: tifffile.TiffPage) -> None:
         raise ValueError("the page holds no image")
     if page.compression not in _COMPRESSIONS:
         name = getattr(page.compression, "name", f"number {page.compression}")
-        raise DecodingError(
+        raise MicrographError(
             f"TIFF compression {name} is not read, only {_COMPRESSION_NAMES}; save it uncompressed"
         )
-    encoded = _ENCODED_PER_PIXEL.get(page.photometric, 0)
-    if page.photometric == _YCBCR and page.compression == _JPEG:
-        encoded = 3
+    of_jpeg = (page.photometric, page.compression) == (_YCBCR, _JPEG)  # which becomes RGB
+    encoded = 3 if of_jpeg else _CHANNELS.get(page.photometric, 0)
     # With alpha; or up to four channels, as grey images with others of an untold kind have.
-    known = samples in (encoded, encoded + 1) or (
-        page.photometric == _BLACK_IS_ZERO and samples <= 4
-    )
-    if page.dtype is None or not encoded or page.imagedepth != 1 or not known:
+    most = 4 if page.photometric == _BLACK_IS_ZERO else encoded + 1
+    if page.dtype is None or not encoded or page.imagedepth != 1 or not encoded <= samples <= most:
         kind = getattr(page.photometric, "name", page.photometric)
-        raise DecodingError(
+        raise MicrographError(
             f"{samples} channel(s) of {page.bitspersample} bit, {kind}, are not read; a single "
             "grey image is needed: export it as one"
         )
     size = page.dtype.itemsize * samples
-    _check_size(width, height, width * height * size)
+    _check_size(width, height, size)
     if page.is_tiled:
-        _check_size(page.tilewidth, page.tilelength, page.tilewidth * page.tilelength * size)
+        _check_size(page.tilewidth, page.tilelength, size)
         if page.tiledepth != 1:
             raise ValueError("tiles in three dimensions")
 
@@ -285,11 +273,12 @@ def _grey_of_page(pixels: Pixels, page: tifffile.TiffPage) -> Pixels:
         return _grey_of_cmyk(pixels)
     grey = _grey_channel(pixels)
     if grey.dtype.kind == "c":
-        raise DecodingError(
+        raise MicrographError(
             "the numbers are complex; a single grey image is needed: export the magnitude"
         )
-    if page.bitspersample < 8:
-        grey = _spread(grey, 2**page.bitspersample - 1)
+    if page.bitspersample < 8:  # bring its levels to the scale of 8 bit
+        levels = np.round(np.linspace(0, 255, 2**page.bitspersample)).astype(np.uint8)
+        grey = levels[grey.astype(np.uint8)]
     if page.photometric == _WHITE_IS_ZERO:
         np.negative(grey, out=grey) if grey.dtype.kind == "f" else np.invert(grey, out=grey)
     return grey
@@ -309,7 +298,7 @@ def _grey_channel(pixels: Pixels) -> Pixels:
             if most:  # of unsigned numbers, whose difference could wrap around
                 apart = np.maximum(values, others) - np.minimum(values, others) > most
             if apart.any():
-                raise _in_colour()
+                raise MicrographError(_IN_COLOUR)
     return grey
 
 
@@ -323,22 +312,12 @@ def _upright(pixels: Pixels, orientation: object) -> Pixels:
     return np.ascontiguousarray(turned[::down, ::across])
 
 
-def _in_colour() -> DecodingError:
-    return DecodingError("the image is in colour; a micrograph is grey: save it as greyscale")
-
-
 def _grey_of_cmyk(pixels: Pixels) -> Pixels:
     grey = np.empty(pixels.shape[:2], np.uint8)
     for band in in_bands(pixels):
         inks = Image.fromarray(np.ascontiguousarray(pixels[band, :, :4]), "CMYK")
         grey[band] = _grey_channel(np.asarray(inks.convert("RGB")))
     return grey
-
-
-def _spread(pixels: Pixels, greatest: int) -> Pixels:
-    """Grey levels from 0 to fewer than 255, brought to the scale of 8 bit."""
-    table = np.round(np.arange(greatest + 1) * (255 / greatest)).astype(np.uint8)
-    return np.asarray(table[pixels.astype(np.uint8)])
 
 
 def _look_up(pixels: Pixels, palette: Pixels | None) -> Pixels:
@@ -355,8 +334,14 @@ def _look_up(pixels: Pixels, palette: Pixels | None) -> Pixels:
     if np.all(levels == np.arange(levels.shape[1]), axis=0).mean() > 0.5:
         return pixels
     used = np.zeros(levels.shape[1], bool)
-    for band in in_bands(pixels):
-        used[np.unique(pixels[band])] = True
+    used[pixels] = True
     if np.any(abs(levels[:, used].astype(int) - levels[1, used]) > _COLOUR_TOLERANCE["uint8"]):
-        raise _in_colour()
+        raise MicrographError(_IN_COLOUR)
     return np.asarray(levels[1].astype(np.uint8)[pixels])
+
+
+_READERS: dict[str, Callable[[Path, int], Decoded]] = {
+    **dict.fromkeys((".tif", ".tiff"), _decode_tiff),
+    **dict.fromkeys((".png", ".jpg", ".jpeg"), _decode_with_pillow),
+}
+SUFFIXES = tuple(_READERS)

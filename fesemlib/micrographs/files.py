@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from fesemlib.micrographs.reading import SUFFIXES
+from fesemlib.micrographs.decoding import SUFFIXES
 
 
 class PredictionError(ValueError):
@@ -29,28 +30,22 @@ def image_files(arguments: Sequence[str]) -> list[str]:
     >>> [Path(file).name for file in image_files([folder.name])]
     ['a.tif', 'b.tif']
     """
-    found: dict[str, None] = {}
+    found: list[str] = []
     for argument in arguments:
-        path = Path(argument)
+        path, problem = Path(argument), ""
+        files = [argument]
         if path.is_dir():
             files = [str(each) for each in sorted(path.iterdir()) if _is_micrograph(each)]
-            if not files:
-                raise PredictionError(
-                    f"{argument}: no micrographs in this folder; they end in {', '.join(SUFFIXES)}"
-                )
+            problem = f"no micrographs in this folder; they end in {', '.join(SUFFIXES)}"
         elif not path.exists() and glob.has_magic(argument):
-            matches = sorted(glob.glob(argument, recursive=True))
-            files = [each for each in matches if Path(each).is_file()]
-            if not files:
-                raise PredictionError(
-                    f"{argument}: no file matches (looked in {Path.cwd()}); correct the pattern"
-                )
-        else:
-            files = [argument]
-        found.update(dict.fromkeys(files))
+            files = sorted(filter(os.path.isfile, glob.glob(argument, recursive=True)))
+            problem = f"no file matches (looked in {Path.cwd()}); correct the pattern"
+        if not files:
+            raise PredictionError(f"{argument}: {problem}")
+        found += files
     if not found:
         raise PredictionError("no micrograph is named; give files, folders or patterns")
-    return list(found)
+    return list(dict.fromkeys(found))
 
 
 def _is_micrograph(path: Path) -> bool:

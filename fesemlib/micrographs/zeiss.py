@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import count
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
 
 import matplotlib
@@ -21,14 +22,12 @@ from fesemlib.storage import write_atomically
 
 STATEMENT = "SYNTHETIC"
 
-_ZEISS_TAG = 34118
-_ASCII = 2
 # SmartSEM gives the magnification of its display. The paper's frame, 2 mm wide, is 200 X.
 _DISPLAY_WIDTH_UM = 400_000.0
 
 _BAR_HEIGHT = 166 / 1536  # of the frame's height, as in Zeiss' frames of 2048×1536 px
 _LEAST_BAR_PX = 24  # two lines of legible writing
-_BLACK, _WHITE = 0, 255
+_WHITE = 255
 _FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  # Pillow's has no µ
 
 
@@ -51,18 +50,15 @@ def write_zeiss_tiff(path: Path | str, micrograph: Micrograph) -> Path:
     ('Image Pixel Size', 500.0, 'nm')
     """
     text = _smartsem_text(micrograph)
-
-    def write(unfinished: Path) -> None:
-        tifffile.imwrite(
-            unfinished,
-            micrograph.image,
-            photometric="minisblack",
-            metadata=None,
-            description=f"{STATEMENT}: computed by fesem, not measured",
-            software="fesem",
-            extratags=[(_ZEISS_TAG, _ASCII, len(text), text, True)],
-        )
-
+    write = partial(
+        tifffile.imwrite,
+        data=micrograph.image,
+        photometric="minisblack",
+        metadata=None,
+        description=f"{STATEMENT}: computed by fesem, not measured",
+        software="fesem",
+        extratags=[(34118, tifffile.DATATYPE.ASCII, len(text), text, True)],
+    )
     return write_atomically(Path(path), write)
 
 
@@ -88,7 +84,8 @@ def burn_data_bar(micrograph: Micrograph) -> Micrograph:
     pixel_size_um = _pixel_size_um(micrograph)
     drawn = _draw_bar(width, bar, pixel_size_um)
     if drawn is None or height < 2 * bar:
-        enough = f"{_legible_width(width, bar, pixel_size_um)}×{max(height, 2 * bar)}"
+        legible = (w for w in count(width) if _draw_bar(w, bar, pixel_size_um) is not None)
+        enough = f"{next(legible)}×{max(height, 2 * bar)}"
         raise ValueError(
             f"image of {width}×{height} px: too small for a legible data bar, for which {enough} "
             "px are enough; make it larger, or leave the bar out"
@@ -106,27 +103,26 @@ def _pixel_size_um(micrograph: Micrograph) -> float:
 def _smartsem_text(micrograph: Micrograph) -> bytes:
     pixel_size_um = _pixel_size_um(micrograph)
     height, width = micrograph.image.shape
-    magnification = _DISPLAY_WIDTH_UM / (width * pixel_size_um)
-    nameless = ["0", "0", "0", f"{1e-6 * pixel_size_um:.6e}", f"{magnification:.6e}"]
     entries = {
         "DP_SEM": "Sem = none (computed by fesem)",
         "DP_IMAGE_STORE": f"Store resolution = {width} * {height}",
         "AP_IMAGE_PIXEL_SIZE": f"Image Pixel Size = {1e3 * pixel_size_um!r} nm",
-        "AP_MAG": f"Mag = {_magnification_text(width, pixel_size_um)}",
+        "AP_MAG": _magnification(width * pixel_size_um),
         "AP_WIDTH": f"Width = {_length(width * pixel_size_um)}",
         "AP_HEIGHT": f"Height = {_length(height * pixel_size_um)}",
         "SV_SAMPLE_ID": f"Sample ID = {STATEMENT}",
         "SV_USER_TEXT": f"User Text = {STATEMENT}, not measured",
     }
-    lines = [*nameless, str(len(entries))]
-    lines += [line for entry in entries.items() for line in entry]
+    magnification = _DISPLAY_WIDTH_UM / (width * pixel_size_um)
+    lines = ["0", "0", "0", f"{1e-6 * pixel_size_um:.6e}", f"{magnification:.6e}"]
+    lines += [str(len(entries)), *chain(*entries.items())]
     return ("\r\n".join(lines) + "\r\n\0").encode("cp1252")
 
 
-def _magnification_text(width: int, pixel_size_um: float) -> str:
-    magnification = _DISPLAY_WIDTH_UM / (width * pixel_size_um)
-    thousands = f"{magnification / 1000:.2f} K X"
-    return thousands if magnification >= 1000 else f"{magnification:.3g} X"
+def _magnification(width_um: float) -> str:
+    magnification = _DISPLAY_WIDTH_UM / width_um
+    thousands = f"Mag = {magnification / 1000:.2f} K X"
+    return thousands if magnification >= 1000 else f"Mag = {magnification:.3g} X"
 
 
 def _length(length_um: float) -> str:
@@ -134,10 +130,6 @@ def _length(length_um: float) -> str:
     if length_um >= 1000:
         return f"{length_um / 1000:#.4g} mm"
     return f"{length_um:#.4g} µm" if length_um >= 1 else f"{1000 * length_um:#.4g} nm"
-
-
-def _plain_length(length_um: float) -> str:
-    return f"{length_um:g} µm" if length_um < 1000 else f"{length_um / 1000:g} mm"
 
 
 def _round_length(longest_um: float) -> float:
@@ -148,7 +140,7 @@ def _round_length(longest_um: float) -> float:
 
 def _draw_bar(width: int, height: int, pixel_size_um: float) -> GreyImage | None:
     """The bar in black and white alone, or None where statement and scale find no room."""
-    picture = Image.new("L", (width, height), _BLACK)
+    picture = Image.new("L", (width, height))
     draw = ImageDraw.Draw(picture)
     draw.fontmode = "1"  # no grey at the edges of letters: a reader finds the bar by its few levels
     font = ImageFont.truetype(_FONT, size=round(0.33 * height))
@@ -157,35 +149,26 @@ def _draw_bar(width: int, height: int, pixel_size_um: float) -> GreyImage | None
     draw.rectangle((0, 0, width - 1, height - 1), outline=_WHITE, width=stroke)
     scale_um = _round_length(0.15 * width * pixel_size_um)
     scale_px = round(scale_um / pixel_size_um)
+    scale = f"{scale_um:g} µm" if scale_um < 1000 else f"{scale_um / 1000:g} mm"
+    width_um = width * pixel_size_um
     columns = [
         (STATEMENT, "not measured"),
-        (_plain_length(scale_um), None),
-        (
-            f"Width = {_length(width * pixel_size_um)}",
-            f"Mag = {_magnification_text(width, pixel_size_um)}",
-        ),
+        (scale, ""),  # over the scale itself
+        (f"Width = {_length(width_um)}", _magnification(width_um)),
         (f"Pixel = {_length(pixel_size_um)}", "fesem"),
     ]
     left = 2 * gap
-    for number, (above, below) in enumerate(columns):
-        under = scale_px if below is None else draw.textlength(below, font)
-        right = left + math.ceil(max(draw.textlength(above, font), under))
+    for number, texts in enumerate(columns):
+        lengths = [draw.textlength(text, font) for text in texts]
+        right = left + math.ceil(max(*lengths, scale_px if texts[0] == scale else 0))
         if right + gap > width:
             return np.asarray(picture) if number >= 2 else None
-        draw.text((left, upper), above, _WHITE, font, anchor="lm")
-        if below is None:
+        for text, row in zip(texts, (upper, lower), strict=True):
+            draw.text((left, row), text, _WHITE, font, anchor="lm")
+        if texts[0] == scale:
             end = left + scale_px - 1
             draw.rectangle((left, lower - stroke, end, lower + stroke), fill=_WHITE)
             for x in (left, end):
                 draw.line((x, lower - 4 * stroke, x, lower + 4 * stroke), fill=_WHITE)
-        else:
-            draw.text((left, lower), below, _WHITE, font, anchor="lm")
         left = right + 2 * gap
     return np.asarray(picture)
-
-
-def _legible_width(least: int, height: int, pixel_size_um: float) -> int:
-    """The first width from `least` on at which statement and scale find room."""
-    return next(
-        width for width in count(least) if _draw_bar(width, height, pixel_size_um) is not None
-    )
