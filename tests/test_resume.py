@@ -150,7 +150,7 @@ def train(
 
 
 def train_in_parts(folder: Path) -> list[tuple[int, Outcome | None]]:
-    """Undisturbed; stopped after some epochs and taken up; stopped twice; from an old state."""
+    """Undisturbed; stopped and taken up; stopped twice; ended, and killed before it was kept."""
     results = [train(None)]
     for stop in (1, 3, 5):
         checkpoint = Checkpoint(folder / f"{stop}.checkpoint")  # saved because it is stopped
@@ -160,6 +160,9 @@ def train_in_parts(folder: Path) -> list[tuple[int, Outcome | None]]:
     train(twice, 2)
     train(twice, 2)
     results.append(train(twice))
+    ended = Checkpoint(folder / "ended.checkpoint", seconds=0)
+    train(ended)
+    results.append(train(ended))
     return results
 
 
@@ -167,7 +170,7 @@ def train_in_parts(folder: Path) -> list[tuple[int, Outcome | None]]:
 def test_a_training_in_parts_gives_the_same_bits(tmp_path):
     """With dropout, and batches smaller than the set: both kinds of randomness take part."""
     whole, *parts = get_reusable_executor(max_workers=1).submit(train_in_parts, tmp_path).result()
-    assert [epochs for epochs, _ in parts] == [5, 3, 1, 2]
+    assert [epochs for epochs, _ in parts] == [5, 3, 1, 2, 1]
     assert whole[1] is not None
     for _, outcome in parts:
         assert outcome is not None

@@ -183,7 +183,9 @@ def train_fold(
         at_once = at_once * 2 if time.monotonic() - begun < _SECONDS_AT_ONCE else at_once // 2
         at_once = min(max(at_once, 1), _MOST_AT_ONCE)
         abandoned = not ended and not is_wanted()
-        if checkpoint and (abandoned or time.monotonic() - saved >= checkpoint.seconds):
+        seconds = time.monotonic() - saved
+        # Not at the end: a training that is taken up goes on for one epoch at least.
+        if checkpoint and not ended and (abandoned or seconds >= checkpoint.seconds):
             checkpoint.save(engine.variables, predictions, fits)
             saved = time.monotonic()
         if abandoned:
