@@ -55,7 +55,7 @@ def background_seen(
     """What the processing makes of a micrograph; the radius is in px of this image."""
     steps = process(image, radius, light_background, smooth, equalization)
     levels = {"before": image, "without background": steps.subtracted, "after": steps.equalized}
-    pictures = {"before": _png(image), "after": _png(steps.equalized)}
+    pictures = {name: _png(levels[name]) for name in ("before", "after")}
     means = ", ".join(f"{each.mean():.0f} {name}" for name, each in levels.items())
     return Seen({**pictures, "grey levels": _histograms(levels)}, f"mean grey level: {means}")
 

@@ -98,20 +98,16 @@ def use_style() -> None:
         formatters["image/jpeg"].for_type(Figure, _as_jpeg)
 
 
-def _holds_pictures(figure: Figure) -> bool:
-    return any(axes.images for axes in figure.axes)
-
-
 def _as_svg(figure: Figure) -> str | None:
     """The figure as SVG, or None where it holds pictures."""
-    if _holds_pictures(figure):
+    if any(axes.images for axes in figure.axes):
         return None
     return _drawn(figure, format="svg", metadata={"Date": None}).decode()
 
 
 def _as_jpeg(figure: Figure) -> bytes | None:
     """The figure as JPEG, or None where it holds no picture."""
-    if not _holds_pictures(figure):
+    if not any(axes.images for axes in figure.axes):
         return None
     dpi = _PIXELS_ACROSS / figure.get_figwidth()
     return _drawn(figure, format="jpeg", dpi=dpi, pil_kwargs={"quality": 75})

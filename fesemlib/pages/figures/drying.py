@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fesemlib.drying.coefficients import DryingLabels
@@ -40,20 +39,16 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
     upper.set(ylabel="temperature (°C)", ylim=(lowest - 2, highest + 4))
     upper.grid(axis="y", color="#e6e6e6")
     figure.legend(loc="outside upper center", ncols=3)
-    _draw_mean(lower, 1e3 * labels.k_m, 1e3 * instants["k_m"][instants["steady"]].max())
+    mean, greatest = 1e3 * labels.k_m, 1e3 * instants["k_m"][instants["steady"]].max()
+    lower.axhline(mean, color=INK, linewidth=1, linestyle=":")
+    beside: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    corner: Any = {"ha": "right", "va": "bottom", "fontsize": 9, "color": INK}
+    lower.annotate(f"mean {mean:#.3g}", (1, mean), xytext=(-4, 3), **beside, **corner)
+    lower.set(ylabel="k$_m$ (10$^{-3}$ m² s$^{-1}$)", ylim=(0, 1.25 * max(greatest, mean)))
+    lower.grid(axis="y", color="#e6e6e6")
     hours = instants["hours"]
     start, end = hours[instants["flux"] > 0].min(), hours[instants["steady"]].max()
     margin = 0.08 * (end - start)
     ends = max(start - margin, hours.min()), min(end + 2 * margin, hours.max())
     lower.set(xlabel="time (h)", xlim=ends)
     return figure
-
-
-def _draw_mean(axes: Axes, mean: float, greatest: float) -> None:
-    """The mean k_m, 10⁻³ m² s⁻¹, and a scale up to beyond the greatest."""
-    axes.axhline(mean, color=INK, linewidth=1, linestyle=":")
-    beside: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    corner: Any = {"ha": "right", "va": "bottom", "fontsize": 9, "color": INK}
-    axes.annotate(f"mean {mean:#.3g}", (1, mean), xytext=(-4, 3), **beside, **corner)
-    axes.set(ylabel="k$_m$ (10$^{-3}$ m² s$^{-1}$)", ylim=(0, 1.25 * max(greatest, mean)))
-    axes.grid(axis="y", color="#e6e6e6")
