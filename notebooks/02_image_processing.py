@@ -54,7 +54,7 @@ from fesemlib.network.inputs import (
     shrunk_input,
 )
 from fesemlib.pages import explorers, report, statements
-from fesemlib.pages.before_after import BeforeAfter
+from fesemlib.pages.before_after import before_after
 from fesemlib.pages.figures import micrographs as figures
 from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.pages.tables import data as tables
@@ -190,7 +190,7 @@ report.save_figure(figure_2, "figure_2", parameters)
 # Slide from one to the other, to see what goes and what stays:
 
 # %% mystnb={"figure": {"name": "figure-slider", "caption": "One micrograph as it was recorded, and after background subtraction and histogram equalisation. In the rendered book the line between them can be moved."}}
-BeforeAfter(
+before_after(
     processed.original,
     processed.equalized,
     "as recorded",

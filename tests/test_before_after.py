@@ -8,12 +8,12 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from fesemlib.pages.before_after import BeforeAfter
+from fesemlib.pages.before_after import before_after
 
 
 def test_pictures_come_with_what_they_show():
     ramp = np.linspace(0, 255, 1200 * 600).reshape(600, 1200).astype(np.uint8)
-    pair = BeforeAfter(ramp, 255 - ramp, "before <processing>", 'called "after"')
+    pair = before_after(ramp, 255 - ramp, "before <processing>", 'called "after"')
     page = BeautifulSoup(pair._repr_html_(), "html.parser")
     pictures = page.find_all("img")
     assert [picture["alt"] for picture in pictures] == [
@@ -31,10 +31,10 @@ def test_pictures_come_with_what_they_show():
 
 def test_small_pictures_are_not_enlarged():
     image = np.zeros((30, 40), np.uint8)
-    page = BeautifulSoup(BeforeAfter(image, image, "a", "b")._repr_html_(), "html.parser")
+    page = BeautifulSoup(before_after(image, image, "a", "b")._repr_html_(), "html.parser")
     assert page.img["width"] == "40"
 
 
 def test_pictures_of_different_shapes():
     with pytest.raises(ValueError, match=r"one shape, not \(3, 4\) and \(4, 3\)"):
-        BeforeAfter(np.zeros((3, 4), np.uint8), np.zeros((4, 3), np.uint8), "a", "b")
+        before_after(np.zeros((3, 4), np.uint8), np.zeros((4, 3), np.uint8), "a", "b")

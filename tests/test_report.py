@@ -23,7 +23,6 @@ from fesemlib.micrographs.reading import Micrograph
 from fesemlib.pages.numbers import measure_ranges, percent, power_of_ten
 from fesemlib.pages.report import glue, results_folder, save_figure, save_table, show_table
 from fesemlib.pages.statements import Banner, data_banner, selection_banner
-from fesemlib.pages.tables.data import resolution
 from fesemlib.pages.tables.validation import (
     show_comparison,
     show_measures,
@@ -85,20 +84,6 @@ def test_selection_on_the_held_out_micrograph_is_a_warning(selection, kind):
     banner = selection_banner(Parameters(model_selection=selection, epochs=23))
     assert banner.kind == kind
     assert ("23 passes" in banner.text) == (selection == "last")
-
-
-@pytest.mark.parametrize(("width", "pixel", "limit"), [(2048, "0.977", "1.95"), (100, "20", "40")])
-def test_resolution_is_that_of_the_field_of_view(width, pixel, limit):
-    # The micrographs show 2000 µm.
-    text = resolution(dataset(False), Parameters(input_width=width)).text
-    assert f"{pixel} µm a pixel" in text
-    assert f"{limit} µm, cannot" in text
-
-
-def test_resolution_without_pixel_size_says_so():
-    text = resolution(dataset(True, None), Parameters(input_width=64)).text
-    assert "not known" in text
-    assert "µm a pixel" not in text
 
 
 # --------------------------------------------------------------------------------------- Table 2
@@ -266,7 +251,7 @@ def glued(how, value):
     shell = InteractiveShell.instance()
     try:
         with capture_output() as captured:
-            how("error", value)
+            how(error=value)
     finally:
         shell.clear_instance()
     return [(output.data, output.metadata) for output in captured.outputs]
@@ -276,9 +261,9 @@ def glued(how, value):
     "value", [np.float32(0.25), np.float64(1 / 3), np.int64(7), 12, 1e-9, math.nan, "0.5 % of 'A'"]
 )
 def test_glue_keeps_what_the_one_of_myst_keeps(value):
-    def glue_of_myst(name, value):
-        number = value.item() if isinstance(value, np.generic) else value
-        myst_nb.glue(name, number, display=False)
+    def glue_of_myst(error):
+        number = error.item() if isinstance(error, np.generic) else error
+        myst_nb.glue("error", number, display=False)
 
     assert glued(glue, value) == glued(glue_of_myst, value) != []
 

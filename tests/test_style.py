@@ -7,7 +7,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fesemlib.pages.style import colour_formulations, formulation_looks, use_style
+from fesemlib.pages.style import formulation_looks, name_formulations, use_style
 
 
 def test_looks_do_not_depend_on_the_order_and_differ():
@@ -20,8 +20,7 @@ def test_looks_do_not_depend_on_the_order_and_differ():
 
 def test_labels_of_rows_have_the_colours_of_their_formulations():
     axes = Figure().subplots()
-    axes.set_yticks([0, 1, 2], ["C", "A", "B"])
-    colour_formulations(axes)
+    name_formulations(axes, ["C", "A", "B"])
     looks = formulation_looks("ABC")
     shown = {label.get_text(): label.get_color() for label in axes.get_yticklabels()}
     assert shown == {name: look.colour for name, look in looks.items()}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
-from dataclasses import dataclass
 from io import BytesIO
 
+from IPython.display import HTML
 from PIL import Image
 
 from fesemlib.processing import GreyImage, resize_by_area
@@ -15,30 +15,19 @@ _WIDTH = 1000  # px, enough for a page's text on a fine screen, and a few hundre
 _QUALITY = 80
 
 
-@dataclass(frozen=True)
-class BeforeAfter:
-    """A pair of micrographs of one shape as HTML, one over the other with a slider in the book.
+def before_after(before: GreyImage, after: GreyImage, *labels: str) -> HTML:
+    """A pair of micrographs of one shape, one over the other with a slider in the book.
 
     The slider is made by the book's own script (``book/static/fesem.js``). Where that does not run,
-    as in JupyterLab or without JavaScript, the two stand beside each other.
+    as in JupyterLab or without JavaScript, the two stand beside each other under their `labels`.
     """
-
-    before: GreyImage
-    after: GreyImage
-    before_label: str
-    after_label: str
-
-    def __post_init__(self) -> None:
-        if self.before.shape != self.after.shape:
-            raise ValueError(
-                f"before and after must have one shape, not {self.before.shape} and "
-                f"{self.after.shape}; crop or resize one of them"
-            )
-
-    def _repr_html_(self) -> str:
-        before = _picture("before", self.before, self.before_label)
-        after = _picture("after", self.after, self.after_label)
-        return f'<div class="before-after">{before}{after}</div>'
+    if before.shape != after.shape:
+        raise ValueError(
+            f"before and after must have one shape, not {before.shape} and {after.shape}; crop or "
+            "resize one of them"
+        )
+    pictures = map(_picture, ("before", "after"), (before, after), labels)
+    return HTML(f'<div class="before-after">{"".join(pictures)}</div>')  # type: ignore[no-untyped-call]
 
 
 def _picture(kind: str, image: GreyImage, label: str) -> str:

@@ -55,7 +55,7 @@ def background_seen(
     """What the processing makes of a micrograph; the radius is in px of this image."""
     steps = process(image, radius, light_background, smooth, equalization)
     levels = {"before": image, "without background": steps.subtracted, "after": steps.equalized}
-    pictures = {"before": _png(image), "after": _png(steps.equalized)}
+    pictures = {name: _png(levels[name]) for name in ("before", "after")}
     means = ", ".join(f"{each.mean():.0f} {name}" for name, each in levels.items())
     return Seen({**pictures, "grey levels": _histograms(levels)}, f"mean grey level: {means}")
 
@@ -99,6 +99,7 @@ def drying_seen(vial: Vial, cycle: Cycle, k_m: float) -> Seen:
     figure = Figure(figsize=(5, 3), dpi=100, layout=_NO_LAYOUT)
     axes = figure.subplots()
     axes.plot(1e3 * along, [_drying_hours(each, vial, cycle) for each in along], color=COLOURS[0])
+    text = f"k_m {1e3 * k_m:.2f}·10⁻³ m² s⁻¹: "
     try:
         run = simulate(k_m, vial, cycle, time_step=1800.0)
     except PrimaryDryingError as error:
@@ -106,56 +107,52 @@ def drying_seen(vial: Vial, cycle: Cycle, k_m: float) -> Seen:
     else:
         hours, warmest = drying_time(run) / 3600, run["front_temperature"].max() - 273.15
         axes.plot(1e3 * k_m, hours, "o", color=COLOURS[1])
-        text = f"k_m {1e3 * k_m:.2f}·10⁻³ m² s⁻¹: {hours:.1f} h of primary drying, front no warmer "
-        text += f"than {warmest:.1f} °C"
+        text += f"{hours:.1f} h of primary drying, front no warmer than {warmest:.1f} °C"
     axes.set(xlabel="k$_m$ (10$^{-3}$ m² s$^{-1}$)", ylabel="primary drying (h)", ylim=(0, None))
     return Seen({"drying time": _drawn(figure)}, text)
 
 
 def explore_background(image: GreyImage, parameters: Parameters) -> Any:
     """Sliders for the rolling ball and the equalisation, with the histogram, at half the size."""
-    if not in_live_notebook():
-        return _hint("radius, kind of background and equalisation", "02_image_processing")
     small = resize_by_area(image, image.shape[1] // 2).round().astype(np.uint8)
+    smooth = parameters.smooth_background
     kinds = ["classic", "imagej", "clahe", "none"]
     return _explorer(
-        lambda radius, light, equalization: background_seen(
-            small, radius / 2, light, equalization, parameters.smooth_background
-        ),
-        radius=_slider("radius (px)", parameters.background_radius_px, 4, 200, 2),
-        light=widgets.Checkbox(parameters.light_background, description="light background"),
-        equalization=widgets.Dropdown(
-            options=kinds, value=parameters.equalization, description="equalisation"
-        ),
+        "radius, kind of background and equalisation: make lab, then open 02_image_processing",
+        lambda radius, light, kind: background_seen(small, radius / 2, light, kind, smooth),
+        ("radius (px)", parameters.background_radius_px, 4, 200, 2),
+        ("light background", parameters.light_background),
+        ("equalisation", parameters.equalization, *kinds),
     )
 
 
 def explore_stand_in(seed: int = 0) -> Any:
     """Sliders for what a stand-in is made from."""
-    if not in_live_notebook():
-        return _hint("k_m, solids, pixel size and seed of a stand-in", "10_stand_ins")
     return _explorer(
-        lambda k_m, solids, pixel, seed: stand_in_seen(k_m / 1e3, solids, pixel, seed),
-        k_m=_slider("kₘ (10⁻³ m² s⁻¹)", 1.0, 0.3, 2.0, 0.05),
-        solids=_slider("solids (%)", 5.0, 2, 15, 1),
-        pixel=_slider("pixel (µm)", 1.0, 0.5, 4, 0.25),
-        seed=widgets.IntSlider(seed, min=0, max=max(20, seed), description="seed"),
+        "k_m, solids, pixel size and seed of a stand-in: make lab, then open 10_stand_ins",
+        lambda k_m, *others: stand_in_seen(k_m / 1e3, *others),
+        ("kₘ (10⁻³ m² s⁻¹)", 1.0, 0.3, 2.0, 0.05),
+        ("solids (%)", 5.0, 2, 15, 1),
+        ("pixel (µm)", 1.0, 0.5, 4, 0.25),
+        ("seed", seed, 0, max(20, seed), 1),
     )
 
 
 def explore_prediction(model: Model, image: GreyImage) -> Any:
     """Sliders that crop and degrade a micrograph, and what the model predicts of it."""
-    if not in_live_notebook():
-        return _hint("crop, brightness, contrast, defocus and noise", "06_prediction")
+    faults = ("brightness", "contrast", "defocus", "noise")
     return _explorer(
-        lambda **changes: prediction_seen(model, image, **changes),
-        zoom=_slider("zoom", 1, 1, 3, 0.1),
-        across=_slider("window across (%)", 50, 0, 100, 5),
-        down=_slider("window down (%)", 50, 0, 100, 5),
-        brightness=_slider("brightness", 0, -40, 40, 5),
-        contrast=_slider("contrast", 1, 0.25, 1.5, 0.05),
-        defocus=_slider("defocus (px)", 0, 0, 8, 0.5),
-        noise=_slider("noise", 0, 0, 40, 2),
+        "crop, brightness, contrast, defocus and noise: make lab, then open 06_prediction",
+        lambda zoom, across, down, *strengths: prediction_seen(
+            model, image, zoom, across, down, **dict(zip(faults, strengths, strict=True))
+        ),
+        ("zoom", 1.0, 1, 3, 0.1),
+        ("window across (%)", 50.0, 0, 100, 5),
+        ("window down (%)", 50.0, 0, 100, 5),
+        ("brightness", 0.0, -40, 40, 5),
+        ("contrast", 1.0, 0.25, 1.5, 0.05),
+        ("defocus (px)", 0.0, 0, 8, 0.5),
+        ("noise", 0.0, 0, 40, 2),
     )
 
 
@@ -164,54 +161,54 @@ def explore_drying(vial: Vial, parameters: Parameters) -> Any:
 
     There is none for the pressure, since k_v depends on it in a way that only measurements tell.
     """
-    if not in_live_notebook():
-        return _hint("k_m, shelf temperature, heat transfer and filling", "06_prediction")
     cycle = cycle_of(parameters)
     return _explorer(
+        "k_m, shelf temperature, heat transfer and filling: make lab, then open 06_prediction",
         lambda k_m, shelf, k_v, ice: drying_seen(
             replace(vial, ice_thickness=ice / 1e3, heat_transfer_coefficient=k_v),
             replace(cycle, hold_temperature=shelf + 273.15),
             k_m / 1e3,
         ),
-        k_m=_slider("kₘ (10⁻³ m² s⁻¹)", 1.0, 0.2, 3.0, 0.05),
-        shelf=_slider("shelf (°C)", parameters.shelf_hold_k - 273.15, -35, 20, 1),
-        k_v=_slider("kᵥ (W m⁻² K⁻¹)", vial.heat_transfer_coefficient, 5, 40, 0.2),
-        ice=_slider("ice (mm)", 1e3 * vial.ice_thickness, 2, 20, 0.5),
+        ("kₘ (10⁻³ m² s⁻¹)", 1.0, 0.2, 3.0, 0.05),
+        ("shelf (°C)", parameters.shelf_hold_k - 273.15, -35, 20, 1),
+        ("kᵥ (W m⁻² K⁻¹)", vial.heat_transfer_coefficient, 5, 40, 0.2),
+        ("ice (mm)", 1e3 * vial.ice_thickness, 2, 20, 0.5),
     )
 
 
-def _hint(what: str, notebook: str) -> Banner:
-    return Banner(
-        "Explore it",
-        f"In JupyterLab, sliders stand here for {what}: make lab, then open {notebook} and run it.",
-        "tip explorer",
-    )
+def _control(name: str, start: Any, *others: Any) -> Any:
+    """A box to tick, a list to choose from, or a slider: least, greatest and step."""
+    if isinstance(start, bool):
+        return widgets.Checkbox(start, description=name)
+    if isinstance(start, str):
+        return widgets.Dropdown(options=others, value=start, description=name)
+    slider = widgets.IntSlider if isinstance(start, int) else widgets.FloatSlider
+    return slider(start, **dict(zip(("min", "max", "step"), others, strict=True)), description=name)
 
 
-def _slider(name: str, start: float, least: float, greatest: float, step: float) -> Any:
-    return widgets.FloatSlider(start, min=least, max=greatest, step=step, description=name)
-
-
-def _explorer(see: Callable[..., Seen], **controls: Any) -> Any:
-    """Widgets that call a function whenever one of them has been moved."""
+def _explorer(hint: str, see: Callable[..., Seen], *settings: tuple[Any, ...]) -> Any:
+    """Widgets that call a function whenever one of them has been moved; elsewhere, the hint."""
+    if not in_live_notebook():
+        text = f"In JupyterLab, sliders stand here for {hint} and run it."
+        return Banner("Explore it", text, "tip explorer")
+    controls = [_control(*setting) for setting in settings]
     pictures: dict[str, Any] = defaultdict(widgets.Image)
-    text = widgets.HTML()
+    line = widgets.HTML()
 
     def show(_: object) -> None:
-        seen = see(**{name: control.value for name, control in controls.items()})
+        seen = see(*(control.value for control in controls))
         for name, png in seen.pictures.items():
             pictures[name].value = png
-        text.value = html.escape(typeset(seen.text))
+        line.value = html.escape(typeset(seen.text))
 
     show(None)
-    for control in controls.values():
+    for control in controls:
         control.style.description_width = "9em"
         control.layout.width = "24em"
         control.observe(show, names="value")
     row = [widgets.VBox([widgets.Label(name), picture]) for name, picture in pictures.items()]
     flow = widgets.Layout(flex_flow="row wrap")
-    rows = [widgets.HBox([*controls.values()], layout=flow), widgets.HBox(row, layout=flow), text]
-    return widgets.VBox(rows)
+    return widgets.VBox([*(widgets.HBox(part, layout=flow) for part in (controls, row)), line])
 
 
 @lru_cache(maxsize=10 * _TIMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,11 +35,6 @@ MEASURES: dict[str, Callable[[float], str]] = {
     errors.LOG_MEAN: three_digits,
 }
 """How each measure of `errors` is written: relative errors in %, logarithms as they are."""
-
-
-def measure_text(measure: str, value: float, sign: bool = False) -> str:
-    """A relative error in %, or a mean logarithm as it is, as `three_digits`."""
-    return three_digits(value, sign) if measure == errors.LOG_MEAN else percent(value, sign)
 
 
 def in_percent(measured: pd.DataFrame) -> pd.DataFrame:
@@ -78,5 +74,5 @@ def typeset(text: str) -> str:
     return re.sub(r"\b(k_m|R_p)\b", lambda match: _SYMBOLS[match[1]], text)
 
 
-def typeset_label(label: object) -> object:
+def typeset_label(label: Any) -> Any:
     return typeset(label) if isinstance(label, str) else label

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from fesemlib.progress import in_live_notebook
 from fesemlib.storage import build_folder, digest, writable, write_atomically
 
 _UNSEEN = "application/papermill.record/"  # prefix of a MIME type that no page shows
+_TEXT = "text-align: left; white-space: normal; min-width: 12em;"
 
 
 def results_folder(parameters: Parameters) -> Path:
@@ -45,7 +45,7 @@ def save_table(table: pd.DataFrame, name: str, parameters: Parameters) -> pd.Dat
     return table
 
 
-def glue(*pair: Any, **numbers: float | str) -> None:
+def glue(**numbers: float | str) -> None:
     """Keep numbers or texts under their names, for the prose of any page.
 
     A page asks for one with the role ``{glue:text}`` and, say, the text
@@ -59,7 +59,7 @@ def glue(*pair: Any, **numbers: float | str) -> None:
     """
     from IPython.display import publish_display_data
 
-    for name, value in (dict([pair]) if pair else numbers).items():
+    for name, value in numbers.items():
         number = value.item() if isinstance(value, np.generic) else value
         kept = typeset(number) if isinstance(number, str) else number
         # No page shows the text.
@@ -70,16 +70,12 @@ def glue(*pair: Any, **numbers: float | str) -> None:
         )
 
 
-def first_sentence(answer: str) -> str:
-    """The first sentence of an answer."""
-    return re.split(r"(?<=[.!?]) (?=[A-Z])", answer, maxsplit=1)[0]
-
-
 def show_table(
     table: pd.DataFrame,
     caption: str,
     formats: Mapping[Any, str | Callable[[Any], str]] | None = None,
     narrow: bool = False,
+    texts: Collection[str] = (),
 ) -> Styler:
     """A table with its caption, the same HTML whenever it is made.
 
@@ -93,6 +89,8 @@ def show_table(
         By column, as for `pandas.io.formats.style.Styler.format`; what is missing becomes a dash.
     narrow
         Whether a wide table is set in small print, its row names over several lines.
+    texts
+        Columns that stand to the left, over several lines.
 
     Examples
     --------
@@ -109,6 +107,11 @@ def show_table(
             {"selector": "", "props": "font-size: 0.8em;"},
             {"selector": "th.row_heading", "props": "white-space: normal; min-width: 7em;"},
         ]
+    styles += [
+        {"selector": f".col{number}", "props": _TEXT}
+        for number, name in enumerate(table)
+        if name in texts
+    ]
     return (
         table.rename(columns=typeset_label, index=typeset_label)
         .style.format(written, na_rep="—")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 INK = "#333333"  # lines and letters that stand for nothing in particular
 COLOURS: list[str] = sns.color_palette("colorblind").as_hex()  # of what a figure compares, in order
@@ -40,12 +41,33 @@ def formulation_looks(names: Iterable[object]) -> dict[str, Look]:
     }
 
 
-def colour_formulations(axes: Axes) -> None:
-    """Give the labels of the y axis, which are all formulations, the colours of their looks."""
-    labels = axes.get_yticklabels()
-    looks = formulation_looks(label.get_text() for label in labels)
-    for label in labels:
+def name_formulations(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a figure, from the top, each in the colour of its formulation."""
+    axes.set_yticks(range(len(names)), names)
+    looks = formulation_looks(names)
+    for label in axes.get_yticklabels():
         label.set(color=looks[label.get_text()].colour, fontweight="bold")
+    axes.invert_yaxis()
+
+
+def plain_logarithmic(axes: Axes, which: str, ticks: Sequence[float] = ()) -> None:
+    """Logarithmic axes, ``x``, ``y`` or both, without powers of ten; `ticks`: of each decade."""
+    for letter in which:
+        axes.set(**{f"{letter}scale": "log"})
+        axis = getattr(axes, f"{letter}axis")
+        if ticks:
+            axis.set_major_locator(LogLocator(subs=ticks))
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(NullFormatter())
+
+
+def drawing(
+    width: float, height: float, *grid: int, label_size: float = 10, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure of so many inches and its axes, as of `Figure.subplots`; `label_size` in points."""
+    figure = Figure(figsize=(width, height))
+    with mpl.rc_context({"axes.labelsize": label_size}):
+        return figure, figure.subplots(*grid, **options)
 
 
 def use_style() -> None:
@@ -62,6 +84,7 @@ def use_style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "legend.frameon": False,
+            "legend.fontsize": 9,
             "image.interpolation": "antialiased",
             "svg.hashsalt": "fesem",
             "svg.fonttype": "path",
@@ -75,20 +98,16 @@ def use_style() -> None:
         formatters["image/jpeg"].for_type(Figure, _as_jpeg)
 
 
-def _holds_pictures(figure: Figure) -> bool:
-    return any(axes.images for axes in figure.axes)
-
-
 def _as_svg(figure: Figure) -> str | None:
     """The figure as SVG, or None where it holds pictures."""
-    if _holds_pictures(figure):
+    if any(axes.images for axes in figure.axes):
         return None
     return _drawn(figure, format="svg", metadata={"Date": None}).decode()
 
 
 def _as_jpeg(figure: Figure) -> bytes | None:
     """The figure as JPEG, or None where it holds no picture."""
-    if not _holds_pictures(figure):
+    if not any(axes.images for axes in figure.axes):
         return None
     dpi = _PIXELS_ACROSS / figure.get_figwidth()
     return _drawn(figure, format="jpeg", dpi=dpi, pil_kwargs={"quality": 75})

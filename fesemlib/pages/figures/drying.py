@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from fesemlib.drying.coefficients import DryingLabels
-from fesemlib.pages.style import COLOURS, INK
+from fesemlib.pages.style import COLOURS, INK, drawing
 
 _NAMED = 4  # with more thermocouples, the legend does not name each
 
 
 def drying_run_figure(labels: DryingLabels) -> Figure:
     """A drying run: its temperatures, and below them k_m; pale is what does not count for it."""
-    figure = Figure(figsize=(8.5, 6.2))
-    upper, lower = figure.subplots(2, sharex=True, height_ratios=(1.15, 1))
+    stacked = {"sharex": True, "height_ratios": (1.15, 1)}
+    figure, (upper, lower) = drawing(8.5, 6.2, 2, label_size=12, **stacked)
     instants = labels.instants.assign(hours=labels.instants["time"] / 3600)
     first = instants[instants["thermocouple"] == labels.used[0]]
     shelf = first["shelf_temperature"] - 273.15
@@ -34,33 +35,20 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
         label = f"sublimation front at {labels.used[0]}, worked out"
         upper.plot(first["hours"], front, "--", color=COLOURS[0], linewidth=1.2, label=label)
     lowest = min(shelf.min(), front.min(), (instants["bottom_temperature"] - 273.15).min())
-    upper.set_ylim(lowest - 2, shelf[first["flux"] > 0].max() + 4)
-    upper.set_ylabel("temperature (°C)")
+    highest = shelf[first["flux"] > 0].max()
+    upper.set(ylabel="temperature (°C)", ylim=(lowest - 2, highest + 4))
     upper.grid(axis="y", color="#e6e6e6")
-    figure.legend(loc="outside upper center", ncols=3, fontsize=9)
-    _draw_mean(lower, 1e3 * labels.k_m, 1e3 * instants["k_m"][instants["steady"]].max())
+    figure.legend(loc="outside upper center", ncols=3)
+    mean, greatest = 1e3 * labels.k_m, 1e3 * instants["k_m"][instants["steady"]].max()
+    lower.axhline(mean, color=INK, linewidth=1, linestyle=":")
+    beside: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    corner: Any = {"ha": "right", "va": "bottom", "fontsize": 9, "color": INK}
+    lower.annotate(f"mean {mean:#.3g}", (1, mean), xytext=(-4, 3), **beside, **corner)
+    lower.set(ylabel="k$_m$ (10$^{-3}$ m² s$^{-1}$)", ylim=(0, 1.25 * max(greatest, mean)))
+    lower.grid(axis="y", color="#e6e6e6")
     hours = instants["hours"]
     start, end = hours[instants["flux"] > 0].min(), hours[instants["steady"]].max()
     margin = 0.08 * (end - start)
-    lower.set_xlim(max(start - margin, hours.min()), min(end + 2 * margin, hours.max()))
-    lower.set_xlabel("time (h)")
+    ends = max(start - margin, hours.min()), min(end + 2 * margin, hours.max())
+    lower.set(xlabel="time (h)", xlim=ends)
     return figure
-
-
-def _draw_mean(axes: Axes, mean: float, greatest: float) -> None:
-    """The mean k_m, 10⁻³ m² s⁻¹, and a scale up to beyond the greatest."""
-    axes.axhline(mean, color=INK, linewidth=1, linestyle=":")
-    axes.annotate(
-        f"mean {mean:#.3g}",
-        (1, mean),
-        xycoords=("axes fraction", "data"),
-        xytext=(-4, 3),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=9,
-        color=INK,
-    )
-    axes.set_ylim(0, 1.25 * max(greatest, mean))
-    axes.set_ylabel("k$_m$ (10$^{-3}$ m² s$^{-1}$)")
-    axes.grid(axis="y", color="#e6e6e6")

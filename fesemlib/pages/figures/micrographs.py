@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from fesemlib.evaluation.baselines import GreyLevelTest
-from fesemlib.pages.style import COLOURS, INK, Look
+from fesemlib.pages.numbers import minus
+from fesemlib.pages.style import COLOURS, INK, Look, drawing, plain_logarithmic
 from fesemlib.processing import FloatImage, GreyImage, ProcessedImage
 
 FloatArray = npt.NDArray[np.float64]
 
 _REPRODUCED, _CUT = COLOURS[0], COLOURS[2]
 _GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "antialiased"}
-_SMALL_LABELS: Any = {"axes.labelsize": 10}
-_K_M_LABEL = "mass transfer coefficient k$_m$ (10$^{-3}$ m² s$^{-1}$)"
+K_M_LABEL = "mass transfer coefficient k$_m$ (10$^{-3}$ m² s$^{-1}$)"
 _PREDICTED_LABEL = "predicted k$_m$ (10$^{-3}$ m² s$^{-1}$)"
 
 
@@ -53,10 +52,8 @@ def workflow_figure(
     figure.set_layout_engine("none")
     for left, (title, image) in zip(lefts, images.items(), strict=False):
         _picture(figure.add_axes((left, low, wide, high)), image, title, fontsize=10)
-    canvas = figure.add_axes((0, 0, 1, 1))
-    canvas.set(xlim=(0, 1), ylim=(0, 1))
+    canvas = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1), facecolor="none")
     canvas.set_axis_off()
-    canvas.patch.set_alpha(0)
     for left, text in zip(lefts[len(images) :], boxes, strict=True):
         box = Rectangle((left, low), wide, high, facecolor="#eef3f7", edgecolor=_REPRODUCED)
         canvas.add_patch(box)
@@ -70,10 +67,9 @@ def workflow_figure(
 def histograms_figure(images: Mapping[str, GreyImage]) -> Figure:
     """Figure 2: images of one shape side by side, each with the histogram of its grey levels."""
     height, width = next(iter(images.values())).shape
-    side = 9.4 / len(images) - 0.4
-    heights = (side * height / width, 1.6)
-    figure = Figure(figsize=(9.4, heights[0] + 2.4))
-    axes = figure.subplots(2, len(images), squeeze=False, height_ratios=heights)
+    high = (9.4 / len(images) - 0.4) * height / width
+    rows = {"squeeze": False, "height_ratios": (high, 1.6)}
+    figure, axes = drawing(9.4, high + 2.4, 2, len(images), label_size=12, **rows)
     for (above, below), (title, image) in zip(axes.T, images.items(), strict=True):
         _picture(above, image, title)
         share = 100 * np.bincount(image.ravel(), minlength=256) / image.size
@@ -86,7 +82,7 @@ def histograms_figure(images: Mapping[str, GreyImage]) -> Figure:
 
 def titled_figure(images: Mapping[str, GreyImage]) -> Figure:
     """Images of about one aspect ratio in rows of up to three, each under its title."""
-    figure, grid = _grid([*images.values()], min(len(images), 3), 8.5, 0.4)
+    figure, grid = grid_of([*images.values()], min(len(images), 3), 8.5, 0.4)
     for axes, title in zip(grid, images, strict=False):
         axes.set_anchor("N")
         axes.set_title(title, fontsize=11)
@@ -95,36 +91,31 @@ def titled_figure(images: Mapping[str, GreyImage]) -> Figure:
 
 def crop_figure(whole: GreyImage, rows: int) -> Figure:
     """A micrograph with all its rows, and a line below those that are kept."""
-    figure, (axes,) = _grid([whole], 1, 6.4, 0)
+    figure, (axes,) = grid_of([whole], 1, 6.4, 0)
     height, width = whole.shape
     axes.axhspan(rows - 0.5, height - 0.5, facecolor=_CUT, alpha=0.25)
     axes.axhline(rows - 0.5, color=_CUT, linewidth=1.5)
-    ground = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 3}
-    text = f"kept: {rows} of {height} rows"
     place = (width / 2, rows - 0.02 * height)
-    axes.text(*place, text, color="white", ha="center", va="bottom", bbox=ground)
+    _white_text(axes, place, f"kept: {rows} of {height} rows", alpha=0.6, pad=3)
     return figure
 
 
 def grey_level_figure(k_m: FloatArray, tested: Mapping[str, GreyLevelTest]) -> Figure:
     """Predictions from two numbers of an image beside the true k_m (m² s⁻¹), step by step."""
-    figure = Figure(figsize=(8.5, 2.8))
-    panels = figure.subplots(1, len(tested), sharex=True, sharey=True, squeeze=False)[0]
+    together = {"sharex": True, "sharey": True, "squeeze": False}
+    figure, (panels,) = drawing(8.5, 2.8, 1, len(tested), **together)
     for axes, (step, test) in zip(panels, tested.items(), strict=True):
         _beside_truth(axes, k_m, test.predicted, markersize=4, alpha=0.8)
-        value = f"{test.determination:.2f}".replace("-", "−")
-        axes.set_title(f"{step}\nR² = {value}", fontsize=10)
+        axes.set_title(f"{step}\nR² = {minus(f'{test.determination:.2f}')}", fontsize=10)
         axes.set_box_aspect(1)
-    figure.supxlabel(f"true {_K_M_LABEL}", fontsize=10)
-    panels[0].set_ylabel(_PREDICTED_LABEL, fontsize=10)
+    figure.supxlabel(f"true {K_M_LABEL}", fontsize=10)
+    panels[0].set_ylabel(_PREDICTED_LABEL)
     return figure
 
 
 def composition_figure(formulations: pd.DataFrame) -> Figure:
     """k_m of Table 1 against the content of mannitol; with dextran or PVP it is a series."""
-    figure = Figure(figsize=(6.4, 4.0))
-    with rc_context(_SMALL_LABELS):
-        axes = figure.subplots()
+    figure, axes = drawing(6.4, 4.0)
     table = formulations.sort_values("mannitol")
     dextran, pvp = table["dextran"] > 0, table["PVP"] > 0
     series = {
@@ -133,15 +124,15 @@ def composition_figure(formulations: pd.DataFrame) -> Figure:
         "other": (dextran == pvp, "D", (7, 5)),
     }
     look: dict[str, Any] = {"linewidth": 1.2, "markersize": 5, "markerfacecolor": "white"}
+    beside: dict[str, Any] = {"textcoords": "offset points", "fontsize": 10}
     for (label, (members, style, offset)), colour in zip(series.items(), COLOURS, strict=False):
         mannitol, k_m = table["mannitol"][members], 1e3 * table["k_m"][members]
         std = k_m * table["std_percent"][members] / 100
         axes.errorbar(mannitol, k_m, std, fmt=style, color=colour, label=label, **look)
-        for name in k_m.index:
-            place = (mannitol[name], k_m[name])
-            axes.annotate(name, place, xytext=offset, textcoords="offset points", fontsize=10)
-    axes.set(xlabel="mannitol (mass %)", ylabel=_K_M_LABEL, ylim=(0, None))
-    axes.legend(fontsize=9)
+        for name, *place in zip(k_m.index, mannitol, k_m, strict=True):
+            axes.annotate(name, place, xytext=offset, **beside)
+    axes.set(xlabel="mannitol (mass %)", ylabel=K_M_LABEL, ylim=(0, None))
+    axes.legend()
     return figure
 
 
@@ -155,13 +146,12 @@ def micrographs_figure(
 
     Where labels are formulations, they get the colours of `looks`, of `formulation_looks`.
     """
-    figure, grid = _grid(images, 3, 11, 0.12)
+    figure, grid = grid_of(images, 3, 11, 0.12)
     ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 3}
     corner: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 12, "fontweight": "bold"}
     for axes, label in zip(grid, labels, strict=False):
-        colour = looks[label].colour if looks else INK
-        look = {"transform": axes.transAxes, "color": colour, "bbox": ground, **corner}
-        axes.text(0.03, 0.95, label, **look)
+        look = {"color": looks[label].colour if looks else INK, "bbox": ground, **corner}
+        axes.text(0.03, 0.95, label, transform=axes.transAxes, **look)
     if pixel_size_um is not None:
         _scale_bar(grid[0], pixel_size_um, *images[0].shape)
     return figure
@@ -175,25 +165,20 @@ def stand_in_figure(
     Cell diameter asked for and correlation length measured, µm; k_m and what is predicted from
     mean and standard deviation of the grey levels, m² s⁻¹; all of shape (n,).
     """
-    figure = Figure(figsize=(9.4, 4.3))
-    with rc_context(_SMALL_LABELS):
-        sizes, brightness = figure.subplots(1, 2)
+    figure, (sizes, brightness) = drawing(9.4, 4.3, 1, 2)
     share = float(np.exp(np.mean(np.log(length_um / cell_um))))
     ends = np.array([cell_um.min(), cell_um.max()])
     label = f"{share:.2g} times the cell"
     sizes.plot(ends, share * ends, color="#999999", linewidth=1, label=label)
     sizes.plot(cell_um, length_um, "o", color=_REPRODUCED, markersize=5)
-    sizes.set(xscale="log", yscale="log")
+    plain_logarithmic(sizes, "xy")
     sizes.set(xlabel="cell diameter asked for (µm)", xticks=[10, 20, 40, 80])
     sizes.set(ylabel="correlation length measured (µm)", yticks=[2, 5, 10])
-    for axis in (sizes.xaxis, sizes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(NullFormatter())
     _beside_truth(brightness, k_m, predicted, markersize=5)
-    brightness.set(xlabel=f"true {_K_M_LABEL}", ylabel=_PREDICTED_LABEL)
+    brightness.set(xlabel=f"true {K_M_LABEL}", ylabel=_PREDICTED_LABEL)
     for axes, title in ((sizes, "(a) structure"), (brightness, "(b) brightness")):
         axes.set_title(title, fontsize=11)
-        axes.legend(loc="upper left", fontsize=9)
+        axes.legend(loc="upper left")
     return figure
 
 
@@ -202,25 +187,25 @@ def arrow(start: tuple[float, float], end: tuple[float, float]) -> FancyArrowPat
     return FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=11, color=INK)
 
 
-def _picture(axes: Axes, image: GreyImage | FloatImage, title: str = "", **font: Any) -> None:
+def _picture(axes: Axes, image: GreyImage | FloatImage, title: str, **font: Any) -> None:
     axes.imshow(image, **_GREY)
     axes.set_title(title, **font)
     axes.set_axis_off()
 
 
-def _grid(
+def grid_of(
     images: Sequence[GreyImage], columns: int, inches: float, above: float
 ) -> tuple[Figure, list[Axes]]:
     """Images in rows, so many inches across, with so many inches above each row."""
     rows = -(-len(images) // columns)
     height, width = images[0].shape
-    figure = Figure(figsize=(inches, rows * (inches / columns * height / width + above)))
-    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes, image in zip(grid, images, strict=False):
-        _picture(axes, image)
-    for axes in grid[len(images) :]:
+    high = rows * (inches / columns * height / width + above)
+    figure, grid = drawing(inches, high, rows, columns, squeeze=False)
+    for axes in grid.flat:
         axes.set_axis_off()
-    return figure, grid
+    for axes, image in zip(grid.flat, images, strict=False):
+        axes.imshow(image, **_GREY)
+    return figure, list(grid.flat)
 
 
 def _beside_truth(axes: Axes, k_m: FloatArray, predicted: FloatArray, **points: Any) -> None:
@@ -239,6 +224,9 @@ def _scale_bar(axes: Axes, pixel_size_um: float, height: int, width: int) -> Non
     left, bottom = 0.94 * width - pixels, 0.93 * height
     axes.add_patch(Rectangle((left, bottom), pixels, 0.018 * height, facecolor="white"))
     text = f"{length:g} µm" if length >= 1 else f"{length * 1e3:g} nm"
-    ground = {"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 2}
-    place = (left + pixels / 2, bottom - 0.02 * height)
-    axes.text(*place, text, color="white", ha="center", va="bottom", bbox=ground)
+    _white_text(axes, (left + pixels / 2, bottom - 0.02 * height), text, alpha=0.5, pad=2)
+
+
+def _white_text(axes: Axes, place: tuple[float, float], text: str, **ground: float) -> None:
+    box = {"facecolor": "black", "edgecolor": "none", **ground}
+    axes.text(*place, text, color="white", ha="center", va="bottom", bbox=box)

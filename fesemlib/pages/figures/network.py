@@ -61,16 +61,15 @@ def _detail(layer: keras.Layer) -> str:
 
 def _draw_output(axes: Axes, left: float, shape: tuple[int, ...], tallest: int) -> float:
     """Draw a layer's output and return the width that it takes."""
-    look: dict[str, Any] = {"edgecolor": INK, "facecolor": "#d9a441", "lw": 0.7}
+    look: dict[str, Any] = {"edgecolor": INK, "facecolor": "#cfe0ee", "lw": 0.5}
     if len(shape) == 1:
         height = 1.1 * min(np.log2(shape[0] + 1) / 16, 1.0) + 0.06
         width, sheets = 0.09, 1
+        look |= {"facecolor": "#d9a441", "lw": 0.7}
     else:
         height = 0.6 * float(np.log2(shape[0])) / float(np.log2(tallest))
         width, sheets = height * shape[1] / shape[0], min(shape[2], 16)
-        look |= {"facecolor": "#cfe0ee", "lw": 0.5}
-    for sheet in range(sheets):
-        shift = 0.014 * (sheets - 1 - sheet)
+    for shift in 0.014 * np.arange(sheets)[::-1]:
         place = (left + shift, -height / 2 + shift)
         axes.add_patch(Rectangle(place, width, height, **look))
     return width + 0.014 * (sheets - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,8 @@ from matplotlib.ticker import MaxNLocator
 from fesemlib.evaluation.frames import Place, combined_errors
 from fesemlib.evaluation.imaging import DEGRADATIONS
 from fesemlib.evaluation.occlusion import HeldOutMap, Images, Values
-from fesemlib.pages.style import COLOURS, INK, Look, colour_formulations
+from fesemlib.pages.numbers import minus
+from fesemlib.pages.style import COLOURS, INK, Look, drawing, name_formulations
 
 _FIRST, _SECOND = COLOURS[:2]
 _WIDTH = 8.5  # inches, of every figure
@@ -32,20 +34,18 @@ def maps_figure(maps: Sequence[HeldOutMap], looks: Mapping[str, Look]) -> Figure
     height, width = maps[0].image.shape
     columns = min(_COLUMNS, len(maps))
     rows = math.ceil(len(maps) / columns)
-    figure = Figure(figsize=(_WIDTH, rows * (_WIDTH / _COLUMNS * height / width + 0.3) + 0.9))
-    grid = figure.subplots(rows, columns, squeeze=False)
+    high = rows * (_WIDTH / _COLUMNS * height / width + 0.3) + 0.9
+    figure, grid = drawing(_WIDTH, high, rows, columns, squeeze=False)
     scale = _scale(shares)
-    for axes in grid.ravel()[len(maps) :]:
+    for axes in grid.flat[len(maps) :]:
         axes.set_axis_off()
-    for axes, each, share in zip(grid.ravel(), maps, shares, strict=False):
+    for axes, each, share in zip(grid.flat, maps, shares, strict=False):
         _draw_map(axes, each.image, share, scale)
         colour = looks[each.formulation].colour
         axes.set_title(each.formulation, fontsize=10, color=colour, fontweight="bold")
-    colours = ScalarMappable(scale, _MAP)
-    bar = figure.colorbar(
-        colours, ax=grid, orientation="horizontal", fraction=0.05, pad=0.03, aspect=50
-    )
-    _label_scale(bar.ax, "change of the predicted k$_m$ when the place is hidden (%)", ticks=5)
+    label = "change of the predicted k$_m$ when the place is hidden (%)"
+    below = {"ax": grid, "fraction": 0.05, "pad": 0.03, "aspect": 50}
+    _draw_scale(figure, scale, label, 5, **below)
     return figure
 
 
@@ -55,8 +55,8 @@ def pasted_figure(maps: Mapping[str, tuple[Images, Values, Place]]) -> Figure:
     height, width = first.shape
     columns = len(maps) + 1
     high = _WIDTH / columns * height / width
-    figure = Figure(figsize=(_WIDTH, high + 0.95))
-    (picture, *others), (empty, *bars) = figure.subplots(2, columns, height_ratios=(high, 0.09))
+    figure, panels = drawing(_WIDTH, high + 0.95, 2, columns, height_ratios=(high, 0.09))
+    (picture, *others), (empty, *bars) = panels
     empty.set_axis_off()
     picture.imshow(first, cmap="gray", vmin=0, vmax=1)
     picture.set_title("the picture", fontsize=10)
@@ -66,8 +66,7 @@ def pasted_figure(maps: Mapping[str, tuple[Images, Values, Place]]) -> Figure:
         _draw_map(axes, image, share, scale)
         axes.set_title(name, fontsize=10)
         _outline(axes, where)
-        figure.colorbar(ScalarMappable(scale, _MAP), cax=bar, orientation="horizontal")
-        _label_scale(bar, "change (%)", ticks=3)
+        _draw_scale(figure, scale, "change (%)", 3, cax=bar)
     picture.set(xticks=[], yticks=[])
     return figure
 
@@ -81,27 +80,24 @@ def combination_figure(
     named; to the right the errors of all sources and scales.
     """
     frames = list(sources.values())[-1]
-    figure = Figure(figsize=(_WIDTH, max(3.6, 1.4 + 0.26 * len(names))))
-    left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
+    high = max(3.6, 1.4 + 0.26 * len(names))
+    figure, (left, right) = drawing(_WIDTH, high, 1, 2, width_ratios=(1.1, 1))
     for row, name in enumerate(names):
         own = frames[frames["formulation"] == name]
         left.plot(1e3 * own["predicted_km"], np.full(len(own), row), "o", color=_FIRST, alpha=0.6)
         left.plot(1e3 * own["true_km"].iloc[0], row, "|", color=INK, ms=15, mew=2)
     left.plot([], [], "o", color=_FIRST, label="predicted, one image each")
     left.plot([], [], "|", color=INK, ms=10, mew=2, label="true")
-    left.set_yticks(range(len(names)), names)
-    colour_formulations(left)
-    left.invert_yaxis()
-    left.set_xlabel("k$_m$ (10$^{-3}$ m² s$^{-1}$)", fontsize=10)
-    left.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    name_formulations(left, names)
+    left.set_xlabel("k$_m$ (10$^{-3}$ m² s$^{-1}$)")
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     lines = zip(cycle(COLOURS), cycle("osD^v*"), {**sources, **scales}.items(), strict=False)
     for colour, marker, (name, table) in lines:
         right.plot(100 * combined_errors(table), marker=marker, color=colour, label=name)
     right.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    right.set_xlabel("images that are averaged", fontsize=10)
-    right.set_ylabel("mean relative error (%)", fontsize=10)
-    low, high = right.get_ylim()
-    right.set_ylim(max(0, low - 0.6 * (high - low)), high)
+    right.set(xlabel="images that are averaged", ylabel="mean relative error (%)")
+    least, most = right.get_ylim()
+    right.set_ylim(max(0, least - 0.6 * (most - least)), most)
     right.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 
@@ -115,9 +111,9 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
     parts = changes.groupby("degradation", sort=False)
     columns = 4
     rows = math.ceil((len(parts) + 1) / columns)
-    figure = Figure(figsize=(_WIDTH, 2.45 * rows))
+    figure, panels = drawing(_WIDTH, 2.45 * rows, rows, columns, label_size=9, sharey=True)
     figure.set_layout_engine("constrained", h_pad=0.12)
-    grid = figure.subplots(rows, columns, sharey=True).ravel()
+    grid = panels.ravel()
     readers = list(dict.fromkeys(table["reader"]))
     for axes, (name, part) in zip(grid, parts, strict=False):
         strengths = sorted(part["strength"].unique())
@@ -127,20 +123,20 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
                 axes.plot(sizes.to_numpy(), color=colour, alpha=0.3, linewidth=0.8)
             axes.plot(sizes.mean(axis=1).to_numpy(), "o-", color=colour, linewidth=2, markersize=4)
             axes.axhline(100 * exchanged[reader], color=colour, linestyle="--", linewidth=1)
-        labels = [f"{value:g}".replace("-", "−") for value in strengths]
+        labels = [minus(f"{strength:g}") for strength in strengths]
         axes.set_xticks(range(len(strengths)), labels, fontsize=9)
         axes.set_yscale("symlog", linthresh=1)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.tick_params(axis="y", labelsize=9)
         axes.set_title(str(name), fontsize=10)
-        axes.set_xlabel(DEGRADATIONS[str(name)].unit, fontsize=9)
+        axes.set_xlabel(DEGRADATIONS[str(name)].unit)
     most = max(float(changes["size"].max()), *(100 * value for value in exchanged.values()), 1.0)
     for axes in grid[::columns]:
         axes.set_ylim(0, 1.2 * most)  # all panels share it
-        axes.set_ylabel("change of k$_m$ (%)", fontsize=9)
-    legend, *empty = grid[len(parts) :]
-    for axes in (legend, *empty):
+        axes.set_ylabel("change of k$_m$ (%)")
+    for axes in grid[len(parts) :]:
         axes.set_axis_off()
+    legend = grid[len(parts)]
     for colour, reader in zip(COLOURS, readers, strict=False):
         legend.plot([], [], "o-", color=colour, linewidth=2, label=f"{reader}:\nmean")
         if reader == readers[0]:
@@ -168,7 +164,9 @@ def _outline(axes: Axes, place: Place) -> None:
     axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=_SECOND, linewidth=2))
 
 
-def _label_scale(bar: Axes, label: str, ticks: int) -> None:
+def _draw_scale(figure: Figure, scale: Normalize, label: str, ticks: int, **place: Any) -> None:
+    colours = ScalarMappable(scale, _MAP)
+    bar = figure.colorbar(colours, orientation="horizontal", **place).ax
     bar.xaxis.set_major_locator(MaxNLocator(ticks))
     bar.tick_params(labelsize=9)
     bar.set_xlabel(label, fontsize=9)

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from fesemlib.evaluation.learning_curve import AVERAGED, MEDIAN, NETWORK, RIDGE
 from fesemlib.evaluation.sensitivity import LOGARITHM, STEPS
-from fesemlib.pages.style import COLOURS, INK
+from fesemlib.pages.style import COLOURS, INK, drawing, plain_logarithmic
 from fesemlib.pages.tables.sensitivity import changes
 from fesemlib.validation.errors import MEAN
 
@@ -30,8 +30,7 @@ def effects_figure(effects: pd.DataFrame) -> Figure:
     What is not finite has no dot.
     """
     rows = len(effects) // effects["measure"].nunique()
-    figure = Figure(figsize=(9, 1.2 + 0.36 * rows))
-    error, steps = figure.subplots(1, 2, sharey=True)
+    figure, (error, steps) = drawing(9, 1.2 + 0.36 * rows, 1, 2, sharey=True)
     change = "change of the mean |ln(predicted / true)|"
     _effects(error, effects[effects["measure"] == LOGARITHM], _FIRST, change, none=0)
     ratios = effects[effects["measure"] == STEPS].copy()
@@ -39,11 +38,11 @@ def effects_figure(effects: pd.DataFrame) -> Figure:
     ratios[parts] = np.exp(ratios[parts])
     times = "steps of training, times those of the first level"
     _effects(steps, ratios, _SECOND, times, none=1)
-    steps.set_xscale("log")
+    plain_logarithmic(steps, "x")
     ends = ratios[parts].to_numpy(dtype=np.float64)
     steps.set_xlim(0.8 * np.nanmin(ends, initial=0.6), 1.25 * np.nanmax(ends, initial=1.6))
-    steps.set_xticks([tick for tick in _RATIOS if steps.get_xlim()[0] < tick < steps.get_xlim()[1]])
-    steps.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    least, most = steps.get_xlim()
+    steps.set_xticks([tick for tick in _RATIOS if least < tick < most])
     steps.xaxis.set_minor_locator(NullLocator())
     error.set_ylim(rows - 0.5, -0.5)
     return figure
@@ -51,8 +50,7 @@ def effects_figure(effects: pd.DataFrame) -> Figure:
 
 def learning_curve_figure(curve: pd.DataFrame) -> Figure:
     """The error on new stand-ins against the number trained on, from `curve_of`."""
-    figure = Figure(figsize=(9, 4.4))
-    panels = figure.subplots(1, 2, sharey=True)
+    figure, panels = drawing(9, 4.4, 1, 2, sharey=True)
     sizes = sorted(set(curve["size"]))
     for axes, region in zip(panels, ("inside", "outside"), strict=True):
         for name, (colour, marker, line) in _PREDICTORS.items():
@@ -61,16 +59,14 @@ def learning_curve_figure(curve: pd.DataFrame) -> Figure:
             middle = 100 * part.groupby("size")[MEAN].median()
             axes.plot(middle.index, middle, line, color=colour, linewidth=2, label=name)
         axes.set_title(f"{region} the range of the training sets", fontsize=10, loc="left")
-        axes.set(xscale="log", yscale="log")
+        axes.set(xscale="log", xlabel="stand-ins trained on")
         axes.set_xticks(sizes, map(str, sizes))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("stand-ins trained on", fontsize=10)
+        plain_logarithmic(axes, "y")
         axes.grid(color="#e6e6e6")
-    panels[0].set_ylabel("mean relative error of the test set (%)", fontsize=10)
+    panels[0].set_ylabel("mean relative error of the test set (%)")
     lines, names = panels[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside upper center", ncols=4, fontsize=9)
+    figure.legend(lines, names, loc="outside upper center", ncols=4)
     return figure
 
 
@@ -83,4 +79,4 @@ def _effects(axes: Axes, effects: pd.DataFrame, colour: str, label: str, none: f
     axes.tick_params(axis="x", labelsize=9)
     axes.grid(axis="x", color="#e6e6e6")
     axes.axvline(none, color=INK, linewidth=1, linestyle="--")
-    axes.set_xlabel(label, fontsize=10)
+    axes.set_xlabel(label)

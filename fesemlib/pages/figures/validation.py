@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 
-from fesemlib.pages.figures.micrographs import _GREY, _K_M_LABEL
-from fesemlib.pages.style import COLOURS, INK, Look, colour_formulations, formulation_looks
+from fesemlib.pages.figures.micrographs import K_M_LABEL, grid_of
+from fesemlib.pages.style import (
+    COLOURS,
+    INK,
+    Look,
+    drawing,
+    formulation_looks,
+    name_formulations,
+    plain_logarithmic,
+)
 from fesemlib.params import Parameters
 from fesemlib.processing import GreyImage
 from fesemlib.validation.errors import (
@@ -39,25 +47,20 @@ def held_out_figure(
     is of `published.candidates`, or None.
     """
     held_out = str(predictions["held_out"].iloc[0])
-    if published is not None:
-        published = published.loc[[held_out]]
-    figure = Figure(figsize=(5.6, 4.8))
-    axes = figure.subplots()
     train = at_the_end(results[results["role"] == "train"])
-    _parity_line(axes, pd.concat([train, predictions]), published)
     look = formulation_looks([*train["formulation"], held_out])[held_out]
+    figure, axes = drawing(5.6, 4.8)
+    candidates = None if published is None else published.loc[[held_out]]
+    _parity(axes, pd.concat([train, predictions]), candidates)
     _whiskers(axes, train, Look(_TRAINING, "o"), "training, median and range")
     _whiskers(axes, predictions, look, f"held out ({held_out}), median and range")
-    if published is not None:
-        _draw_candidates(axes, published)
-    axes.legend(loc="upper left", fontsize=9)
+    axes.legend(loc="upper left")
     return figure
 
 
 def training_figure(results: pd.DataFrame, parameters: Parameters) -> Figure:
     """The errors along the training steps: of what is trained on, and of what is held out."""
-    figure = Figure(figsize=(9.4, 3.9))
-    panels = figure.subplots(1, 2)
+    figure, panels = drawing(9.4, 3.9, 1, 2)
     images = training_summary(results).groupby("training_set", sort=False)["images"].max()
     shown = (
         ("micrographs trained on", training_error_along(results), (1, 2, 5)),
@@ -69,16 +72,13 @@ def training_figure(results: pd.DataFrame, parameters: Parameters) -> Figure:
             at = course.index.to_numpy() * math.ceil(number / parameters.batch_size)
             axes.fill_between(at, course["least"], course["greatest"], fc=colour, alpha=0.2, lw=0)
             axes.plot(at, course["median"], color=colour, label=f"{training_set} set")
-        axes.set(xscale="log", yscale="log", title=title)
-        axes.set_xlabel("training steps", fontsize=10)
-        axes.yaxis.set_major_locator(LogLocator(subs=ticks))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set(xscale="log", title=title, xlabel="training steps")
+        plain_logarithmic(axes, "y", ticks)
         axes.grid(color="#e6e6e6")
     finished = 100 * parameters.training_criterion
     panels[0].axhline(finished, color=INK, linewidth=1, linestyle="--", label="criterion")
-    panels[0].set_ylabel("mean relative error (%)", fontsize=10)
-    panels[0].legend(fontsize=9)
+    panels[0].set_ylabel("mean relative error (%)")
+    panels[0].legend()
     return figure
 
 
@@ -87,108 +87,76 @@ def parity_figure(predictions: pd.DataFrame, published: pd.DataFrame | None) -> 
 
     `predictions` are of one training set, as `published.candidates`, if any.
     """
-    figure = Figure(figsize=(9.4, 4.7))
-    parity, errors = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    _parity_line(parity, predictions, published)
-    names = list(dict.fromkeys(predictions["held_out"]))
-    looks = formulation_looks(names)
-    if published is not None:
-        _draw_candidates(parity, published)
-    for name in names:
-        own = predictions[predictions["held_out"] == name]
+    figure, (parity, errors) = drawing(9.4, 4.7, 1, 2, width_ratios=(1.15, 1))
+    _parity(parity, predictions, published)
+    looks = formulation_looks(predictions["held_out"])
+    for name, own in predictions.groupby("held_out", sort=False):
         _whiskers(parity, own, looks[str(name)], str(name))
-    entries = zip(*parity.get_legend_handles_labels(), strict=True)
-    handles, labels = zip(*sorted(entries, key=lambda entry: entry[1] not in names), strict=True)
-    parity.legend(
-        handles, labels, loc="upper left", fontsize=9, ncols=2, title="held out", alignment="left"
-    )
-    _draw_errors(errors, predictions, names, published)
+    handles, _ = parity.get_legend_handles_labels()
+    handles.sort(key=lambda handle: handle.get_label() not in looks)
+    parity.legend(handles=handles, loc="upper left", ncols=2, title="held out", alignment="left")
+    _draw_errors(errors, predictions, published)
     return figure
 
 
 def augmentation_figure(images: Mapping[str, GreyImage]) -> Figure:
     """Figure 7: an image and its copies, (H, W) each, in a 2 × 2 grid under their titles."""
-    height, width = next(iter(images.values())).shape
-    figure = Figure(figsize=(8, 8 * height / width + 0.7))
-    for axes, (title, image) in zip(figure.subplots(2, 2).ravel(), images.items(), strict=True):
-        axes.imshow(image, **_GREY)
+    figure, grid = grid_of([*images.values()], 2, 8, 0.35)
+    for axes, title in zip(grid, images, strict=True):
         axes.set_title(title)
-        axes.set_axis_off()
     return figure
 
 
-def _over_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Median, least and greatest prediction of each image over the runs, 10⁻³ m² s⁻¹."""
+def _whiskers(axes: Axes, predictions: pd.DataFrame, look: Look, label: str) -> None:
+    """Median and range of the predictions of each image over the runs."""
     finite = predictions[np.isfinite(predictions["predicted_km"])]
     grouped = finite.groupby(["image", "true_km"], sort=False)["predicted_km"]
-    summary = grouped.agg(median="median", least="min", greatest="max").reset_index()
-    summary[["true_km", "median", "least", "greatest"]] *= 1e3
-    return pd.DataFrame(summary)
+    runs = 1e3 * grouped.agg(["median", "min", "max"]).reset_index("true_km")
+    spread = np.array([runs["median"] - runs["min"], runs["max"] - runs["median"]])
+    shown = {"fmt": look.marker, "color": look.colour, "label": label, **_WHISKERS}
+    axes.errorbar(runs["true_km"], runs["median"], spread, **shown)
 
 
-def _whiskers(axes: Axes, predictions: pd.DataFrame, look: Look, label: str) -> None:
-    summary = _over_seeds(predictions)
-    spread = [summary["median"] - summary["least"], summary["greatest"] - summary["median"]]
-    axes.errorbar(
-        summary["true_km"],
-        summary["median"],
-        yerr=np.array(spread),
-        fmt=look.marker,
-        color=look.colour,
-        label=label,
-        **_WHISKERS,
-    )
-
-
-def _parity_line(axes: Axes, predictions: pd.DataFrame, published: pd.DataFrame | None) -> None:
+def _parity(axes: Axes, predictions: pd.DataFrame, published: pd.DataFrame | None) -> None:
+    """The line of perfect predictions; both predictions that each unsigned error allows."""
     predicted = predictions["predicted_km"]
     values = [predictions["true_km"].max(), *predicted[np.isfinite(predicted)]]
     if published is not None:
         values.append(published["high_km"].max())
-    top = 1.08e3 * max(values)
-    bottom = 1.05e3 * min(0.0, *values)
-    axes.plot([0, top], [0, top], color=INK, linewidth=1, linestyle="--", zorder=1)
-    axes.set(xlim=(0, 1.1e3 * predictions["true_km"].max()), ylim=(bottom, top))
-    axes.set_xlabel(f"true {_K_M_LABEL}", fontsize=10)
-    axes.set_ylabel(f"predicted {_K_M_LABEL}", fontsize=10)
+    ends = np.array([0, 1.08e3 * max(values)])
+    axes.plot(ends, ends, color=INK, linewidth=1, linestyle="--", zorder=1)
+    axes.set(xlabel=f"true {K_M_LABEL}", xlim=(0, 1.1e3 * predictions["true_km"].max()))
+    axes.set(ylabel=f"predicted {K_M_LABEL}", ylim=(1.05e3 * min(0.0, *values), ends[1]))
+    if published is not None:
+        true, low, high = (1e3 * published[name] for name in ("true_km", "low_km", "high_km"))
+        axes.vlines(true, low, high, color="#bbbbbb", lw=1, zorder=1)
+        for candidates, label in ((low, None), (high, "published, sign not in Table 2")):
+            axes.scatter(true, candidates, **_PUBLISHED, linewidth=1, zorder=2, label=label)
 
 
-def _draw_candidates(axes: Axes, published: pd.DataFrame) -> None:
-    """Both predictions that each unsigned published error allows, joined by a line."""
-    true, low, high = (1e3 * published[name] for name in ("true_km", "low_km", "high_km"))
-    axes.vlines(true, low, high, color="#bbbbbb", lw=1, zorder=1)
-    for values, label in ((low, None), (high, "published, sign not in Table 2")):
-        axes.scatter(true, values, **_PUBLISHED, linewidth=1, zorder=2, label=label)
-
-
-def _draw_errors(
-    axes: Axes, predictions: pd.DataFrame, names: Sequence[str], published: pd.DataFrame | None
-) -> None:
+def _draw_errors(axes: Axes, predictions: pd.DataFrame, published: pd.DataFrame | None) -> None:
+    looks = formulation_looks(predictions["held_out"])
+    names = list(dict.fromkeys(predictions["held_out"]))
     finite = predictions[np.isfinite(predictions["predicted_km"])]
-    errors = 100 * held_out_errors(finite).reindex(list(names))
-    rows = np.arange(len(names))
-    looks = formulation_looks(names)
+    errors = 100 * held_out_errors(finite).reindex(names)
     for row, (name, (median, least, greatest)) in enumerate(errors.iterrows()):
         colour, marker = looks[str(name)]
         axes.hlines(row, least, greatest, color=colour, linewidth=1.6)
         axes.plot(median, row, marker, color=colour)
     axes.plot([], [], "o-", color=_TRAINING, label="reproduced, range of runs")
     if published is not None:
-        error = 100 * (published["high_km"] / published["true_km"] - 1).reindex(list(names))
+        error = 100 * (published["high_km"] / published["true_km"] - 1).reindex(names)
+        rows = range(len(names))
         axes.plot(error, rows, "d", markerfacecolor="white", color=INK, label="published")
-    axes.set_yticks(rows, list(names))
     error_axis(axes)
     if np.ptp(np.log10(axes.get_xlim())) < 1.5:  # a decade or less would have no label
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    colour_formulations(axes)
-    axes.invert_yaxis()
-    axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
+    name_formulations(axes, names)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
 
 
 def error_axis(axes: Axes) -> None:
     """The horizontal axis of relative errors in %, logarithmic and without powers of ten."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("relative error of the held-out formulation (%)", fontsize=10)
+    plain_logarithmic(axes, "x")
+    axes.set_xlabel("relative error of the held-out formulation (%)")
     axes.grid(axis="x", color="#e6e6e6")

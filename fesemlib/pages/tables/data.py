@@ -14,50 +14,30 @@ from fesemlib.evaluation import published
 from fesemlib.evaluation.baselines import GreyLevelTest
 from fesemlib.pages.numbers import significant
 from fesemlib.pages.report import show_table
-from fesemlib.pages.statements import Banner
-from fesemlib.params import Parameters
-from fesemlib.processing import input_shape
 
 # The dried layer whose resistance stands beside its k_m: thickness in m, front in K.
 _LAYER, _FRONT = 0.01, 250.0
-
-
-def resolution(dataset: Dataset, parameters: Parameters) -> Banner:
-    """What the network's input size leaves to be seen."""
-    height, width = input_shape(dataset.shape, parameters.input_width)
-    text = f"The network sees {width}×{height} px"
-    if dataset.pixel_size_um is None:
-        text += "; the pixel size in µm is not known, or not the same for all micrographs."
-        return Banner("Resolution", text, "note")
-    pixel = dataset.pixel_size_um * dataset.shape[1] / width
-    text += (
-        f", {pixel:.3g} µm a pixel: what is narrower than two pixels, {2 * pixel:.3g} µm, cannot "
-        "be told apart."
-    )
-    return Banner("Resolution", text, "note")
 
 
 def show_formulations(formulations: pd.DataFrame) -> Styler:
     """Table 1 for the page, with R_p added; what a manifest does not tell is a dash."""
     papers_own = published.concerns(formulations)
     digits = 2 if papers_own else 3  # the paper prints two
-    shown = pd.DataFrame(
-        {
-            "composition": formulations["composition"],
-            "k_m (10⁻³ m² s⁻¹)": 1e3 * formulations["k_m"],
-            "std (%)": formulations["std_percent"],
-            "R_p (cm² Torr h g⁻¹)": product_resistance(formulations["k_m"], _LAYER, _FRONT)
-            / CLASSIC_RESISTANCE,
-        }
-    ).rename_axis(None)
-    formats = dict.fromkeys(shown.columns[[1, 3]], lambda value: significant(value, digits))
-    caption = (
-        f"{_number_in_paper(1, papers_own)}: composition, mass transfer coefficient, and its "
-        "standard deviation over the vials with a thermocouple. Added: the product resistance R_p "
-        f"of a dried layer of {100 * _LAYER:g} cm at {_FRONT:g} K."
+    resistance = product_resistance(formulations["k_m"], _LAYER, _FRONT) / CLASSIC_RESISTANCE
+    shown = formulations[["composition"]].rename_axis(None)
+    shown["k_m (10⁻³ m² s⁻¹)"] = 1e3 * formulations["k_m"]
+    shown["std (%)"] = formulations["std_percent"]
+    shown["R_p (cm² Torr h g⁻¹)"] = resistance
+    formats = dict.fromkeys(shown, lambda value: significant(value, digits))
+    return show_table(
+        shown,
+        f"{'Table' if papers_own else 'In the form of Table'} 1 of the paper: composition, mass "
+        "transfer coefficient, and its standard deviation over the vials with a thermocouple. "
+        f"Added: the product resistance R_p of a dried layer of {100 * _LAYER:g} cm at {_FRONT:g} "
+        "K.",
+        {**formats, "composition": "{}", "std (%)": "{:g}"},
+        texts=["composition"],
     )
-    table = show_table(shown, caption, {**formats, "std (%)": "{:g}"})
-    return _to_the_left(table, "composition")
 
 
 def show_reading(dataset: Dataset) -> Styler:
@@ -77,12 +57,10 @@ def show_reading(dataset: Dataset) -> Styler:
     names = dataset.images["formulation" if dataset.synthetic else "image"].rename("micrographs")
     shared = names.groupby([told[name] for name in told], sort=False, dropna=False)
     shown = shared.agg(", ".join).reset_index()[["micrographs", *told]]
-    sizes = dict.fromkeys(("pixel (µm)", "before rescaling (µm)"), "{:.4g}")
-    formats = {"data bar from row": "{:.0f}", **sizes}
+    formats = dict.fromkeys(("pixel (µm)", "before rescaling (µm)"), "{:.4g}")
+    formats["data bar from row"] = "{:.0f}"
     caption = "What was read of the micrographs; a dash, or no column, for what was not found"
-    table = show_table(shown, caption, formats).hide(axis="index")
-    wrapped = {"white-space": "normal", "min-width": "10em"}
-    return _to_the_left(table.set_properties(subset=["micrographs"], **wrapped), "micrographs")
+    return show_table(shown, caption, formats, texts=["micrographs"]).hide(axis="index")
 
 
 def show_grey_levels(tested: Sequence[Mapping[str, GreyLevelTest]]) -> Styler:
@@ -100,15 +78,3 @@ def show_grey_levels(tested: Sequence[Mapping[str, GreyLevelTest]]) -> Styler:
         " it is lowest and in the one where it is highest",
         dict.fromkeys(names[:4], "{:.1f}") | dict.fromkeys(names[4:], "{:.2f}"),
     )
-
-
-def _to_the_left(table: Styler, column: str) -> Styler:
-    """A column of text, which is the first, with its heading."""
-    table = table.set_properties(subset=[column], **{"text-align": "left"})
-    return table.set_table_styles(
-        [{"selector": "th.col_heading.col0", "props": "text-align: left;"}], overwrite=False
-    )
-
-
-def _number_in_paper(number: int, papers_own: bool) -> str:
-    return f"{'Table' if papers_own else 'In the form of Table'} {number} of the paper"

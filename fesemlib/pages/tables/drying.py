@@ -43,19 +43,14 @@ def show_thermocouples(labels: DryingLabels) -> Styler:
     """The k_m of each thermocouple, and the row of Table 1 that they make."""
     mean = {"k_m": labels.k_m, "spread_percent": labels.std_percent, "remark": ""}
     each = pd.concat([labels.thermocouples, pd.DataFrame(mean, index=["mean"])])
-    shown = pd.DataFrame(
-        {
-            _K_M: 1e3 * each["k_m"],
-            "spread (%)": each["spread_percent"],
-            "steady from (h)": each["start"] / 3600,
-            "to (h)": each["end"] / 3600,
-        }
-    )
+    shown = pd.DataFrame({_K_M: 1e3 * each["k_m"], "spread (%)": each["spread_percent"]})
+    hours = ["steady from (h)", "to (h)"]
+    shown[hours] = each[["start", "end"]] / 3600
     return show_table(
         shown.assign(remark=each["remark"]) if each["remark"].any() else shown,
         "Mass transfer coefficient from each thermocouple; spread: standard deviation over the "
         "instants of the steady part, in the last row over the thermocouples",
-        {_K_M: "{:#.3g}", "spread (%)": "{:.2g}", "steady from (h)": "{:.1f}", "to (h)": "{:.1f}"},
+        {_K_M: "{:#.3g}", "spread (%)": "{:.2g}"} | dict.fromkeys(hours, "{:.1f}"),
     )
 
 

@@ -36,12 +36,8 @@ def show_permutations(orders: pd.DataFrame) -> Styler:
         shown,
         "Errors of the formulations held out (%; |ln| as it is), with k_m in their true order and "
         "shuffled",
-        {
-            "true order": three_digits,
-            "shuffled, median": three_digits,
-            "shuffles as small": f"{{}} of {len(shuffled)}",
-            "p": "{:.2g}",
-        },
+        dict.fromkeys(["true order", "shuffled, median"], three_digits)
+        | {"shuffles as small": f"{{}} of {len(shuffled)}", "p": "{:.2g}"},
     )
 
 

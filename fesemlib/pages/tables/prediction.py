@@ -39,8 +39,7 @@ def show_model(model: Model) -> Styler:
         "k_m of the training (10⁻³ m² s⁻¹)": f"{1e3 * least:.3g} to {1e3 * greatest:.3g}",
         "digest of the data": card.data_digest,
     }
-    table = show_table(pd.DataFrame({"": parts}), "The model card, in its main lines")
-    return table.set_properties(subset=[""], **{"text-align": "left", "white-space": "normal"})
+    return show_table(pd.DataFrame({"": parts}), "The model card, in its main lines", texts=[""])
 
 
 def show_predictions(new: NewMicrographs, parameters: Parameters) -> Styler:
@@ -58,34 +57,26 @@ def show_predictions(new: NewMicrographs, parameters: Parameters) -> Styler:
             "domain": [typeset(_domain(row)) for row in new.rows],
         }
     ).dropna(axis="columns", how="all")
-    table = show_table(
+    return show_table(
         shown,
         f"Predictions with intervals of nominally {100 * LEVEL:g} %, and the product resistance of "
         f"{parameters.layer_thickness_mm:g} mm of dried cake with the front at "
         f"{_celsius(parameters.front_temperature_k)} °C",
         dict.fromkeys(shown.columns.drop(["micrograph", "domain"]), _three_digits),
+        texts=["domain"],
     ).hide(axis="index")
-    return table.set_properties(
-        subset=["domain"],
-        **{"white-space": "normal", "text-align": "left", "min-width": "12em"},
-    )
 
 
 def show_residuals(model: Model) -> Styler:
     """The errors of leave-one-out from which the interval is made, from the smallest."""
     residuals = pd.Series(model.card.log_residuals)
-    sizes = residuals.abs().sort_values(kind="stable")
-    shown = pd.DataFrame(
-        {
-            "k_m (10⁻³ m² s⁻¹)": 1e3 * pd.Series(model.card.k_m),
-            "true / predicted": np.exp(residuals),
-            "|ln|": sizes,
-            "within the interval": np.where(sizes <= model.half_width, "yes", "no"),
-        },
-        index=sizes.index,
-    )
+    shown = pd.DataFrame({"k_m (10⁻³ m² s⁻¹)": 1e3 * pd.Series(model.card.k_m)})
+    shown["true / predicted"], shown["|ln|"] = np.exp(residuals), residuals.abs()
+    inside = shown["|ln|"] <= model.half_width
     return show_table(
-        shown,
+        shown.assign(**{"within the interval": np.where(inside, "yes", "no")})
+        .dropna()
+        .sort_values("|ln|", kind="stable"),
         "How far the ensemble is wrong about a formulation that it has not seen; the interval is "
         "as wide as the greatest error within it",
         {"k_m (10⁻³ m² s⁻¹)": "{:.3g}", "true / predicted": "{:.2f}", "|ln|": "{:.2f}"},
@@ -98,16 +89,14 @@ def show_following(trial: pd.DataFrame, model: Model) -> Styler:
     enough = len(trial) >= _FEWEST_FOR_A_SLOPE
     slope = np.polyfit(true, predicted, 1)[0] if enough else math.nan
     median = np.median(np.log(list(model.card.k_m.values())))
-    change, off = "change where the true k_m doubles", "off by, on average"
-    shown = pd.DataFrame(
-        {
-            change: [2**slope, 1.0],
-            off: [np.exp((each - true).abs().mean()) for each in (predicted, median)],
-        },
-        index=["the ensemble", "always the median of the training set"],
-    )
+    rows = {
+        "the ensemble": [2**slope, np.exp((predicted - true).abs().mean())],
+        "always the median of the training set": [1.0, np.exp((median - true).abs().mean())],
+    }
+    names = ["change where the true k_m doubles", "off by, on average"]
     caption = "Predictions of the fresh stand-ins beside one that sees no image, as factors"
-    return show_table(shown, caption, {change: "{:.2g}", off: "{:.2g}"})
+    shown = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+    return show_table(shown, caption, dict.fromkeys(names, "{:.2g}"))
 
 
 def show_domain(trial: pd.DataFrame) -> Styler:
@@ -146,10 +135,10 @@ def show_drying(table: pd.DataFrame) -> Styler:
 
 def _domain(row: Prediction) -> str:
     """Whether a micrograph is inside the domain, why not, and what could not be checked."""
+    verdict = "inside" if row.in_domain else "outside"
     if row.error:
-        return f"no prediction: {row.error}"
-    inside = "inside" if row.in_domain else "outside"
-    return f"{inside}: {row.remarks}" if row.remarks else inside
+        verdict = "no prediction"
+    return ": ".join(filter(None, [verdict, row.error or row.remarks]))
 
 
 def _three_digits(value: float) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fesemlib.evaluation.imaging import DEGRADATIONS
-from fesemlib.pages.numbers import measure_text, percent
+from fesemlib.pages.numbers import percent, three_digits
 from fesemlib.pages.report import show_table
 from fesemlib.validation.errors import LOG_MEAN, WITHOUT_WORST
 
@@ -64,7 +64,7 @@ def show_sources(sources: pd.DataFrame) -> Styler:
         "one": ("error of one (%)", percent),
         "all": ("error of all (%)", percent),
         WITHOUT_WORST: ("without the worst of all (%)", percent),
-        LOG_MEAN: ("|ln| of all", partial(measure_text, LOG_MEAN)),
+        LOG_MEAN: ("|ln| of all", three_digits),
     }
     return _shown(
         sources,

@@ -10,11 +10,9 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fesemlib.evaluation.sensitivity import LOGARITHM, RELATIVE, STEPS
-from fesemlib.pages.numbers import measure_text, percent
+from fesemlib.pages.numbers import percent, three_digits
 from fesemlib.pages.report import show_table
 from fesemlib.validation.errors import LOG_MEAN, MEAN, WITHOUT_WORST
-
-_logarithm = partial(measure_text, LOG_MEAN)
 
 
 def choice(value: object) -> str:
@@ -40,7 +38,7 @@ def show_cells(table: pd.DataFrame) -> Styler:
         "without the worst of them, and the mean of |ln(predicted / true)|",
         dict.fromkeys(map(choice, levels), choice)
         | dict.fromkeys(errors.values(), percent)
-        | {"missed": "{:.0f}", "trainings": "{:.0f}", "steps": "{:,.0f}", LOG_MEAN: _logarithm},
+        | {"missed": "{:.0f}", "trainings": "{:.0f}", "steps": "{:,.0f}", LOG_MEAN: three_digits},
     )
 
 
@@ -50,7 +48,7 @@ def show_effects(effects: pd.DataFrame) -> Styler:
     formats: dict[Any, Any] = {}
     for measure, name, number in (
         (RELATIVE, "mean relative error (points)", partial(percent, sign=True)),
-        (LOGARITHM, "mean |ln|", partial(measure_text, LOG_MEAN, sign=True)),
+        (LOGARITHM, "mean |ln|", partial(three_digits, sign=True)),
         (STEPS, "steps (times)", "{:.2f}".format),
     ):
         own = effects[effects["measure"] == measure]
@@ -73,7 +71,7 @@ def show_learning_curve(curve: pd.DataFrame) -> Styler:
         **{"mean (%)": (MEAN, "median"), "least (%)": (MEAN, "min"), "greatest (%)": (MEAN, "max")},
         **{LOG_MEAN: (LOG_MEAN, "median")},
     )
-    numbers = dict.fromkeys(table, percent) | {"steps": "{:,.0f}".format, LOG_MEAN: _logarithm}
+    numbers = dict.fromkeys(table, percent) | {"steps": "{:,.0f}".format, LOG_MEAN: three_digits}
     tested = ["inside", "outside"]
     regions = {region: table.xs(region, level="region") for region in [*tested, "training"]}
     wide = pd.concat(regions, axis=1)

@@ -42,7 +42,8 @@ def show_trainings(results: pd.DataFrame, parameters: Parameters) -> Styler:
         f"{unfinished} are named by what they hold out",
         _FORMATS,
         narrow=True,
-    ).set_properties(subset=[unfinished], **{"white-space": "normal"})
+        texts=[unfinished],
+    )
 
 
 def show_measures(
