@@ -354,10 +354,10 @@ def _rescaled(named: Mapping[str, Micrograph]) -> list[Micrograph]:
         ": the pixel size is not known, and rescale needs all of them; give it in the column "
         "pixel_size_um of the manifest, or set rescale to false",
     )
-    sized = [(each, each.pixel_size_um or 0.0) for each in named.values()]
-    sizes = [size for _, size in sized]
+    sizes = [each.pixel_size_um or 0.0 for each in named.values()]
     coarsest = max(sizes)
-    fields = [_covered(each, _pitch(size, coarsest)) for each, size in sized]
+    pitches = [_pitch(size, coarsest) for size in sizes]
+    fields = map(_covered, named.values(), pitches)
     height, width = (min(sides) for sides in zip(*fields, strict=True))
     if min(height, width) < 1:
         raise DatasetError(

@@ -304,19 +304,19 @@ class Foam:
     """
 
     cells: list[Sampled]
-    wrinkles: FloatImage
+    wrinkles: Fields
     holes: Sampled
     threshold: np.float32
 
     def part(self, rows: slice) -> Foam:
         """The same for a band of rows."""
-        cells = [each.part(rows) for each in self.cells]
-        return Foam(cells, self.wrinkles[rows], self.holes.part(rows), self.threshold)
+        cells, wrinkles = [each.part(rows) for each in self.cells], self.wrinkles[:, rows].copy()
+        return Foam(cells, wrinkles, self.holes.part(rows), self.threshold)
 
     def plane(self, level: int) -> tuple[Fields, Fields]:
         """On one level, the fields whose zeros are walls, and that of the holes, shape (x, y)."""
-        cells = np.stack([each.section(level) for each in self.cells])
-        return cells + self.wrinkles.T, self.holes.section(level)
+        cells = [each.section(level) + self.wrinkles for each in self.cells]
+        return np.stack(cells), self.holes.section(level)
 
 
 def make_foam(
@@ -336,7 +336,7 @@ def make_foam(
     extent = (depth, *(side * grid.pixel for side in grid.shape))
     return Foam(
         cells=[_sampled(each, pitch, at) for each in _cell_volumes(extent, pitch, for_cells)],
-        wrinkles=layered_noise(grid.shape, grid.pixel, WALL_WRINKLES, random[1]),
+        wrinkles=layered_noise(grid.shape, grid.pixel, WALL_WRINKLES, random[1]).T,
         holes=_sampled(_hole_volume(for_holes), HOLE_PITCH * throat_to_cell, at, periodic=True),
         threshold=np.float32(for_threshold.uniform(*HOLE_THRESHOLDS)),
     )
@@ -357,11 +357,10 @@ def _march(foam: Foam, cut: FloatImage, levels: Positions, half_wall: np.float32
     free = np.ones(cut.shape, dtype=bool)
     first = max(int(np.searchsorted(levels, cut.min())) - 1, 0)
     planes = map(foam.plane, range(first, len(levels)))
-    for top, (above, below) in zip(
-        levels[first:].astype(np.float32), pairwise(planes), strict=False
-    ):
+    tops = levels[first:-1].astype(np.float32)
+    for top, (above, below) in zip(tops, pairwise(planes), strict=True):
         # Rays that may meet a wall: the field changes sign, or is small at one of the levels.
-        product = (above[0] * below[0]).min(axis=0)
+        product = np.minimum(*(above[0] * below[0]))
         near = np.flatnonzero((product < half_wall * half_wall) & free & (cut < top + step))
         (old, old_hole), (new, new_hole) = (
             (cells.reshape(CHANNELS, -1)[:, near], holes.ravel()[near])
@@ -390,5 +389,5 @@ def _first_crossing(
     start = np.abs(start)
     crossing = end < half_wall
     met = (start - half_wall) / np.maximum(start - end, np.float32(1e-6))
-    share = np.where(crossing, np.clip(met, 0, 1), np.float32(1)).min(axis=0)
-    return begin + (1 - begin) * share, crossing.any(axis=0)
+    share = np.minimum(*np.where(crossing, np.clip(met, 0, 1), np.float32(1)))
+    return begin + (1 - begin) * share, np.logical_or(*crossing)
