@@ -16,7 +16,7 @@ from fesemlib.micrographs.zeiss import burn_data_bar
 from fesemlib.params import Parameters
 from fesemlib.processing import resample_by_area
 from fesemlib.storage import digest
-from fesemlib.synthetic.sets import Recipe, drawn_recipes, part_of_frame, stand_ins, table_recipes
+from fesemlib.synthetic import sets
 
 __all__ = [
     "Dataset",
@@ -124,8 +124,8 @@ def load_dataset(parameters: Parameters) -> Dataset:
     ((288, 384), 'ABCDEFGHI', True)
     """
     if parameters.is_synthetic:
-        recipes = table_recipes(parameters.synthetic_seed, range(1))
-        return _of_stand_ins(recipes, part_of_frame(parameters, 1), table1()[_OF_FORMULATIONS])
+        recipes = sets.table_recipes(parameters.synthetic_seed, range(1))
+        return _of_stand_ins(recipes, sets.part_of_frame(parameters, 1), table1())
     manifest = Path(parameters.dataset)
     table = read_manifest(manifest)
     listed = list(zip(table["image"], table["page"], strict=True))
@@ -176,12 +176,10 @@ def draw_stand_ins(
     >>> len(dataset.micrographs), dataset.shape
     (4, (96, 128))
     """
-    recipes = drawn_recipes(number, seed, k_m_range)
-    formulations = pd.DataFrame(
-        [(f"{each.solids_percent:g}% solids", each.k_m, np.nan) for each in recipes],
-        columns=_OF_FORMULATIONS,
-        index=pd.Index([each.name for each in recipes], name="formulation"),
-    )
+    recipes = sets.drawn_recipes(number, seed, k_m_range)
+    composition = f"{sets.DRAWN_SOLIDS_PERCENT:g}% solids"
+    formulations = pd.DataFrame(recipes).set_index("formulation")
+    formulations = formulations.assign(composition=composition, std_percent=np.nan)
     return _of_stand_ins(recipes, shape, formulations)
 
 
@@ -194,9 +192,9 @@ def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
     >>> "".join(fresh.formulations.index), len(fresh.micrographs)
     ('ABCDEFGHI', 18)
     """
-    recipes = table_recipes(seed, range(1, number + 1))
-    made = _of_stand_ins(recipes, shape, table1()[_OF_FORMULATIONS])
-    names = [f"{recipe.name} (stand-in, fresh frame {recipe.entropy[-1]})" for recipe in recipes]
+    recipes = sets.table_recipes(seed, range(1, number + 1))
+    made = _of_stand_ins(recipes, shape, table1())
+    names = [f"{each.formulation} (stand-in, fresh frame {each.frame})" for each in recipes]
     return replace(made, images=made.images.assign(image=names))
 
 
@@ -277,11 +275,11 @@ def _dataset(
 
 
 def _of_stand_ins(
-    recipes: Sequence[Recipe], shape: tuple[int, int], formulations: pd.DataFrame
+    recipes: Sequence[sets.Recipe], shape: tuple[int, int], formulations: pd.DataFrame
 ) -> Dataset:
-    rows = [(recipe.name, f"{recipe.name} (stand-in)", recipe.k_m) for recipe in recipes]
-    images = pd.DataFrame(rows, columns=["formulation", "image", "k_m"])
-    return _dataset(formulations, images, stand_ins(recipes, shape))
+    images = pd.DataFrame(recipes)[["formulation", "k_m"]]
+    images.insert(1, "image", images["formulation"] + " (stand-in)")
+    return _dataset(formulations[_OF_FORMULATIONS], images, sets.stand_ins(recipes, shape))
 
 
 def _fitted(
@@ -303,20 +301,22 @@ def _fitted(
     return list(named.values())
 
 
-def _listed(found: Sequence[str]) -> str:
-    """The first few of a list, and how many there are beyond."""
+def _refuse(found: Sequence[str], problem: str) -> None:
+    """Refuse a set because of what was found; name the first few, and how many there are beyond."""
     more = len(found) - _MOST_NAMED
-    return ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    listed = ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    if found:
+        raise DatasetError(f"{listed}{problem}")
 
 
 def _check_bars(named: Mapping[str, Micrograph]) -> None:
     """Refuse a data bar that the network would see."""
     found = [f"{name} (from row {m.data_bar_row})" for name, m in named.items() if m.has_data_bar]
-    if found:
-        raise DatasetError(
-            f"{_listed(found)}: the data bar is still there, and the network would learn from it; "
-            "set crop to auto, or to the number of rows above it"
-        )
+    _refuse(
+        found,
+        ": the data bar is still there, and the network would learn from it; set crop to auto, or "
+        "to the number of rows above it",
+    )
 
 
 def _check_copies(named: Mapping[str, Micrograph]) -> None:
@@ -349,15 +349,15 @@ def _with_told_size(name: str, micrograph: Micrograph, told_um: float, check: bo
 def _rescaled(named: Mapping[str, Micrograph]) -> list[Micrograph]:
     """All micrographs at the coarsest pixel size, with the field that all of them cover."""
     unknown = [name for name, each in named.items() if each.pixel_size_um is None]
-    if unknown:
-        raise DatasetError(
-            f"{_listed(unknown)}: the pixel size is not known, and rescale needs all of them; give "
-            "it in the column pixel_size_um of the manifest, or set rescale to false"
-        )
-    sized = [(each, each.pixel_size_um or 0.0) for each in named.values()]
-    sizes = [size for _, size in sized]
+    _refuse(
+        unknown,
+        ": the pixel size is not known, and rescale needs all of them; give it in the column "
+        "pixel_size_um of the manifest, or set rescale to false",
+    )
+    sizes = [each.pixel_size_um or 0.0 for each in named.values()]
     coarsest = max(sizes)
-    fields = [_covered(each, _pitch(size, coarsest)) for each, size in sized]
+    pitches = [_pitch(size, coarsest) for size in sizes]
+    fields = map(_covered, named.values(), pitches)
     height, width = (min(sides) for sides in zip(*fields, strict=True))
     if min(height, width) < 1:
         raise DatasetError(
@@ -383,23 +383,23 @@ def _check_shapes(named: Mapping[str, Micrograph]) -> None:
     shapes = pd.Series({name: each.image.shape for name, each in named.items()})
     common = shapes.mode().iloc[0]
     others = [f"{name}: {w}×{h} px" for name, (h, w) in shapes[shapes != common].items()]
-    if others:
-        raise DatasetError(
-            f"{_listed(others)}, but the set is {common[1]}×{common[0]} px (width × height, after "
-            "cropping); take the micrographs at one size, leave these out, set crop to the number "
-            "of rows that all of them have, or set rescale to true if all pixel sizes are known"
-        )
+    _refuse(
+        others,
+        f", but the set is {common[1]}×{common[0]} px (width × height, after cropping); take the "
+        "micrographs at one size, leave these out, set crop to the number of rows that all of them "
+        "have, or set rescale to true if all pixel sizes are known",
+    )
 
 
 def _check_pixel_sizes(named: Mapping[str, Micrograph]) -> None:
     sizes = pd.Series({name: each.pixel_size_um for name, each in named.items()}, dtype=float)
     others = [f"{name}: {size:.4g} µm" for name, size in sizes[_differing(sizes)].items()]
-    if others:
-        raise DatasetError(
-            f"{_listed(others)} a pixel, but the set has {_common(sizes):.4g} µm; take the "
-            "micrographs at one magnification, leave these out, set rescale to true, or set "
-            "check_pixel_size to false if the files are wrong"
-        )
+    _refuse(
+        others,
+        f" a pixel, but the set has {_common(sizes):.4g} µm; take the micrographs at one "
+        "magnification, leave these out, set rescale to true, or set check_pixel_size to false if "
+        "the files are wrong",
+    )
 
 
 def _differing(pixel_sizes_um: pd.Series[float]) -> pd.Series[bool]:

@@ -72,8 +72,6 @@ _LEAST_SIDE = 8  # of the coarsest scale, px
 _LEAST = 1e-9  # so that a flat image has logarithms, too
 _KINDS = ("share of the variance", "tails", "skewness", "rows against columns")
 
-_WAVELET = "db2"
-
 
 def statistics(image: GreyImage) -> dict[str, float]:
     """Slope of the power spectrum, contrast, charging and correlation length of a frame.
@@ -122,10 +120,10 @@ def power_spectrum_slope(image: GreyImage) -> float:
     edges = np.geomspace(*SPECTRAL_BAND, _SPECTRAL_BINS + 1)
     mean = _means(power, np.digitize(frequency, edges), _SPECTRAL_BINS + 1)[1:]
     if np.isnan(mean).any():
-        height, width = image.shape
+        low, high = SPECTRAL_BAND
         raise ValueError(
-            f"image of {width}×{height} px: too small for the band "
-            f"{SPECTRAL_BAND[0]:g}–{SPECTRAL_BAND[1]:g} cycles per px; take a larger image"
+            f"image of {image.shape[1]}×{image.shape[0]} px: too small for the band {low:g}–"
+            f"{high:g} cycles per px; take a larger image"
         )
     centre = np.log(edges[:-1] * edges[1:]) / 2
     return float(np.polyfit(centre, np.log(mean), 1)[0])
@@ -216,8 +214,8 @@ def local_patterns(image: GreyImage, pixel_size: float) -> dict[str, float]:  # 
     for radius in _RADII:
         patterns = _SKIMAGE.local_binary_pattern(image, _POINTS, radius, method="uniform")
         counts = np.bincount(patterns.astype(int).ravel(), minlength=_POINTS + 2)
-        own = (counts / patterns.size).tolist()
-        shares |= {f"pattern {number} at {radius} px": share for number, share in enumerate(own)}
+        named = enumerate((counts / patterns.size).tolist())
+        shares |= {f"pattern {number} at {radius} px": share for number, share in named}
     return shares
 
 
@@ -323,10 +321,8 @@ def texture_description(image: GreyImage) -> FloatArray:
         share = energies.sum() / variance / 4**number
         skewness = _skewness(smooth - ndimage.uniform_filter(smooth, 3, mode="nearest"))
         across, along = energies[:2] + _LEAST
-        tails = kurtosis.mean()
-        rows.append(
-            (np.log(share + _LEAST), np.log(tails + _LEAST), skewness, np.log(across / along))
-        )
+        share, tails, ratio = np.log([share + _LEAST, kurtosis.mean() + _LEAST, across / along])
+        rows.append((share, tails, skewness, ratio))
         smooth = _halved(smooth)
     return np.array(rows, dtype=np.float64).T.ravel()
 
@@ -380,9 +376,8 @@ def _power_spectrum(values: FloatArray, pixel_size: float = 1.0) -> tuple[FloatA
 
 def _means(values: FloatArray, groups: npt.NDArray[np.intp], number: int) -> FloatArray:
     """The mean over each of the groups 0 to number − 1; NaN where there is nothing."""
-    total = np.bincount(groups.ravel(), values.ravel(), number)[:number]
     with np.errstate(invalid="ignore"):
-        return np.asarray(total / np.bincount(groups.ravel(), minlength=number)[:number])
+        return np.asarray(ndimage.mean(values, groups, np.arange(number)))
 
 
 def _autocorrelation(values: FloatArray, reach: int) -> FloatArray:
@@ -397,7 +392,7 @@ def _wavelet_details(
 ) -> Iterator[Sequence[npt.NDArray[np.float32]]]:
     """Details across rows, across columns and across both, from the finest scale."""
     for _ in range(scales):
-        image, details = pywt.dwt2(image, _WAVELET, "periodization")
+        image, details = pywt.dwt2(image, "db2", "periodization")
         yield details
 
 

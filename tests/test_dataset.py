@@ -491,7 +491,7 @@ def test_stand_ins_of_every_allowed_width_can_be_rendered(width, own_build, monk
     def reached(*_: object) -> None:
         raise ReachedError
 
-    monkeypatch.setattr(microscope, "generators", reached)
+    monkeypatch.setattr(microscope.foam, "generators", reached)
     shapes = []
 
     def accept(path: Path, recipe: sets.Recipe, shape: tuple[int, int]) -> None:

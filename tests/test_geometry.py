@@ -7,7 +7,8 @@ import pytest
 
 from fesemlib.drying.equations import porosity
 from fesemlib.synthetic import THROAT_TO_CELL, foam_volume, wall_thickness
-from fesemlib.synthetic.foam import HOLE_PITCH, VOXEL, generators, make_foam, sampled
+from fesemlib.synthetic.fields import Grid
+from fesemlib.synthetic.foam import generators, make_foam
 
 # What PoreSpy calls and others deprecate is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -85,10 +86,10 @@ def wall_openings(
     throat_um: float, shape: tuple[int, int], pixel_size_um: float, seed: int
 ) -> np.ndarray:
     """The openings of a plane wall, made as those of the foam are; shape (x, y)."""
-    foam = make_foam((1.0, 1.0, 1.0), VOXEL, THROAT_TO_CELL, generators(seed)[0])
-    y, x = ((np.arange(side) + 0.5) * pixel_size_um / throat_um for side in shape)
-    field = sampled(foam.holes, HOLE_PITCH, (np.zeros(1), y, x), periodic=True)
-    return field.section(0) >= foam.threshold
+    cell_um = throat_um / THROAT_TO_CELL
+    grid = Grid(shape, pixel_size_um / cell_um, cell_um)
+    foam = make_foam(grid, 1.0, np.zeros(1), generators(seed))
+    return foam.plane(0)[1] >= foam.threshold
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ instant. Its mean over the steady part of primary drying is the label of a formu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -163,15 +164,10 @@ def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingL
 
 def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
     """The k_m (m² s⁻¹) without A_v/A_p, the front's temperature or both, and the difference."""
-    plain = replace(vial, area_ratio=1.0)
-    k_m = {
-        "nothing": label_run(run, vial).k_m,
-        "front temperature": label_run(run, vial, correct_front=False).k_m,
-        "area ratio": label_run(run, plain).k_m,
-        "both": label_run(run, plain, correct_front=False).k_m,
-    }
-    table = pd.DataFrame({"k_m": pd.Series(k_m)}).rename_axis("left out")
-    return table.assign(difference=table["k_m"] / k_m["nothing"] - 1)
+    cases = product((vial, replace(vial, area_ratio=1.0)), (True, False))
+    k_m = [label_run(run, *case).k_m for case in cases]
+    left_out = pd.Index(["nothing", "front temperature", "area ratio", "both"], name="left out")
+    return pd.DataFrame({"k_m": k_m, "difference": np.divide(k_m, k_m[0]) - 1}, left_out)
 
 
 def uncertainty_budget(labels: DryingLabels, parameters: Parameters) -> pd.Series[float]:
@@ -180,13 +176,13 @@ def uncertainty_budget(labels: DryingLabels, parameters: Parameters) -> pd.Serie
     Monte Carlo (JCGM 101:2008); shelf and thermocouple have offsets that stay through a run.
     """
     temperature = parameters.temperature_uncertainty_k
-    heat_transfer = parameters.heat_transfer_uncertainty_percent / 100
+    heat = parameters.heat_transfer_uncertainty_percent / 100
     pressure = parameters.pressure_uncertainty_percent / 100
     sources = {
         "temperatures": (temperature, temperature, 0.0, 0.0),
-        "heat transfer coefficient": (0.0, 0.0, heat_transfer, 0.0),
+        "heat transfer coefficient": (0.0, 0.0, heat, 0.0),
         "chamber pressure": (0.0, 0.0, 0.0, pressure),
-        "all together": (temperature, temperature, heat_transfer, pressure),
+        "all together": (temperature, temperature, heat, pressure),
     }
     return pd.Series(sources).map(lambda scales: _drawn_spread(labels, scales, parameters))
 
@@ -234,14 +230,12 @@ def _course(
     warm = np.where(subliming, shelf, ice)
     flux = equations.vapour_flux(heat_transfer, warm, ice, vial.area_ratio)
     thickness = equations.dried_thickness(measured["time"], flux, vial.porosity)
-    front = ice
-    if correct_front:
-        frozen = np.maximum(vial.ice_thickness - thickness, 0.0)
-        front = equations.front_temperature(ice, flux, frozen)
+    frozen = np.maximum(vial.ice_thickness - thickness, 0.0)
+    front = equations.front_temperature(ice, flux, frozen) if correct_front else ice
     driving = ice_vapour_pressure(front) - pressure
     good = subliming & (driving > 0) & (thickness > 0)
     k_m = np.full(good.shape, np.nan)
-    known = (each[good] for each in (flux, thickness, front, pressure))
+    known = [each[good] for each in (flux, thickness, front, pressure)]
     k_m[good] = equations.mass_transfer_coefficient(*known)
     with np.errstate(divide="ignore", invalid="ignore"):
         resistance = np.where(subliming & (flux > 0), driving / flux, np.nan)
@@ -269,8 +263,8 @@ def _instants(
     bottom = run.product_temperatures[name].to_numpy()
     last, remark, may_be_gone = _end_of_contact(run, bottom)
     bottom = np.where(np.arange(bottom.size) < last, bottom, np.nan)
-    values = (run.time, run.shelf_temperature, bottom, run.chamber_pressure)
-    measured = dict(zip(_MEASURED, values, strict=True))
+    shelf, pressure = run.shelf_temperature, run.chamber_pressure
+    measured = dict(zip(_MEASURED, (run.time, shelf, bottom, pressure), strict=True))
     course = _course(measured, vial, vial.heat_transfer_coefficient, correct_front)
     k_m, fraction = course["k_m"], course["dried_fraction"]
     if fraction.max() >= STEADY[1]:
@@ -282,7 +276,6 @@ def _instants(
         )
     counts = np.isfinite(k_m) & (fraction >= STEADY[0]) & (fraction <= STEADY[1])
     if counts.any():
-        shelf, pressure = run.shelf_temperature, run.chamber_pressure
         most = _PRESSURE_TOLERANCE * np.median(pressure[counts])
         counts &= np.abs(shelf - np.median(shelf[counts])) <= _SHELF_TOLERANCE
         counts &= np.abs(pressure - np.median(pressure[counts])) <= most
@@ -290,8 +283,8 @@ def _instants(
     if departure is not None:  # it comes before what may have been found already
         last, may_be_gone = departure, True
         counts[departure:] = False
-        remark = _from(run, departure, "the reading is no longer one of this ice: contact lost")
-        remark += ", or the ice gone"
+        why = "the reading is no longer one of this ice: contact lost, or the ice gone"
+        remark = _from(run, departure, why)
     if counts.sum() < _FEWEST_READINGS or np.ptp(fraction[counts]) < _LEAST_SPAN:
         problem = (
             f"only {counts.sum()} readings are in the steady part ({100 * STEADY[0]:.0f} to "
@@ -421,13 +414,14 @@ def _contradictions(summary: pd.DataFrame) -> list[str]:
 
 def _early_end(summary: pd.DataFrame, instants: pd.DataFrame) -> list[str]:
     """Say of each thermocouple, and of the run, if all leave ice that should still be there."""
-    reached = instants.groupby("thermocouple", sort=False)["dried_fraction"].max()
-    furthest = float(summary["left"][str(reached.idxmax())])
-    if not furthest < _UNDERSHOOT:  # NaN where it has not left the ice
+    furthest = str(instants["thermocouple"].iloc[instants["dried_fraction"].argmax()])
+    if not summary["left"][furthest] < _UNDERSHOOT:  # NaN where it has not left the ice
         return []
-    why = "k_v, A_v/A_p or the thickness of the ice may be wrong, or contact was lost"
-    for name, left in summary["left"].dropna().items():
-        share = f"only {100 * left:.0f} % of the ice had gone"
-        _note(summary, str(name), f"by Eq. (1) {share} when the reading left it: {why}")
-    share = f"only {100 * furthest:.0f} % of the ice had gone"
-    return [f"By Eq. (1) {share} when the readings left it: {why}."]
+    why = "left it: k_v, A_v/A_p or the thickness of the ice may be wrong, or contact was lost"
+    told = {
+        str(name): f"Eq. (1) only {100 * left:.0f} % of the ice had gone when the"
+        for name, left in summary["left"].dropna().items()
+    }
+    for name, share in told.items():
+        _note(summary, name, f"by {share} reading {why}")
+    return [f"By {told[furthest]} readings {why}."]

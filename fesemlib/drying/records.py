@@ -16,22 +16,17 @@ from fesemlib.formulations import read_cells
 from fesemlib.params import quoted
 
 # What turns a unit, written without blanks and in small letters, into SI.
-_CELSIUS = ("°c", "c", "degc", "celsius")
 _FACTORS = {
-    "time": {
-        **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
-        **dict.fromkeys(("min", "minute", "minutes"), 60.0),
-        **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
-    },
+    "time": {"s sec second seconds": 1.0, "min minute minutes": 60.0, "h hr hrs hour hours": 3600},
     "pressure": {
         "pa": 1.0,
-        **dict.fromkeys(("hpa", "mbar"), 100.0),
+        "hpa mbar": 100.0,
         "kpa": 1000.0,
-        **dict.fromkeys(("ubar", "microbar"), 0.1),
+        "ubar microbar": 0.1,
         "mtorr": 101_325 / 760_000,
         "torr": 101_325 / 760,
     },
-    "temperature": dict.fromkeys((*_CELSIUS, "k", "kelvin"), 1.0),
+    "temperature": {"°c c degc celsius": 1.0, "k kelvin": 1.0},
 }
 _UNITS = {"time": "s, min or h", "temperature": "°C or K", "pressure": "Pa, mbar or mTorr"}
 
@@ -190,7 +185,8 @@ def _in_si(role: str, texts: pd.Series[str]) -> pd.Series[float]:
         )
     plain = unit.replace(" ", "").replace("º", "°").casefold()
     plain = plain.replace("\u00b5", "u").replace("\u03bc", "u")  # the micro sign, or a Greek letter
-    if plain not in _FACTORS[kind]:
+    factors = {each: by for names, by in _FACTORS[kind].items() for each in names.split()}
+    if plain not in factors:
         raise DryingRunError(
             f"column {quoted(texts.name)}: unit {quoted(unit)} is no unit of {kind} that is "
             f"understood; convert to {_UNITS[kind]}"
@@ -205,8 +201,8 @@ def _in_si(role: str, texts: pd.Series[str]) -> pd.Series[float]:
         raise DryingRunError(
             f"line {bad.index[0]}: {texts.name} = {quoted(bad.iloc[0])} is not a number; {remedy}"
         )
-    zero = 273.15 if plain in _CELSIUS else 0.0
-    return numbers.where(~empty) * _FACTORS[kind][plain] + zero
+    zero = 273.15 if kind == "temperature" and plain[0] != "k" else 0.0
+    return numbers.where(~empty) * factors[plain] + zero
 
 
 def _in_order(table: pd.DataFrame, heading: str, remarks: list[str]) -> pd.DataFrame:
@@ -317,19 +313,17 @@ def _spikes(values: pd.Series[float], step: float) -> pd.Series[bool]:
     By more than 1 K, eight times what is usual, and what the median itself changes by within half
     of its window. `step`: s between readings.
     """
-    found = pd.Series(False, index=values.index)
     known = values.dropna()
     half = max(_SPIKE_WINDOW // 2, round(_SPIKE_TIME / step))
     if len(known) <= 2 * half:
-        return found
+        return pd.Series(False, index=values.index)
     centre = median_filter(known.to_numpy(), 2 * half + 1, mode="nearest")
     distance = np.abs(known.to_numpy() - centre)
     usual = 1.4826 * float(np.median(distance))
     # Where the median itself climbs, as at the start of a ramp, the reading may be right.
     slope = median_filter(np.abs(np.gradient(centre)), 2 * half + 1, mode="nearest")
     limit = np.maximum(max(_SPIKE, _SPIKE_SPREADS * usual), half * slope)
-    found.loc[known.index[distance > limit]] = True
-    return found
+    return pd.Series(distance > limit, index=known.index).reindex(values.index, fill_value=False)
 
 
 def _some(number: int, thing: str) -> str:

@@ -2,9 +2,8 @@
 
 from fesemlib.processing.arrays import FloatImage, GreyImage
 from fesemlib.processing.background import subtract_background
-from fesemlib.processing.histogram import equalize_histogram
 from fesemlib.processing.resize import central_detail, input_shape, resample_by_area, resize_by_area
-from fesemlib.processing.steps import ProcessedImage, process, process_with
+from fesemlib.processing.steps import ProcessedImage, equalize_histogram, process, process_with
 
 __all__ = [
     "FloatImage",

@@ -7,7 +7,6 @@ pixel is met; `skimage.restoration.rolling_ball` is another algorithm with other
 from __future__ import annotations
 
 import math
-from typing import Literal, overload
 
 import numpy as np
 
@@ -21,31 +20,10 @@ _SHRINK_AND_TRIM = ((10.0, 1, 24), (30.0, 2, 24), (100.0, 4, 32), (np.inf, 8, 40
 _BAND_ELEMENTS = 1 << 16
 
 
-@overload
 def subtract_background(
-    image: GreyImage,
-    radius: float = ...,
-    light_background: bool = ...,
-    smooth: bool = ...,
-    return_background: Literal[False] = ...,
-) -> GreyImage: ...
-@overload
-def subtract_background(
-    image: GreyImage,
-    radius: float = ...,
-    light_background: bool = ...,
-    smooth: bool = ...,
-    *,
-    return_background: Literal[True],
-) -> tuple[GreyImage, GreyImage]: ...
-def subtract_background(
-    image: GreyImage,
-    radius: float = 50.0,
-    light_background: bool = True,
-    smooth: bool = True,
-    return_background: bool = False,
-) -> GreyImage | tuple[GreyImage, GreyImage]:
-    """Subtract the background that ImageJ's rolling ball finds.
+    image: GreyImage, radius: float = 50.0, light_background: bool = True, smooth: bool = True
+) -> tuple[GreyImage, GreyImage]:
+    """Subtract the background that ImageJ's rolling ball finds; return it, too.
 
     Parameters
     ----------
@@ -59,8 +37,11 @@ def subtract_background(
         white, else black.
     smooth
         Average 3 × 3 px before the ball rolls; the image itself is not smoothed.
-    return_background
-        Whether to return the background (uint8, shape (H, W)) after the result.
+
+    Returns
+    -------
+    subtracted, background
+        The image without its background, and the background: uint8, shape (H, W).
 
     Notes
     -----
@@ -71,7 +52,7 @@ def subtract_background(
     --------
     >>> shading = np.tile(np.linspace(100, 200, 64).astype(np.uint8), (64, 1))
     >>> shading[20:24, 20:24] -= 50  # a dark speck on a light, uneven ground
-    >>> subtracted = subtract_background(shading, radius=20)
+    >>> subtracted, background = subtract_background(shading, radius=20)
     >>> int(subtracted.max()), int(np.median(subtracted)), int(subtracted.min())
     (255, 254, 204)
     """
@@ -89,7 +70,7 @@ def subtract_background(
     if light_background:
         np.negative(background, out=background)
     subtracted = _grey(image - background + np.float32(255.5 if light_background else 0.5))
-    return (subtracted, _grey(background + np.float32(0.5))) if return_background else subtracted
+    return subtracted, _grey(background + np.float32(0.5))
 
 
 def _grey(levels: FloatImage) -> GreyImage:
@@ -136,16 +117,14 @@ def _erode(surface: FloatImage, ball: FloatImage) -> FloatImage:
     rows = max(_BAND_ELEMENTS // surface.shape[1], 1)
     for top in range(0, height, rows):
         band = result[top : top + rows]
-        middle = top + reach
+        own = surface[top : top + 2 * reach + len(band)]
         lowered = np.empty_like(band)
         folded = np.empty((len(band), surface.shape[1]), dtype=np.float32)
         for y, heights in enumerate(ball):
-            above = surface[middle - y : middle - y + len(band)]
-            below = surface[middle + y : middle + y + len(band)]
+            above, below = (own[reach + way : reach + way + len(band)] for way in (-y, y))
             np.minimum(above, below, out=folded)  # as the ball is symmetric
             for x, level in enumerate(heights):
-                left = folded[:, reach - x : reach - x + width]
-                right = folded[:, reach + x : reach + x + width]
+                left, right = (folded[:, reach + way : reach + way + width] for way in (-x, x))
                 np.minimum(left, right, out=lowered)
                 lowered -= level
                 np.minimum(band, lowered, out=band)

@@ -19,7 +19,7 @@ from fesemlib.synthetic.foam import (
     wall_thickness,
 )
 from fesemlib.synthetic.microscope import PAPER_PIXEL_SIZE_UM, synthesize_micrograph
-from fesemlib.synthetic.sets import part_of_frame, stand_ins
+from fesemlib.synthetic.sets import part_of_frame
 
 __all__ = [
     "EDGE_GLOW_UM",
@@ -28,7 +28,6 @@ __all__ = [
     "cell_diameter",
     "foam_volume",
     "part_of_frame",
-    "stand_ins",
     "synthesize_micrograph",
     "throat_diameter",
     "wall_thickness",

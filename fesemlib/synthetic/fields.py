@@ -11,6 +11,9 @@ from scipy import ndimage, sparse
 
 from fesemlib.processing import FloatImage
 
+Positions = npt.NDArray[np.floating]
+Layers = tuple[tuple[float, float], ...]  # scale, standard deviation
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -20,18 +23,19 @@ class Grid:
     pixel: float
     cell_um: float
 
-    def from_um(self, length_um: float) -> float:
-        """A length in µm, in px."""
-        return length_um / (self.pixel * self.cell_um)
-
-    def from_cells(self, length: float) -> float:
-        """A length in cell diameters, in px."""
-        return length / self.pixel
+    @property
+    def pixel_um(self) -> float:
+        """The edge of a pixel in µm."""
+        return self.pixel * self.cell_um
 
 
-def spline_weights(
-    positions: npt.NDArray[np.floating], knots: int, periodic: bool = False
-) -> sparse.csr_array:
+def check(name: str, value: object, fits: bool, problem: str) -> None:
+    """Refuse an argument that does not fit, and say what is wrong with it."""
+    if not fits:
+        raise ValueError(f"{name} {value!r}: {problem}")
+
+
+def spline_weights(positions: Positions, knots: int, periodic: bool = False) -> sparse.csr_array:
     """Weights of the cubic B-splines of `knots` knots at these positions, one row each."""
     first = np.floor(positions).astype(int) - 1
     if not periodic:
@@ -48,14 +52,10 @@ def spline_weights(
     )
 
 
-def _pixel_weights(length: int, step: float) -> sparse.csr_array:
-    """Spline weights for `length` pixels, `step` knots apart, with a margin of knots."""
-    positions = (np.arange(length) + 0.5) * step + 1.5
-    return spline_weights(positions, math.ceil(length * step - 1e-6) + 4)
-
-
-def _upsample(knots: FloatImage, rows: sparse.csr_array, columns: sparse.csr_array) -> FloatImage:
-    return np.asarray(rows @ np.ascontiguousarray((columns @ knots.T).T), dtype=np.float32)
+def _between(knots: FloatImage, rows: Positions, columns: Positions) -> FloatImage:
+    """The values of a surface of splines at positions down and across, in knots."""
+    down, across = spline_weights(rows, knots.shape[0]), spline_weights(columns, knots.shape[1])
+    return np.asarray(down @ np.ascontiguousarray((across @ knots.T).T), dtype=np.float32)
 
 
 def smooth_noise(shape: tuple[int, int], spacing: float, random: np.random.Generator) -> FloatImage:
@@ -66,10 +66,20 @@ def smooth_noise(shape: tuple[int, int], spacing: float, random: np.random.Gener
     if spacing < 1:
         return np.zeros(shape, dtype=np.float32)
     step = 1 / spacing
-    rows, columns = _pixel_weights(shape[0], step), _pixel_weights(shape[1], step)
-    knots = random.standard_normal((rows.shape[1], columns.shape[1]), dtype=np.float32)
+    number = [math.ceil(side * step - 1e-6) + 4 for side in shape]  # with a margin of knots
+    knots = random.standard_normal(number, dtype=np.float32)
     knots /= np.float32(0.48)  # mean of the sum of the squared weights, in two dimensions
-    return _upsample(knots, rows, columns)
+    return _between(knots, *((np.arange(side) + 0.5) * step + 1.5 for side in shape))
+
+
+def layered_noise(
+    shape: tuple[int, int], pixel: float, layers: Layers, random: np.random.Generator
+) -> FloatImage:
+    """Sum of noises, each of a scale, in the unit of the pixel's edge, and a standard deviation."""
+    total = np.zeros(shape, dtype=np.float32)
+    for (scale, deviation), own in zip(layers, random.spawn(len(layers)), strict=True):
+        total += np.float32(deviation) * smooth_noise(shape, scale / pixel, own)
+    return total
 
 
 def wide_blur(image: FloatImage, sigma: float) -> FloatImage:
@@ -77,22 +87,17 @@ def wide_blur(image: FloatImage, sigma: float) -> FloatImage:
     step = max(int(sigma / 2.5), 1)
     if step == 1:
         return np.asarray(ndimage.gaussian_filter(image, sigma, mode="reflect", truncate=3.0))
-    height, width = image.shape
-    padded = np.pad(image, ((0, -height % step), (0, -width % step)), mode="edge")
+    padded = np.pad(image, [(0, -side % step) for side in image.shape], mode="edge")
     coarse = average_blocks(padded, step)
     # The spline adds a third of a squared step to the variance, the block average a twelfth.
     coarse_sigma = math.sqrt(max((sigma / step) ** 2 - 5 / 12, 0.1))
     coarse = ndimage.gaussian_filter(coarse, coarse_sigma, mode="reflect", truncate=3.0)
     coarse = np.pad(coarse, 2, mode="edge")
-    rows = spline_weights((np.arange(height) + 0.5) / step + 1.5, coarse.shape[0])
-    columns = spline_weights((np.arange(width) + 0.5) / step + 1.5, coarse.shape[1])
-    return _upsample(coarse, rows, columns)
+    return _between(coarse, *((np.arange(side) + 0.5) / step + 1.5 for side in image.shape))
 
 
 def average_blocks(image: FloatImage, factor: int) -> FloatImage:
     """The mean of each block of so many pixels down and across."""
-    if factor == 1:
-        return image
     height, width = image.shape
     blocks = image.reshape(height // factor, factor, width // factor, factor)
     return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)

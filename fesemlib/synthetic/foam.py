@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +14,9 @@ from scipy import ndimage, sparse
 
 from fesemlib.drying.equations import GAS_CONSTANT, MOLAR_MASS_WATER
 from fesemlib.processing import FloatImage
-from fesemlib.synthetic.fields import Grid, smooth_noise, spline_weights
+from fesemlib.synthetic.fields import Grid, Positions, check, layered_noise, spline_weights
 
-Solid = npt.NDArray[np.bool_]  # axes (z, y, x)
-Volume = npt.NDArray[np.float32]  # axes (z, y, x)
-Positions = npt.NDArray[np.floating]
+Fields = npt.NDArray[np.float32]  # in a volume, axes (z, y, x), or on a plane, (…, x, y)
 
 TORTUOSITY = 1.5  # assumed, usual for open foams
 TEMPERATURE = 250.0  # K, assumed, typical of the product in primary drying
@@ -72,9 +72,8 @@ def throat_diameter(k_m: float, porosity: float) -> float:
     >>> print(f"{1e6 * diameter:.0f} µm")
     16 µm
     """
-    if not 0 < k_m < math.inf:
-        raise ValueError(f"k_m {k_m!r}: not a positive number; give it in m² s⁻¹, about 1e-3")
-    _check_porosity(porosity)
+    check("k_m", k_m, 0 < k_m < inf, "not a positive number; give it in m² s⁻¹, about 1e-3")
+    check("porosity", porosity, 0 < porosity <= 1, "not in (0, 1]; give the pores' volume fraction")
     mean_speed = math.sqrt(8 * GAS_CONSTANT * TEMPERATURE / (math.pi * MOLAR_MASS_WATER))
     return 3 * k_m * TORTUOSITY / (porosity * mean_speed)
 
@@ -87,8 +86,7 @@ def cell_diameter(throat: float) -> float:
     >>> cell_diameter(15.0)  # as the throats, in µm
     75.0
     """
-    if not 0 < throat < math.inf:
-        raise ValueError(f"throat {throat!r}: not positive; give the diameter of the throats")
+    check("throat", throat, 0 < throat < inf, "not positive; give the throats' diameter")
     return throat / THROAT_TO_CELL
 
 
@@ -102,9 +100,8 @@ def wall_thickness(cell: float, porosity: float) -> float:
     >>> print(f"{wall_thickness(50.0, porosity=0.97):.2f} µm of wall around cells of 50 µm")
     0.52 µm of wall around cells of 50 µm
     """
-    if not 0 < cell < math.inf:
-        raise ValueError(f"cell {cell!r}: not positive; give the diameter of the cells")
-    _check_porosity(porosity)
+    check("cell", cell, 0 < cell < inf, "not positive; give the diameter of the cells")
+    check("porosity", porosity, 0 < porosity <= 1, "not in (0, 1]; give the pores' volume fraction")
     return (1 - porosity) * cell / WALL_AREA
 
 
@@ -115,7 +112,7 @@ def foam_volume(
     voxel_um: float,
     seed: int,
     throat_to_cell: float = THROAT_TO_CELL,
-) -> Solid:
+) -> npt.NDArray[np.bool_]:
     """The foam that the stand-ins show, as a volume that can be measured: True in the solid.
 
     Parameters
@@ -140,150 +137,74 @@ def foam_volume(
     >>> foam.shape, 0.0 < float(foam.mean()) < 0.2
     ((64, 64, 64), True)
     """
-    _check_volume(cell_um, solid_fraction, shape, voxel_um, throat_to_cell)
-    voxel = voxel_um / cell_um
-    depth, height, width = shape
+    _check_volume(shape, voxel_um, cell_um)
+    problem = "not in (0, 0.5]; give the volume fraction of walls"
+    check("solid_fraction", solid_fraction, 0 < solid_fraction <= 0.5, problem)
+    problem = "not in [0.2, 0.4]; choose one there"
+    check("throat_to_cell", throat_to_cell, 0.2 <= throat_to_cell <= 0.4, problem)
+    grid = Grid(shape[1:], voxel_um / cell_um, cell_um)
     # In the midst of a foam, with one more level at either end for the slopes.
-    z = SURROUNDINGS + (np.arange(depth + 2) + 0.5) * voxel
-    for_foam, for_wrinkles = generators(seed)[:2]
-    extent = (2 * SURROUNDINGS + len(z) * voxel, height * voxel, width * voxel)
-    foam = make_foam(extent, VOXEL, throat_to_cell, for_foam)
-    grid = Grid((height, width), voxel, cell_um)
-    wrinkles = _layered_noise(grid, WALL_WRINKLES, for_wrinkles).T
+    levels = (np.arange(shape[0] + 2) + 0.5) * grid.pixel
+    depth = 2 * SURROUNDINGS + len(levels) * grid.pixel
+    foam = make_foam(grid, depth, SURROUNDINGS + levels, generators(seed), throat_to_cell)
     half_wall = np.float32(wall_thickness(1.0, 1 - solid_fraction) / 2)
-    fields = _sampled_fields(foam, z, grid)
-    before, here = (_plane(fields, level, wrinkles) for level in (0, 1))
     solid = np.empty(shape, dtype=bool)
-    for level in range(depth):
-        after = _plane(fields, level + 2, wrinkles)
-        walls = np.zeros((width, height), dtype=bool)
-        for planes in zip(before.cells, here.cells, after.cells, strict=True):
-            walls |= _distance(*planes, np.float32(voxel)) < half_wall
-        solid[level] = (walls & (here.holes < foam.threshold)).T
-        before, here = here, after
+    planes = map(foam.plane, range(len(levels)))
+    (before, _), (here, holes) = next(planes), next(planes)
+    for section, (after, next_holes) in zip(solid, planes, strict=True):
+        distance = _distance(before, here, after, np.float32(grid.pixel))
+        section[:] = ((distance < half_wall).any(axis=0) & (holes < foam.threshold)).T
+        before, here, holes = here, after, next_holes
     return solid
 
 
 def visible_height(
-    grid: Grid,
-    porosity: float,
-    for_foam: np.random.Generator,
-    for_wrinkles: np.random.Generator,
-    for_cut: np.random.Generator,
+    grid: Grid, porosity: float, random: Sequence[np.random.Generator]
 ) -> FloatImage:
-    """Height of the first wall under each pixel, in cell diameters, zero at the mean cut."""
-    extent = (HEADROOM + DEPTH, grid.shape[0] * grid.pixel, grid.shape[1] * grid.pixel)
-    pitch, step = (
-        (VOXEL, MARCH_STEP) if grid.pixel <= COARSE_RAYS else (COARSE_VOXEL, COARSE_MARCH_STEP)
-    )
-    foam = make_foam(extent, pitch, THROAT_TO_CELL, for_foam)
-    cut = _layered_noise(grid, CUT_ROUGHNESS, for_cut)
+    """Height of the first wall under each pixel, in cell diameters, zero at the mean cut.
+
+    `random`: the first of the `generators`.
+    """
+    coarse = grid.pixel > COARSE_RAYS
+    pitch, step = (COARSE_VOXEL, COARSE_MARCH_STEP) if coarse else (VOXEL, MARCH_STEP)
+    levels = np.arange(-HEADROOM, DEPTH, step)
+    foam = make_foam(grid, HEADROOM + DEPTH, levels + HEADROOM, random, THROAT_TO_CELL, pitch)
+    cut = layered_noise(grid.shape, grid.pixel, CUT_ROUGHNESS, random[2])
     cut = np.clip(cut, 0.1 - HEADROOM, HEADROOM - 0.1)
-    wrinkles = _layered_noise(grid, WALL_WRINKLES, for_wrinkles)
     wall_um = wall_thickness(grid.cell_um, porosity)
     wall = max((wall_um + EDGE_GLOW_UM) / grid.cell_um, THINNEST_WALL * grid.pixel)
     # Across the wall between two points a distance D apart, the field grows as D/(2 KERNEL²).
     half_wall = np.float32(wall / 2 * SEED_SPACING / (2 * KERNEL**2))
-    levels = np.arange(-HEADROOM, DEPTH, step)
-    fields = _sampled_fields(foam, levels + HEADROOM, grid)
     depth = np.empty(grid.shape, dtype=np.float32)
     band = max(RAYS_IN_CACHE // grid.shape[1], 8)
     for start in range(0, grid.shape[0], band):
         part = slice(start, start + band)
-        own_cut, own_wrinkles = (np.ascontiguousarray(each[part].T) for each in (cut, wrinkles))
-        own = [field.part(part) for field in fields]
-        depth[part] = _march(own, own_cut, own_wrinkles, levels, half_wall, foam.threshold).T
+        own_cut = np.ascontiguousarray(cut[part].T)
+        depth[part] = _march(foam.part(part), own_cut, levels, half_wall).T
     return -depth
 
 
 def generators(seed: int) -> list[np.random.Generator]:
     """For the foam, its wrinkles, the cut, the surface of the walls, focus and exposure."""
-    if seed < 0:
-        raise ValueError(f"seed {seed!r}: negative; give a whole number from 0 on")
+    check("seed", seed, seed >= 0, "negative; give a whole number from 0 on")
     return np.random.default_rng(seed).spawn(6)
 
 
-def _check_volume(
-    cell_um: float,
-    solid_fraction: float,
-    shape: tuple[int, int, int],
-    voxel_um: float,
-    throat_to_cell: float,
-) -> None:
-    if len(shape) != 3 or min(shape) < 1 or math.prod(shape) > VOXELS_LIMIT:
-        raise ValueError(
-            f"shape {shape!r}: not (depth, height, width) of 1 to {VOXELS_LIMIT:.0e} voxels in "
-            "all; choose (200, 200, 200) or so"
-        )
-    if min(shape[1:]) < 2:
-        raise ValueError(f"shape {shape!r}: sections need 2 × 2 voxels; choose larger ones")
-    if not 0 < voxel_um < math.inf:
-        raise ValueError(f"voxel_um {voxel_um!r}: not positive; give the edge of a voxel in µm")
-    if not 4 * voxel_um <= cell_um < math.inf:
-        raise ValueError(
-            f"cell_um {cell_um!r}: less than 4 voxels of {voxel_um!r} µm; choose smaller voxels"
-        )
-    if not 0 < solid_fraction <= 0.5:
-        raise ValueError(
-            f"solid_fraction {solid_fraction!r}: not in (0, 0.5]; give the volume fraction of walls"
-        )
-    if not 0.2 <= throat_to_cell <= 0.4:
-        raise ValueError(f"throat_to_cell {throat_to_cell!r}: not in [0.2, 0.4]; choose one there")
+def _check_volume(shape: tuple[int, ...], voxel_um: float, cell_um: float) -> None:
+    fits = len(shape) == 3 and min(shape) >= 1 and math.prod(shape) <= VOXELS_LIMIT
+    problem = f"not (depth, height, width) of 1 to {VOXELS_LIMIT:.0e} voxels in all; "
+    check("shape", shape, fits, problem + "choose (200, 200, 200) or so")
+    check("shape", shape, min(shape[1:]) >= 2, "sections need 2 × 2 voxels; choose larger ones")
+    check("voxel_um", voxel_um, 0 < voxel_um < inf, "not positive; give the edge of a voxel in µm")
+    problem = f"less than 4 voxels of {voxel_um!r} µm; choose smaller voxels"
+    check("cell_um", cell_um, 4 * voxel_um <= cell_um < inf, problem)
     depth, height, width = (side * voxel_um / cell_um for side in shape)
     cells = (depth + 2 * SURROUNDINGS) * height * width
-    if cells > CELLS_LIMIT:
-        raise ValueError(
-            f"shape {shape!r} and voxel_um {voxel_um!r}: the volume holds {cells:.3g} cells of "
-            f"{cell_um:.3g} µm; choose a smaller one"
-        )
+    problem = f"the volume holds {cells:.3g} cells of {cell_um:.3g} µm; choose a smaller one"
+    check(f"shape {shape!r} and voxel_um", voxel_um, cells <= CELLS_LIMIT, problem)
 
 
-def _check_porosity(porosity: float) -> None:
-    if not 0 < porosity <= 1:
-        raise ValueError(f"porosity {porosity!r}: not in (0, 1]; give the volume fraction of pores")
-
-
-@dataclass(frozen=True)
-class Foam:
-    """The fields that make a foam; lengths in cell diameters, axes (z, y, x).
-
-    Walls lie where one of `cells` changes sign, unless `holes` is above `threshold`; the volume of
-    the holes is repeated without end.
-    """
-
-    cells: list[Volume]
-    pitch: float
-    holes: Volume
-    hole_pitch: float
-    threshold: np.float32
-
-
-def make_foam(
-    extent: tuple[float, float, float],
-    pitch: float,
-    throat_to_cell: float,
-    random: np.random.Generator,
-) -> Foam:
-    """A foam of this extent; `pitch` is that of the volumes which carry its cells."""
-    for_cells, for_holes, for_threshold = random.spawn(3)
-    cells, holes = _cell_volumes(extent, pitch, for_cells), _hole_volume(for_holes)
-    threshold = np.float32(for_threshold.uniform(*HOLE_THRESHOLDS))
-    return Foam(cells, pitch, holes, HOLE_PITCH * throat_to_cell, threshold)
-
-
-def _layered_noise(
-    grid: Grid, layers: tuple[tuple[float, float], ...], random: np.random.Generator
-) -> FloatImage:
-    """Sum of noises, each of a scale in cell diameters and a standard deviation."""
-    total = np.zeros(grid.shape, dtype=np.float32)
-    for (scale, deviation), own in zip(layers, random.spawn(len(layers)), strict=True):
-        total += np.float32(deviation) * smooth_noise(grid.shape, grid.from_cells(scale), own)
-    return total
-
-
-def _rods(
-    extent: tuple[float, float, float], random: np.random.Generator
-) -> npt.NDArray[np.float32]:
+def _rods(extent: Sequence[float], random: np.random.Generator) -> Fields:
     """Points along the axes of elongated cells, shape (3, cells, ROD_POINTS).
 
     There is about one cell in each box of a lattice; the lengths are lognormal; the directions
@@ -300,17 +221,16 @@ def _rods(
     directions = random.standard_normal(centres.shape, dtype=np.float32)
     directions += (random.uniform(0.3, 1.3) * growth).astype(np.float32)
     z, y, x = directions
-    lengths = np.exp(
-        np.float32(ROD_SPREAD) * random.standard_normal(centres.shape[1], dtype=np.float32)
-    )
+    logarithms = random.standard_normal(centres.shape[1], dtype=np.float32)
+    lengths = np.exp(np.float32(ROD_SPREAD) * logarithms)
     directions *= np.float32(ROD_LENGTH) * lengths / np.sqrt(z * z + y * y + x * x)
     along = np.linspace(-0.5, 0.5, ROD_POINTS, dtype=np.float32)
     return centres[:, :, None] + directions[:, :, None] * along
 
 
 def _cell_volumes(
-    extent: tuple[float, float, float], pitch: float, random: np.random.Generator
-) -> list[Volume]:
+    extent: Sequence[float], pitch: float, random: np.random.Generator
+) -> list[Fields]:
     """Smooth volumes in [−1, 1] whose zero levels are the walls, one for each channel.
 
     Each cell has a random sign, carried by the points of its rod; a volume is the mean of the
@@ -320,27 +240,23 @@ def _cell_volumes(
     rods = _rods(extent, random)
     signs = random.integers(0, 2, (CHANNELS, rods.shape[1]), dtype=np.int8) * np.float32(2) - 1
     shape = tuple(math.ceil(side / pitch - 1e-6) + 4 for side in extent)
-    flat, near = np.zeros(rods.shape[1:], dtype=np.int32), np.ones(rods.shape[1:], dtype=bool)
-    for positions, knots in zip(rods, shape, strict=True):
-        # Shifted by 2 from the nearest knot, so that cutting off decimals rounds down.
-        knot = (positions * np.float32(1 / pitch) + np.float32(4)).astype(np.int32) - 2
-        near &= (knot >= 0) & (knot < knots)
-        flat = flat * np.int32(knots) + knot
-    flat = flat[near]
+    # Shifted by 2 from the nearest knot, so that cutting off decimals rounds down.
+    knots = (rods * np.float32(1 / pitch) + np.float32(4)).astype(np.int32) - 2
+    near = ((knots >= 0) & (knots < np.reshape(shape, (3, 1, 1)))).all(axis=0)
+    flat = np.ravel_multi_index(tuple(knots[:, near]), shape)
     sigma = math.sqrt((KERNEL / pitch) ** 2 - 1 / 3)  # the splines of the sections add the rest
     radius = math.ceil(0.5 / pitch)
 
-    def blurred(weights: npt.NDArray[np.float32] | None) -> Volume:
+    def blurred(weights: npt.NDArray[np.float32] | None) -> Fields:
         points = np.bincount(flat, weights, minlength=math.prod(shape)).astype(np.float32)
-        return np.asarray(
-            ndimage.gaussian_filter(points.reshape(shape), sigma, mode="nearest", radius=radius)
-        )
+        points = points.reshape(shape)
+        return np.asarray(ndimage.gaussian_filter(points, sigma, mode="nearest", radius=radius))
 
     total = blurred(None) + np.float32(1e-25)
     return [blurred(np.broadcast_to(sign[:, None], near.shape)[near]) / total for sign in signs]
 
 
-def _hole_volume(random: np.random.Generator) -> Volume:
+def _hole_volume(random: np.random.Generator) -> Fields:
     """Periodic noise of unit variance on the scale of the throats, here higher and there lower."""
     fine = random.standard_normal((HOLE_PERIOD,) * 3, dtype=np.float32)
     broad = ndimage.uniform_filter(fine, 7, mode="wrap") * np.float32(7**1.5)
@@ -351,7 +267,7 @@ def _hole_volume(random: np.random.Generator) -> Volume:
 class Sampled:
     """A volume and the spline weights that give its values on horizontal planes."""
 
-    volume: Volume
+    volume: Fields
     levels: sparse.csr_array
     rows: sparse.csr_array
     columns: sparse.csr_array
@@ -370,100 +286,108 @@ class Sampled:
         return np.asarray(self.columns @ np.ascontiguousarray((self.rows @ plane).T))
 
 
-def sampled(
-    volume: Volume, pitch: float, at: Sequence[Positions], periodic: bool = False
+def _sampled(
+    volume: Fields, pitch: float, at: Sequence[Positions], periodic: bool = False
 ) -> Sampled:
     """A volume of this pitch at positions along z, y and x."""
-    weights = (
-        spline_weights(positions / pitch + 1.5, knots, periodic)
-        for positions, knots in zip(at, volume.shape, strict=True)
-    )
+    pairs = zip(at, volume.shape, strict=True)
+    weights = (spline_weights(each / pitch + 1.5, knots, periodic) for each, knots in pairs)
     return Sampled(volume, *weights)
 
 
-def _sampled_fields(foam: Foam, z: Positions, grid: Grid) -> list[Sampled]:
-    """The fields of the cells and last that of the holes, under a grid, at these depths."""
-    at = (z, *((np.arange(side) + 0.5) * grid.pixel for side in grid.shape))
-    cells = [sampled(each, foam.pitch, at) for each in foam.cells]
-    return [*cells, sampled(foam.holes, foam.hole_pitch, at, periodic=True)]
-
-
 @dataclass(frozen=True)
-class _Plane:
-    """Fields on a horizontal plane, shape (x, y): those whose zero levels are walls, and holes."""
+class Foam:
+    """The fields that make a foam, under the pixels of a grid.
 
-    cells: list[FloatImage]
-    holes: FloatImage
+    Walls lie where one of `cells` and the wrinkles change sign, unless `holes` is above
+    `threshold`; the volume of the holes is repeated without end.
+    """
+
+    cells: list[Sampled]
+    wrinkles: Fields
+    holes: Sampled
+    threshold: np.float32
+
+    def part(self, rows: slice) -> Foam:
+        """The same for a band of rows."""
+        cells, wrinkles = [each.part(rows) for each in self.cells], self.wrinkles[:, rows].copy()
+        return Foam(cells, wrinkles, self.holes.part(rows), self.threshold)
+
+    def plane(self, level: int) -> tuple[Fields, Fields]:
+        """On one level, the fields whose zeros are walls, and that of the holes, shape (x, y)."""
+        cells = [each.section(level) + self.wrinkles for each in self.cells]
+        return np.stack(cells), self.holes.section(level)
 
 
-def _plane(fields: Sequence[Sampled], level: int, wrinkles: FloatImage) -> _Plane:
-    *cells, holes = (field.section(level) for field in fields)
-    return _Plane([cell + wrinkles for cell in cells], holes)
+def make_foam(
+    grid: Grid,
+    depth: float,
+    levels: Positions,
+    random: Sequence[np.random.Generator],
+    throat_to_cell: float = THROAT_TO_CELL,
+    pitch: float = VOXEL,
+) -> Foam:
+    """A foam of this depth under a grid, to be seen at these levels.
+
+    `random`: the first of the `generators`; `pitch`: of the volumes that carry the cells.
+    """
+    for_cells, for_holes, for_threshold = random[0].spawn(3)
+    at = (levels, *((np.arange(side) + 0.5) * grid.pixel for side in grid.shape))
+    extent = (depth, *(side * grid.pixel for side in grid.shape))
+    return Foam(
+        cells=[_sampled(each, pitch, at) for each in _cell_volumes(extent, pitch, for_cells)],
+        wrinkles=layered_noise(grid.shape, grid.pixel, WALL_WRINKLES, random[1]).T,
+        holes=_sampled(_hole_volume(for_holes), HOLE_PITCH * throat_to_cell, at, periodic=True),
+        threshold=np.float32(for_threshold.uniform(*HOLE_THRESHOLDS)),
+    )
 
 
-def _distance(
-    before: FloatImage, here: FloatImage, after: FloatImage, voxel: np.float32
-) -> FloatImage:
-    """Distance to the zero level of a field, to first order, from three successive planes."""
-    across, along = np.gradient(here, voxel)
+def _distance(before: Fields, here: Fields, after: Fields, voxel: np.float32) -> Fields:
+    """Distance to the zero level of fields, to first order, from three successive planes."""
+    across, along = np.gradient(here, voxel, axis=(1, 2))
     down = (after - before) / (2 * voxel)
     slope = np.sqrt(across * across + along * along + down * down)
     return np.asarray(np.abs(here) / np.maximum(slope, np.float32(1e-6)))
 
 
-def _march(
-    fields: Sequence[Sampled],
-    cut: FloatImage,
-    wrinkles: FloatImage,
-    levels: Positions,
-    half_wall: np.float32,
-    threshold: np.float32,
-) -> FloatImage:
+def _march(foam: Foam, cut: FloatImage, levels: Positions, half_wall: np.float32) -> FloatImage:
     """Depth of the first wall without a hole below the cut, along rays of shape (x, y)."""
     step = np.float32(levels[1] - levels[0])
     depth = np.full(cut.shape, DEPTH, dtype=np.float32)
     free = np.ones(cut.shape, dtype=bool)
     first = max(int(np.searchsorted(levels, cut.min())) - 1, 0)
-    above = _plane(fields, first, wrinkles)
-    for level in range(first, len(levels) - 1):
-        below = _plane(fields, level + 1, wrinkles)
-        top = np.float32(levels[level])
+    planes = map(foam.plane, range(first, len(levels)))
+    tops = levels[first:-1].astype(np.float32)
+    for top, (above, below) in zip(tops, pairwise(planes), strict=True):
         # Rays that may meet a wall: the field changes sign, or is small at one of the levels.
-        product = np.minimum(*(a * b for a, b in zip(above.cells, below.cells, strict=True)))
+        product = np.minimum(*(above[0] * below[0]))
         near = np.flatnonzero((product < half_wall * half_wall) & free & (cut < top + step))
-        share, hit = _first_crossing(
-            [field.ravel()[near] for field in above.cells],
-            [field.ravel()[near] for field in below.cells],
-            np.maximum((cut.ravel()[near] - top) / step, 0),
-            half_wall,
+        (old, old_hole), (new, new_hole) = (
+            (cells.reshape(CHANNELS, -1)[:, near], holes.ravel()[near])
+            for cells, holes in (above, below)
         )
-        hole = above.holes.ravel()[near]
-        hole += share * (below.holes.ravel()[near] - hole)
-        hit &= hole < threshold
+        begin = np.maximum((cut.ravel()[near] - top) / step, 0)
+        share, hit = _first_crossing(old, new, begin, half_wall)
+        hit &= old_hole + share * (new_hole - old_hole) < foam.threshold
         met = near[hit]
         depth.ravel()[met] = top + step * share[hit]
         free.ravel()[met] = False
         if not free.any():
             break
-        above = below
     return depth
 
 
 def _first_crossing(
-    above: list[FloatImage], below: list[FloatImage], begin: FloatImage, half_wall: np.float32
+    above: Fields, below: Fields, begin: FloatImage, half_wall: np.float32
 ) -> tuple[FloatImage, npt.NDArray[np.bool_]]:
     """Where a ray meets the first wall on its way between two levels, and whether it does.
 
     Rays start at the share `begin` of the way.
     """
-    share = np.ones(begin.shape, dtype=np.float32)
-    hit = np.zeros(begin.shape, dtype=bool)
-    for old, new in zip(above, below, strict=True):
-        start = old + begin * (new - old)
-        end = np.copysign(new, new * start)  # negative beyond the middle of the wall
-        start = np.abs(start)
-        crossing = end < half_wall
-        met = (start - half_wall) / np.maximum(start - end, np.float32(1e-6))
-        np.minimum(share, np.clip(met, 0, 1, out=met), out=share, where=crossing)
-        hit |= crossing
-    return begin + (1 - begin) * share, hit
+    start = above + begin * (below - above)
+    end = np.copysign(below, below * start)  # negative beyond the middle of the wall
+    start = np.abs(start)
+    crossing = end < half_wall
+    met = (start - half_wall) / np.maximum(start - end, np.float32(1e-6))
+    share = np.minimum(*np.where(crossing, np.clip(met, 0, 1), np.float32(1)))
+    return begin + (1 - begin) * share, np.logical_or(*crossing)

@@ -11,14 +11,8 @@ from scipy import ndimage, special
 from fesemlib.drying.equations import porosity
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.processing import FloatImage, GreyImage
-from fesemlib.synthetic.fields import Grid, average_blocks, smooth_noise, wide_blur
-from fesemlib.synthetic.foam import (
-    CELLS_LIMIT,
-    cell_diameter,
-    generators,
-    throat_diameter,
-    visible_height,
-)
+from fesemlib.synthetic import fields, foam
+from fesemlib.synthetic.fields import Grid, check, layered_noise, smooth_noise, wide_blur
 
 PAPER_PIXEL_SIZE_UM = 2000 / 2048  # Section 2: 2048 × 1536 px show 2 mm × 1.5 mm
 
@@ -33,8 +27,8 @@ LEAST_FIELD = 1.0  # shorter side in cell diameters; less of a cell does not sho
 # Assumed, chosen by eye.
 EDGE_EFFECT_UM = 1.5  # width of the bright lines along edges
 DEPTH_FADE = 2.0  # logarithm by which light fades over a cell diameter of depth
-GRAIN_UM = (2.0, 6.0)  # scales of the roughness of a wall
-GRAIN_HEIGHT_UM = 0.3  # its standard deviation on each scale
+GRAIN_UM = ((2.0, 1.0), (6.0, 1.0))  # scale of the roughness of a wall, share of its height
+GRAIN_HEIGHT_UM = 0.3  # standard deviation
 DEFOCUS_UM = (2.5, 4.5)  # standard deviation of the blur in the corners
 SHARP_RADIUS = 0.3  # of the half diagonal: where the blur begins
 CHARGING_LOSS = (0.25, 0.6)  # share of the signal lost in the middle of the patch
@@ -85,59 +79,53 @@ def synthesize_micrograph(
     cell_um = _cell_um(k_m, solids_percent)
     factor = _rays_along_pixel(shape, pixel_size_um, cell_um)
     grid = Grid((shape[0] * factor, shape[1] * factor), pixel_size_um / factor / cell_um, cell_um)
-    *for_foam, for_walls, for_focus, for_exposure = generators(seed)
-    height = visible_height(grid, porosity(solids_percent), *for_foam)
-    scene = average_blocks(_defocus(_shade(height, grid, for_walls), grid, for_focus), factor)
+    *for_foam, for_walls, for_focus, for_exposure = foam.generators(seed)
+    height = foam.visible_height(grid, porosity(solids_percent), for_foam)
+    rays = _defocus(_shade(height, grid, for_walls), grid, for_focus)
+    scene = fields.average_blocks(rays, factor)
     return Micrograph(_expose(scene, pixel_size_um, for_exposure), pixel_size_um)
 
 
 def _cell_um(k_m: float, solids_percent: float) -> float:
-    throat = throat_diameter(k_m, porosity(solids_percent))
-    um_per_k_m = 1e6 * cell_diameter(throat_diameter(1.0, porosity(solids_percent)))
+    throat, unit = (foam.throat_diameter(each, porosity(solids_percent)) for each in (k_m, 1.0))
+    um_per_k_m = 1e6 * foam.cell_diameter(unit)
     low, high = (limit / um_per_k_m for limit in CELL_LIMITS_UM)
-    if not low <= k_m <= high:
-        lowest = Context(prec=3, rounding=ROUND_CEILING).create_decimal_from_float(low)
-        highest = Context(prec=3, rounding=ROUND_FLOOR).create_decimal_from_float(high)
-        raise ValueError(
-            f"k_m {k_m!r}: gives cells of {um_per_k_m * k_m:.3g} µm, but only "
-            f"{CELL_LIMITS_UM[0]:g}–{CELL_LIMITS_UM[1]:g} µm can be rendered; with solids_percent "
-            f"{solids_percent!r} give k_m from {lowest:.2e} to {highest:.2e} m² s⁻¹"
-        )
-    return 1e6 * cell_diameter(throat)
+    lowest = Context(prec=3, rounding=ROUND_CEILING).create_decimal_from_float(low)
+    highest = Context(prec=3, rounding=ROUND_FLOOR).create_decimal_from_float(high)
+    problem = (
+        f"gives cells of {um_per_k_m * k_m:.3g} µm, but only {CELL_LIMITS_UM[0]:g}–"
+        f"{CELL_LIMITS_UM[1]:g} µm can be rendered; with solids_percent {solids_percent!r} give "
+        f"k_m from {lowest:.2e} to {highest:.2e} m² s⁻¹"
+    )
+    check("k_m", k_m, low <= k_m <= high, problem)
+    return 1e6 * foam.cell_diameter(throat)
 
 
 def _rays_along_pixel(shape: tuple[int, int], pixel_size_um: float, cell_um: float) -> int:
     """How many rays look at a pixel along either side, if the frame can be rendered."""
     low, high = SIDE_LIMITS_PX
-    if len(shape) != 2 or not all(low <= side <= high for side in shape):
-        raise ValueError(
-            f"shape {shape!r}: not a height and a width of {low} to {high} px each; "
-            "choose 1536 and 2048 or so"
-        )
-    if not 0 < pixel_size_um < math.inf:
-        raise ValueError(
-            f"pixel_size_um {pixel_size_um!r}: not positive; give the edge of a pixel in µm"
-        )
+    fits = len(shape) == 2 and all(low <= side <= high for side in shape)
+    problem = f"not a height and a width of {low} to {high} px each; choose 1536 and 2048 or so"
+    check("shape", shape, fits, problem)
+    fits, problem = 0 < pixel_size_um < math.inf, "not positive; give the edge of a pixel in µm"
+    check("pixel_size_um", pixel_size_um, fits, problem)
     factor = min(math.ceil(pixel_size_um / RAY_PITCH_UM), RAYS_PER_PIXEL)
-    frame = f"shape {shape!r} and pixel_size_um {pixel_size_um!r}"
-    rays = math.prod(shape) * factor**2
-    if rays > RAYS_LIMIT:
-        raise ValueError(
-            f"{frame}: {rays} rays are too many to render; stay below {RAYS_LIMIT // factor**2} px"
-        )
+    both = f"shape {shape!r} and pixel_size_um"
+    rays, most = math.prod(shape) * factor**2, RAYS_LIMIT // factor**2
+    problem = f"{rays} rays are too many to render; stay below {most} px"
+    check(both, pixel_size_um, rays <= RAYS_LIMIT, problem)
     height, width = (side * pixel_size_um / cell_um for side in shape)
-    if height * width > CELLS_LIMIT:
-        raise ValueError(
-            f"{frame}: the field holds {height * width:.3g} cells of {cell_um:.3g} µm, but at most "
-            f"{CELLS_LIMIT} can be rendered; choose a smaller field (fewer or smaller pixels) or a "
-            "larger k_m"
-        )
-    if min(height, width) < LEAST_FIELD:
-        raise ValueError(
-            f"{frame}: the field's shorter side is {min(shape) * pixel_size_um:.3g} µm, less than "
-            f"one cell of {cell_um:.3g} µm; choose a larger field (more or larger pixels) or a "
-            "smaller k_m"
-        )
+    problem = (
+        f"the field holds {height * width:.3g} cells of {cell_um:.3g} µm, but at most "
+        f"{foam.CELLS_LIMIT} can be rendered; choose a smaller field (fewer or smaller pixels) or "
+        "a larger k_m"
+    )
+    check(both, pixel_size_um, height * width <= foam.CELLS_LIMIT, problem)
+    problem = (
+        f"the field's shorter side is {min(shape) * pixel_size_um:.3g} µm, less than one cell of "
+        f"{cell_um:.3g} µm; choose a larger field (more or larger pixels) or a smaller k_m"
+    )
+    check(both, pixel_size_um, min(height, width) >= LEAST_FIELD, problem)
     return factor
 
 
@@ -149,17 +137,15 @@ def _shade(height: FloatImage, grid: Grid, random: np.random.Generator) -> Float
     """
     azimuth = random.uniform(0, 2 * math.pi)
     relief = height / np.float32(grid.pixel)  # px, as the steps across are
-    grain = np.zeros(grid.shape, dtype=np.float32)
-    for scale, own in zip(GRAIN_UM, random.spawn(len(GRAIN_UM)), strict=True):
-        grain += smooth_noise(grid.shape, grid.from_um(scale), own)
-    grain *= np.float32(grid.from_um(GRAIN_HEIGHT_UM))
+    grain = layered_noise(grid.shape, grid.pixel_um, GRAIN_UM, random)
+    grain *= np.float32(GRAIN_HEIGHT_UM / grid.pixel_um)
     toward, tilt = _slopes(relief, grain, azimuth)
-    edge = _prominence(relief, max(grid.from_um(EDGE_EFFECT_UM), 0.7), 0.06 / grid.pixel)
-    rim = _prominence(relief, grid.from_cells(0.12), 0.2 / grid.pixel)
-    sky = _prominence(relief, grid.from_cells(0.5), 0.6 / grid.pixel)
+    edge = _prominence(relief, max(EDGE_EFFECT_UM / grid.pixel_um, 0.7), 0.06 / grid.pixel)
+    rim = _prominence(relief, 0.12 / grid.pixel, 0.2 / grid.pixel)
+    sky = _prominence(relief, 0.5 / grid.pixel, 0.6 / grid.pixel)
     light = 0.35 + 0.45 * tilt + 0.18 * toward + 0.35 * rim + 0.3 * sky
     light += np.where(edge > 0, np.float32(0.45), np.float32(0.15)) * edge
-    sunk = height - wide_blur(height, grid.from_cells(1.5))
+    sunk = height - wide_blur(height, 1.5 / grid.pixel)
     return np.asarray(np.maximum(light, 0.03) * np.exp(DEPTH_FADE * sunk), dtype=np.float32)
 
 
@@ -178,7 +164,7 @@ def _prominence(relief: FloatImage, sigma: float, scale: float) -> FloatImage:
 
 def _defocus(scene: FloatImage, grid: Grid, random: np.random.Generator) -> FloatImage:
     """Blur that grows from about the centre of the field to its borders."""
-    worst = grid.from_um(random.uniform(*DEFOCUS_UM))
+    worst = random.uniform(*DEFOCUS_UM) / grid.pixel_um
     y, x = (
         np.linspace(-1, 1, side, dtype=np.float32) - np.float32(random.uniform(-0.15, 0.15))
         for side in grid.shape
@@ -213,9 +199,8 @@ def _tone(scene: FloatImage, skewness: float) -> FloatImage:
     dark ones the same for every structure.
     """
     low, high = float(scene.min()), float(scene.max())
-    bins = ((scene - np.float32(low)) * np.float32((TONES - 1) / max(high - low, 1e-6))).astype(
-        np.intp
-    )
+    scale = np.float32((TONES - 1) / max(high - low, 1e-6))
+    bins = ((scene - np.float32(low)) * scale).astype(np.intp)
     counts = np.bincount(bins.ravel(), minlength=TONES)
     below = (np.cumsum(counts) - counts / 2) / scene.size
     normal = np.clip(special.ndtri(below), -TONE_RANGE, TONE_RANGE)

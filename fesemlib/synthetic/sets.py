@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -22,29 +22,22 @@ _LEAST_WIDTH = 128  # px: the height, three quarters of it, holds the widest cel
 _PIXELS_WORTH_PROCESSES = 5_000_000  # fewer are drawn before processes have started
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What a stand-in is made from; the name is that of its formulation."""
+class Recipe(NamedTuple):
+    """What a stand-in is made from."""
 
-    name: str
+    formulation: str
     k_m: float  # m² s⁻¹
     solids_percent: float
-    entropy: tuple[int, ...]
-
-    @property
-    def seed(self) -> int:
-        """Made of the entropy."""
-        return int(np.random.SeedSequence(self.entropy).generate_state(1)[0])
+    seed: int
+    frame: int = 0  # those of the synthetic set have the number 0
 
 
-def table_recipes(seed: int, frames: Iterable[int]) -> list[Recipe]:
-    """For frames of each formulation of Table 1; those of the synthetic set have the number 0."""
-    table = table1()
-    solids = table[list(SOLUTES)].sum(axis=1)
-    frames = list(frames)
+def table_recipes(seed: int, frames: range) -> list[Recipe]:
+    """For frames of each formulation of Table 1."""
+    solids = table1()[list(SOLUTES)].sum(axis=1).to_dict()
     return [
-        Recipe(str(name), float(table["k_m"][name]), float(solids[name]), (seed, position, frame))
-        for position, name in enumerate(table.index)
+        Recipe(str(name), k_m, solids[name], _seed(seed, position, frame), frame)
+        for position, (name, k_m) in enumerate(table1()["k_m"].to_dict().items())
         for frame in frames
     ]
 
@@ -53,13 +46,17 @@ def drawn_recipes(
     number: int, seed: int, k_m_range: tuple[float, float] | None = None
 ) -> list[Recipe]:
     """For so many formulations of random k_m, whose logarithm is uniform over a range."""
-    table = table1()
-    least, greatest = np.log(k_m_range or (table["k_m"].min(), table["k_m"].max()))
+    known = table1()["k_m"]
+    least, greatest = np.log(k_m_range or (known.min(), known.max()))
     k_m = np.exp(np.random.default_rng(seed).uniform(least, greatest, number))
     return [
-        Recipe(str(position + 1), float(value), DRAWN_SOLIDS_PERCENT, (seed, number, position))
-        for position, value in enumerate(k_m)
+        Recipe(str(n + 1), value, DRAWN_SOLIDS_PERCENT, _seed(seed, number, n))
+        for n, value in enumerate(k_m.tolist())
     ]
+
+
+def _seed(*entropy: int) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 def part_of_frame(parameters: Parameters, share: float) -> tuple[int, int]:
@@ -86,18 +83,13 @@ def stand_ins(recipes: Sequence[Recipe], shape: tuple[int, int]) -> list[Microgr
     [(96, 128), (96, 128)]
     """
     folder = writable(build_folder() / "cache" / "micrographs")
-    jobs = [(_kept(folder, recipe, shape), recipe, shape) for recipe in recipes]
+    made_by = code_digest("fesemlib.synthetic", "fesemlib.drying"), PAPER_PIXEL_SIZE_UM, shape
+    paths = [folder / f"{each.formulation}-{digest(*made_by, each)}.npy" for each in recipes]
+    jobs = [(path, each, shape) for path, each in zip(paths, recipes, strict=True)]
     missing = [job for job in jobs if read_sealed(job[0]) is None]
     few = len(missing) * math.prod(shape) < _PIXELS_WORTH_PROCESSES
     Parallel(n_jobs=1 if few else -1)(delayed(_synthesize)(*job) for job in missing)
-    return [Micrograph(np.load(path), PAPER_PIXEL_SIZE_UM) for path, *_ in jobs]
-
-
-def _kept(folder: Path, recipe: Recipe, shape: tuple[int, int]) -> Path:
-    """Where a stand-in is kept, named by all that determines it."""
-    made_of = (recipe.k_m, recipe.seed, recipe.solids_percent, shape, PAPER_PIXEL_SIZE_UM)
-    code = code_digest("fesemlib.synthetic", "fesemlib.drying")
-    return folder / f"{recipe.name}-{digest(code, *made_of)}.npy"
+    return [Micrograph(np.load(path), PAPER_PIXEL_SIZE_UM) for path in paths]
 
 
 def _synthesize(path: Path, recipe: Recipe, shape: tuple[int, int]) -> None:
