@@ -30,7 +30,7 @@ PROGRAM = Path(__file__).with_name("ImageJBackground.java")
 
 def ours(image: GreyImage, radius: float) -> GreyImage:
     """ImageJ's algorithm in this package."""
-    return subtract_background(image, radius)[0]
+    return subtract_background(image, radius)
 
 
 def scikit_image(image: GreyImage, radius: float) -> GreyImage:

@@ -131,8 +131,8 @@ detail = central_detail(micrograph.image, (360, 480))
 radius = parameters.background_radius_px
 negative = 255 - detail
 variants = {
-    "ImageJ, light": subtract_background(detail, radius)[0],
-    "ImageJ, dark": subtract_background(detail, radius, False)[0],
+    "ImageJ, light": subtract_background(detail, radius),
+    "ImageJ, dark": subtract_background(detail, radius, False),
     "scikit-image": detail + rolling_ball(negative, radius=radius),
 }
 

@@ -21,9 +21,13 @@ _BAND_ELEMENTS = 1 << 16
 
 
 def subtract_background(
-    image: GreyImage, radius: float = 50.0, light_background: bool = True, smooth: bool = True
-) -> tuple[GreyImage, GreyImage]:
-    """Subtract the background that ImageJ's rolling ball finds; return it, too.
+    image: GreyImage,
+    radius: float = 50.0,
+    light_background: bool = True,
+    smooth: bool = True,
+    return_background: bool = False,
+) -> GreyImage | tuple[GreyImage, GreyImage]:
+    """Subtract the background that ImageJ's rolling ball finds.
 
     Parameters
     ----------
@@ -37,11 +41,18 @@ def subtract_background(
         white, else black.
     smooth
         Average 3 × 3 px before the ball rolls; the image itself is not smoothed.
+    return_background
+        Whether to return the background, too.
 
     Returns
     -------
-    subtracted, background
-        The image without its background, and the background: uint8, shape (H, W).
+    subtracted, or subtracted and background
+        uint8, shape (H, W).
+
+    Raises
+    ------
+    TypeError, ValueError
+        When the image is not uint8 with two dimensions, or the radius not finite and positive.
 
     Notes
     -----
@@ -52,10 +63,18 @@ def subtract_background(
     --------
     >>> shading = np.tile(np.linspace(100, 200, 64).astype(np.uint8), (64, 1))
     >>> shading[20:24, 20:24] -= 50  # a dark speck on a light, uneven ground
-    >>> subtracted, background = subtract_background(shading, radius=20)
+    >>> subtracted = subtract_background(shading, radius=20)
     >>> int(subtracted.max()), int(np.median(subtracted)), int(subtracted.min())
     (255, 254, 204)
     """
+    separated = separate_background(image, radius, light_background, smooth)
+    return separated if return_background else separated[0]
+
+
+def separate_background(
+    image: GreyImage, radius: float, light_background: bool, smooth: bool
+) -> tuple[GreyImage, GreyImage]:
+    """What `subtract_background` leaves, and the background; uint8, shape (H, W)."""
     check_grey(image)
     if not (radius > 0 and math.isfinite(radius)):
         raise ValueError(f"radius = {radius} px: the rolling ball needs a finite, positive radius")

@@ -13,7 +13,7 @@ from skimage.exposure import equalize_adapthist
 
 from fesemlib.params import ProcessingParameters
 from fesemlib.processing.arrays import GreyImage, check_grey
-from fesemlib.processing.background import subtract_background
+from fesemlib.processing.background import separate_background
 
 # The tiles of the adaptive equalisation, in each direction, and its clip limit: the share of a
 # tile's pixels that one of the 256 bins may hold.
@@ -47,7 +47,7 @@ def process(
     >>> np.array_equal(steps.original, image), steps.equalized.shape
     (True, (64, 64))
     """
-    subtracted, background = subtract_background(image, radius, light_background, smooth)
+    subtracted, background = separate_background(image, radius, light_background, smooth)
     equalized = equalize_histogram(subtracted, equalization)
     return ProcessedImage(image, background, subtracted, equalized)
 
