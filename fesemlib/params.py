@@ -73,6 +73,10 @@ class _Group(BaseModel):
         """This group among more parameters, which have been checked."""
         return cls.model_construct(**cls.values_of(parameters))
 
+    def changed(self, **values: object) -> Self:
+        """The same parameters but for these, which are not checked."""
+        return self.model_copy(update=values)
+
 
 class DataParameters(_Group):
     """Which micrographs there are, and what is kept of each."""

@@ -16,13 +16,7 @@ from loky import cpu_count
 
 from fesemlib.dataset import Dataset
 from fesemlib.params import InputParameters, Parameters, ProcessingParameters
-from fesemlib.processing import (
-    FloatImage,
-    GreyImage,
-    input_shape,
-    process_with,
-    resize_by_area,
-)
+from fesemlib.processing import FloatImage, GreyImage, input_shape, process_with, resize_by_area
 from fesemlib.progress import progress
 from fesemlib.storage import (
     build_folder,

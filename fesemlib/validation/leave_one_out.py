@@ -369,10 +369,7 @@ def _predictions_of(
         names = split.transformations(parameters)
         train = pd.concat([train.assign(image=train["image"] + f", {name}") for name in names])
     every = np.arange(1, len(outcome.test) + 1)
-    parts = (
-        ("test", test, every, outcome.test),
-        ("train", train, outcome.logged, outcome.train),
-    )
+    parts = (("test", test, every, outcome.test), ("train", train, outcome.logged, outcome.train))
     tables = [
         pd.concat([images] * len(epochs)).assign(
             role=role, epoch=np.repeat(epochs, len(images)), predicted_km=predicted.ravel()
