@@ -17,20 +17,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 __all__ = [
-    "GREATEST_PIXEL_SIZE_UM",
-    "LEAST_PIXEL_SIZE_UM",
-    "DataParameters",
-    "DryingParameters",
     "InputParameters",
     "NetworkParameters",
     "ParameterError",
     "Parameters",
-    "PredictionParameters",
     "ProcessingParameters",
-    "RunParameters",
-    "StudyParameters",
     "TrainingParameters",
-    "ValidationParameters",
     "checked_parameters",
     "parameter_table",
     "quoted",

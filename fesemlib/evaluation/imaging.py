@@ -132,9 +132,7 @@ def degraded_inputs(
     code = storage.code_digest(__name__, "fesemlib.network.inputs", "fesemlib.processing")
     settings = {**ProcessingParameters.values_of(parameters), "first_seed": parameters.first_seed}
     made_by = (code, version("scipy"), version("numpy"), settings, name, strength, list(widths))
-    folder = storage.writable(storage.build_folder() / "cache" / "degraded")
-    storage.remove_unfinished(folder)
-    path = folder / f"{storage.digest(*made_by, *images)}.npz"
+    path = storage.folder_in_cache("degraded") / f"{storage.digest(*made_by, *images)}.npz"
 
     def shrunk(position: int) -> list[Images]:
         random = np.random.default_rng((parameters.first_seed, position))
@@ -221,16 +219,16 @@ def processing_changes(image: GreyImage, parameters: Parameters) -> pd.DataFrame
     half their range first, so that nothing saturates at black or white.
     """
     base = (image // 2 + 64).astype(np.uint8)
-    random = np.random.default_rng(0)  # not used by these
+    degraded = partial(degrade, base, random=np.random.default_rng(0))  # not used by these
     steps: dict[str, Callable[[GreyImage], GreyImage]] = {
         "micrograph": lambda grey: grey,
         "equalised": partial(equalize_histogram, method=parameters.equalization),
         "processed": lambda grey: process_with(parameters, grey).equalized,
     }
     changed = {
-        "brightness −40": degrade(base, "brightness", -40, random),
-        "brightness +40": degrade(base, "brightness", 40, random),
-        "contrast × 1.5": degrade(base, "contrast", 1.5, random),
+        "brightness −40": degraded("brightness", -40),
+        "brightness +40": degraded("brightness", 40),
+        "contrast × 1.5": degraded("contrast", 1.5),
     }
     changes = {
         step: [np.abs(use(each).astype(float) - use(base)).mean() for each in changed.values()]
