@@ -17,20 +17,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 __all__ = [
-    "GREATEST_PIXEL_SIZE_UM",
-    "LEAST_PIXEL_SIZE_UM",
-    "DataParameters",
-    "DryingParameters",
     "InputParameters",
     "NetworkParameters",
     "ParameterError",
     "Parameters",
-    "PredictionParameters",
     "ProcessingParameters",
-    "RunParameters",
-    "StudyParameters",
     "TrainingParameters",
-    "ValidationParameters",
     "checked_parameters",
     "parameter_table",
     "quoted",
@@ -72,6 +64,10 @@ class _Group(BaseModel):
     def of(cls, parameters: BaseModel) -> Self:
         """This group among more parameters, which have been checked."""
         return cls.model_construct(**cls.values_of(parameters))
+
+    def changed(self, **values: object) -> Self:
+        """The same parameters but for these, which are not checked."""
+        return self.model_copy(update=values)
 
 
 class DataParameters(_Group):

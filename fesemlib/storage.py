@@ -82,6 +82,13 @@ def writable(folder: Path) -> Path:
         ) from error
 
 
+def folder_in_cache(name: str) -> Path:
+    """The folder of one kind of file in the cache, without what killed writers have left there."""
+    folder = writable(build_folder() / "cache" / name)
+    remove_unfinished(folder)
+    return folder
+
+
 def digest(*parts: object) -> str:
     """A short name for the content of these parts: 20 hexadecimal digits of SHA-256.
 

@@ -156,7 +156,7 @@ def test_ridge_equals_two_nested_loops():
 def test_linear_model_equals_least_squares_on_the_others():
     features, k_m = RNG.normal(size=(9, 2)), RNG.uniform(2e-4, 2e-3, 9)
     formulations = np.array(list("ABCABCDDE"))
-    assert predict_left_out(LinearRegression, features, k_m, formulations) == pytest.approx(
+    assert predict_left_out(LinearRegression(), features, k_m, formulations) == pytest.approx(
         linear_on_others(features, k_m, list(formulations))
     )
 
@@ -166,9 +166,8 @@ def test_images_of_one_formulation_are_left_out_together():
     formulations = np.repeat(list("ABCDE"), 3)
     features = np.repeat(np.arange(5.0) ** 2, 3)[:, np.newaxis] + RNG.normal(0, 0.01, (15, 1))
     k_m = np.repeat([1.0, 2.0, 4.0, 8.0, 16.0], 3)
-    predicted = predict_left_out(
-        lambda: KNeighborsRegressor(n_neighbors=1), features, k_m, formulations
-    )
+    nearest = KNeighborsRegressor(n_neighbors=1)
+    predicted = predict_left_out(nearest, features, k_m, formulations)
     assert list(predicted) == [2.0] * 3 + [1.0] * 3 + [2.0] * 3 + [4.0] * 3 + [8.0] * 3
 
 
@@ -184,12 +183,10 @@ def test_inner_folds_are_formulations_and_at_most_eight():
             )
             return super().fit(X, y, groups=groups)
 
-    def make():
-        return Recording(LinearRegression(), {"fit_intercept": [True]})
-
+    model = Recording(LinearRegression(), {"fit_intercept": [True]})
     for number in (4, 9, 12):
         names = np.repeat(np.arange(number), 2)
-        predict_left_out(make, RNG.normal(size=(2 * number, 1)), np.ones(2 * number), names)
+        predict_left_out(model, RNG.normal(size=(2 * number, 1)), np.ones(2 * number), names)
     folds = [len(each) for each in seen]
     assert folds == [3] * 4 + [8] * 9 + [8] * 12
     assert all(len(fold) == 1 for each in seen[:13] for fold in each)
@@ -216,10 +213,10 @@ def test_several_images_do_not_change_what_is_predicted_without_them():
 
 def test_errors_are_relative_to_the_true_value():
     table = of_table_1().images
-    errors = with_errors("half", table, table["k_m"] / 2)
+    errors = with_errors({"half": table["k_m"] / 2}, table)
     assert errors["relative_error"].to_numpy() == pytest.approx(0.5)
     assert list(errors["held_out"]) == list("ABCDEFGHI")
-    assert with_errors("none", table, np.full(9, np.nan))["relative_error"].isna().all()
+    assert with_errors({"none": np.full(9, np.nan)}, table)["relative_error"].isna().all()
 
 
 # --------------------------------------------------------------------------------- composition
@@ -528,7 +525,7 @@ def with_brightness(data: Dataset, levels: np.ndarray) -> Dataset:
 
 
 def test_shuffled_labels_find_images_that_leak(monkeypatch):
-    monkeypatch.setattr(controls, "train_splits", by_brightness)
+    monkeypatch.setattr(controls.leave_one_out, "train_splits", by_brightness)
     data = own_set(8)
     leaking = with_brightness(data, 1e5 * data.k_m)
     orders = permutation_test(leaking, Parameters(), 99)
@@ -539,7 +536,7 @@ def test_shuffled_labels_find_images_that_leak(monkeypatch):
 
 
 def test_p_values_of_images_that_tell_nothing_are_uniform(monkeypatch):
-    monkeypatch.setattr(controls, "train_splits", by_brightness)
+    monkeypatch.setattr(controls.leave_one_out, "train_splits", by_brightness)
     rng = np.random.default_rng(0)
     data = own_set(6)
     p_values = []
@@ -562,7 +559,7 @@ def test_shuffles_keep_the_images_of_a_formulation_together(monkeypatch):
         assert all(split.to_criterion for split in splits)
         return by_brightness(dataset, parameters, splits)
 
-    monkeypatch.setattr(controls, "train_splits", record)
+    monkeypatch.setattr(controls.leave_one_out, "train_splits", record)
     data = own_set(5, images=2)
     permutation_test(data, Parameters(), 6)
     assert np.array_equal(seen[0].k_m, data.k_m)

@@ -80,7 +80,7 @@ def test_networks_on_windows_train_to_the_criterion_and_predict_every_window(man
             held_out=dataset.images["formulation"],
         )  # fmt: skip
 
-    monkeypatch.setattr(windows, "leave_one_formulation_out", trained)
+    monkeypatch.setattr(windows.leave_one_out, "leave_one_formulation_out", trained)
     data = user_data(manifest)
     parameters = Parameters(input_width=48, number_of_seeds=3)
     for scale in (Scale((64, 96), 1, 2.0), Scale((32, 48), 2, 1.0)):

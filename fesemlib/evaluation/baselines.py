@@ -52,10 +52,8 @@ def _predictions(k_m: pd.Series[float], predicted: pd.Series[float]) -> pd.DataF
 
 def linear_on_others(features: Values, target: Values, formulations: Sequence[str]) -> Values:
     """Predict a target (n,) from features (n, m), by least squares on the other formulations."""
-    left_out = LeaveOneGroupOut()
-    predicted: Values = cross_val_predict(
-        LinearRegression(), features, target, groups=np.asarray(formulations), cv=left_out
-    )
+    how = {"groups": np.asarray(formulations), "cv": LeaveOneGroupOut()}
+    predicted: Values = cross_val_predict(LinearRegression(), features, target, **how)
     return predicted
 
 

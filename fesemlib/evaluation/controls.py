@@ -7,16 +7,16 @@ tunes, it does within the training fold.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import chain, combinations
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn import config_context
+from sklearn import clone, config_context
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.dummy import DummyRegressor
@@ -38,14 +38,8 @@ from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.processing import GreyImage
 from fesemlib.texture import correlation_length
+from fesemlib.validation import leave_one_out
 from fesemlib.validation.errors import MEAN, measures, measures_of_runs, relative_error
-from fesemlib.validation.leave_one_out import (
-    TRAINING_SETS,
-    Split,
-    held_out_predictions,
-    leave_one_formulation_out,
-    train_splits,
-)
 
 Values = npt.NDArray[np.float64]
 
@@ -58,67 +52,60 @@ _GREATEST_LOGARITHM = 50.0
 
 
 def predict_left_out(
-    make_model: Callable[[], Any], features: Values, k_m: Values, formulations: npt.NDArray[Any]
+    model: Any, features: Values, k_m: Values, formulations: npt.NDArray[Any]
 ) -> Values:
     """Predict every formulation, in m² s⁻¹ (n,), by a model that is fitted to the others.
 
-    `make_model` makes a regressor of scikit-learn. A `GridSearchCV`, be it within a
+    The model, a regressor of scikit-learn, stays as it is. A `GridSearchCV`, be it within a
     `TransformedTargetRegressor`, is tuned by leaving out one more formulation at a time, or an
     eighth of them where there are more than eight. `features` (n, m) and `k_m` (n,) are of images,
     and `formulations` says to which each belongs; all of one are left out together.
     """
     predicted = np.full(len(k_m), np.nan)
     for train, test in LeaveOneGroupOut().split(features, k_m, formulations):
-        model = fitted(make_model(), features[train], k_m[train], formulations[train])
-        predicted[test] = np.ravel(model.predict(features[test]))
+        own = fitted(model, features[train], k_m[train], formulations[train])
+        predicted[test] = np.ravel(own.predict(features[test]))
     return predicted
 
 
 def fitted(model: Any, features: Values, k_m: Values, formulations: npt.NDArray[Any]) -> Any:
-    """Fit a regressor as in `predict_left_out`; a `GridSearchCV` is tuned by formulations."""
-    groups = {}
-    search = model.regressor if isinstance(model, TransformedTargetRegressor) else model
+    """A copy of a regressor, fitted as in `predict_left_out`."""
+    own, groups = clone(model), {}
+    search = own.regressor if isinstance(own, TransformedTargetRegressor) else own
     if isinstance(search, GridSearchCV):
         groups = {"groups": formulations}
-        inner = len(set(formulations))
-        search.set_params(cv=GroupKFold(min(inner, _MOST_INNER_FOLDS)))
+        search.set_params(cv=GroupKFold(min(len(set(formulations)), _MOST_INNER_FOLDS)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a kernel's parameter at its bound
         warnings.filterwarnings("ignore", "y residual is constant")  # more components than data
-        return model.fit(features, k_m, **groups)
+        return own.fit(features, k_m, **groups)
 
 
-def with_errors(control: str, table: pd.DataFrame, predicted: npt.ArrayLike) -> pd.DataFrame:
-    """The predictions of one control, a row an image: true and predicted k_m, m² s⁻¹, and error.
+def with_errors(predictions: Mapping[str, npt.ArrayLike], table: pd.DataFrame) -> pd.DataFrame:
+    """The predictions of controls, by name, a row an image: true and predicted k_m, m² s⁻¹, error.
 
-    `table` has ``formulation``, ``image`` and ``k_m``; `predicted` is NaN where there is none.
+    `table` has ``formulation``, ``image`` and ``k_m``; a prediction is NaN where there is none.
     """
-    k_m = table["k_m"].to_numpy(dtype=np.float64)
-    values = np.asarray(predicted, dtype=np.float64)
-    return pd.DataFrame(
-        {
-            "control": control,
-            "held_out": table["formulation"].to_numpy(),
-            "image": table["image"].to_numpy(),
-            "true_km": k_m,
-            "predicted_km": values,
-            "relative_error": relative_error(pd.Series(values), pd.Series(k_m)),
-        }
-    )
+    images = table[["formulation", "image", "k_m"]]
+    images = images.rename(columns={"formulation": "held_out", "k_m": "true_km"})
+    tables = [
+        images.assign(control=name, predicted_km=np.asarray(predicted, dtype=np.float64))
+        for name, predicted in predictions.items()
+    ]
+    empty = images.iloc[:0].assign(control="", predicted_km=0.0)
+    rows = pd.concat(tables or [empty], ignore_index=True)
+    rows["relative_error"] = relative_error(rows["predicted_km"], rows["true_km"])
+    return rows[["control", *rows.columns.drop("control")]]
 
 
 def blind_controls(dataset: Dataset) -> pd.DataFrame:
     """The median and the mean of the other formulations, which see nothing of the one left out."""
     rules = {"median of the others": median_of_others, "mean of the others": mean_of_others}
-    table = dataset.images
-    predicted = {name: rule(dataset.formulations["k_m"]) for name, rule in rules.items()}
-    return pd.concat(
-        [
-            with_errors(name, table, table["formulation"].map(found["predicted_km"]))
-            for name, found in predicted.items()
-        ],
-        ignore_index=True,
-    )
+    table, k_m = dataset.images, dataset.formulations["k_m"]
+    predictions = {
+        name: table["formulation"].map(rule(k_m)["predicted_km"]) for name, rule in rules.items()
+    }
+    return with_errors(predictions, table)
 
 
 def composition_of(dataset: Dataset) -> pd.DataFrame:
@@ -127,10 +114,8 @@ def composition_of(dataset: Dataset) -> pd.DataFrame:
     No columns where a composition is missing, or is not written as ``"4% dextran + 1% mannitol"``.
     """
     formulations = dataset.formulations
-    words = formulations.get("composition", pd.Series(index=formulations.index, dtype=object))
-    found = [percentages(text) if isinstance(text, str) else None for text in words]
-    parts = [each for each in found if each is not None]
-    if len(parts) < len(formulations):
+    parts = [percentages(str(text)) for text in formulations.get("composition", [])]
+    if not parts or None in parts:
         return pd.DataFrame(index=formulations.index)
     table = pd.DataFrame(parts, index=formulations.index).fillna(0.0)
     return table.loc[:, (table != table.iloc[0]).any()]
@@ -156,22 +141,22 @@ def composition_controls(dataset: Dataset) -> pd.DataFrame:
     identified is NaN; there are no rows where there is no composition.
     """
     composition = composition_of(dataset)
-    formulations = dataset.formulations
-    table = formulations[["k_m"]].rename_axis("formulation").reset_index()
+    table = dataset.formulations[["k_m"]].rename_axis("formulation").reset_index()
     table["image"] = table["formulation"]
-    if composition.empty or len(formulations) < 3:
-        return with_errors("", table, table["k_m"]).iloc[:0]
     names, k_m = table["formulation"].to_numpy(), table["k_m"].to_numpy(dtype=np.float64)
-    nearest = _of_the_nearest(composition.to_numpy(dtype=np.float64), k_m)
-    rows = [with_errors("nearest composition", table, nearest)]
-    for components in _combinations([str(name) for name in composition]):
-        design = composition[list(components)].to_numpy(dtype=np.float64)
-        predicted = predict_left_out(LinearRegression, design, k_m, names)
-        for position in range(len(design)):
-            if not is_identified(np.delete(design, position, axis=0), design[position]):
-                predicted[position] = np.nan
-        rows.append(with_errors(f"linear in {', '.join(components)}", table, predicted))
-    return pd.concat(rows, ignore_index=True)
+    if composition.empty or len(names) < 3:
+        return with_errors({}, table)
+    predictions = {"nearest composition": _of_the_nearest(composition.to_numpy(np.float64), k_m)}
+    every = composition.shape[1]
+    for number in range(1, every + 1) if every <= _MOST_COMBINED else (1, every):
+        for components in combinations(composition, number):
+            design = composition[list(components)].to_numpy(dtype=np.float64)
+            predicted = predict_left_out(LinearRegression(), design, k_m, names)
+            for position in range(len(design)):
+                if not is_identified(np.delete(design, position, axis=0), design[position]):
+                    predicted[position] = np.nan
+            predictions[f"linear in {', '.join(map(str, components))}"] = predicted
+    return with_errors(predictions, table)
 
 
 def control_summary(controls: pd.DataFrame) -> pd.DataFrame:
@@ -212,38 +197,17 @@ def _of_the_nearest(points: Values, k_m: Values) -> Values:
     return means
 
 
-def _combinations(names: list[str]) -> list[tuple[str, ...]]:
-    every = len(names)
-    numbers = range(1, every + 1) if every <= _MOST_COMBINED else (1, every)
-    return list(chain.from_iterable(combinations(names, number) for number in numbers))
+def _of_logarithm(regressor: Any, **choices: Any) -> TransformedTargetRegressor:
+    """A model of log k_m: its predictions are positive, and small k_m count as large ones do.
 
-
-def _ridge() -> TransformedTargetRegressor:
-    model = make_pipeline(StandardScaler(), Ridge())
-    return _tuned(model, {"ridge__alpha": np.logspace(-2, 4, 7)})
-
-
-def _partial_least_squares() -> TransformedTargetRegressor:
-    model = make_pipeline(StandardScaler(), PLSRegression())
-    return _tuned(model, {"plsregression__n_components": [1, 2, 3]})
-
-
-def _gaussian_process() -> TransformedTargetRegressor:
-    kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(10.0, (1.0, 1e3)) + WhiteKernel(
-        0.1, (1e-4, 1e1)
-    )
-    return _of_logarithm(
-        make_pipeline(
-            StandardScaler(),
-            GaussianProcessRegressor(
-                kernel, normalize_y=True, n_restarts_optimizer=3, random_state=0
-            ),
-        )
-    )
-
-
-def _of_logarithm(model: Any) -> TransformedTargetRegressor:
-    """A model of log k_m: its predictions are positive, and small k_m count as large ones do."""
+    Of `choices`, parameters of the regressor, one is taken within the training fold.
+    """
+    model = make_pipeline(StandardScaler(), regressor)
+    if choices:
+        step = type(regressor).__name__.lower()
+        grid = {f"{step}__{name}": values for name, values in choices.items()}
+        scoring = make_scorer(_error, greater_is_better=False)
+        model = GridSearchCV(model, grid, scoring=scoring)
     return TransformedTargetRegressor(model, func=np.log, inverse_func=_finite_exponential)
 
 
@@ -252,23 +216,21 @@ def _finite_exponential(logarithms: Values) -> Values:
     return np.exp(np.clip(logarithms, -_GREATEST_LOGARITHM, _GREATEST_LOGARITHM))
 
 
-def _tuned(model: Any, choices: Mapping[str, Any]) -> TransformedTargetRegressor:
-    """A model whose parameter is chosen within the training fold; see `predict_left_out`."""
-    scoring = make_scorer(_relative_error, greater_is_better=False)
-    return _of_logarithm(GridSearchCV(model, choices, scoring=scoring))
-
-
-def _relative_error(logarithms: Values, predicted: Values) -> float:
+def _error(logarithms: Values, predicted: Values) -> float:
     """The mean relative error of k_m, given the logarithms of the true and the predicted ones."""
     return float(np.abs(_finite_exponential(np.ravel(predicted)) / np.exp(logarithms) - 1).mean())
 
 
-TEXTURE_MODELS: dict[str, Callable[[], Any]] = {
-    "ridge": _ridge,
-    "partial least squares": _partial_least_squares,
-    "Gaussian process": _gaussian_process,
+_KERNEL = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(10.0, (1.0, 1e3)) + WhiteKernel(0.1, (1e-4, 1e1))
+
+TEXTURE_MODELS: dict[str, TransformedTargetRegressor] = {
+    "ridge": _of_logarithm(Ridge(), alpha=np.logspace(-2, 4, 7)),
+    "partial least squares": _of_logarithm(PLSRegression(), n_components=[1, 2, 3]),
+    "Gaussian process": _of_logarithm(
+        GaussianProcessRegressor(_KERNEL, normalize_y=True, n_restarts_optimizer=3, random_state=0)
+    ),
 }
-"""Makers of the models that are fitted to texture features."""
+"""What is fitted to texture features."""
 
 _FEWEST_FORMULATIONS = 5
 
@@ -284,23 +246,20 @@ def one_number_controls(dataset: Dataset, parameters: Parameters) -> pd.DataFram
     table, k_m = dataset.images, dataset.k_m
     names = table["formulation"].to_numpy()
     spread = network_inputs(dataset, parameters).std(axis=(1, 2), dtype=np.float64)
-    line = predict_left_out(LinearRegression, spread[:, np.newaxis], k_m, names)
+    line = predict_left_out(LinearRegression(), spread[:, np.newaxis], k_m, names)
     lengths = _correlation_lengths(dataset, parameters)
     known = np.isfinite(lengths)
     proportional = np.full(len(k_m), np.nan)
     if len(set(names[known])) > 1:
-        length = lengths[known]
-        ratio = predict_left_out(
-            DummyRegressor, length[:, np.newaxis], np.log(k_m[known] / length), names[known]
-        )
-        proportional[known] = length * np.exp(ratio)
-    return pd.concat(
-        [
-            with_errors("line in the input's standard deviation", table, line),
-            with_errors("proportional to the correlation length", table, proportional),
-        ],
-        ignore_index=True,
-    )
+        length = lengths[known, np.newaxis]
+        ratios = np.log(k_m[known] / lengths[known])
+        constant = predict_left_out(DummyRegressor(), length, ratios, names[known])
+        proportional[known] = lengths[known] * np.exp(constant)
+    predictions = {
+        "line in the input's standard deviation": line,
+        "proportional to the correlation length": proportional,
+    }
+    return with_errors(predictions, table)
 
 
 def _correlation_lengths(dataset: Dataset, parameters: Parameters) -> Values:
@@ -331,24 +290,19 @@ def texture_controls(
     table = dataset.images
     names = table["formulation"].to_numpy()
     if len(set(names)) < _FEWEST_FORMULATIONS:
-        return with_errors("", table, table["k_m"]).iloc[:0]
-    families = list(dict.fromkeys(features.columns.get_level_values("family")))
-    chosen = [(f"texture, {name}", features, make) for name, make in TEXTURE_MODELS.items()]
-    chosen += [(f"{family}, ridge", features[[family]], _ridge) for family in families]
-    chosen.append(("texture of the network's input, ridge", coarse, _ridge))
+        return with_errors({}, table)
+    ridge = TEXTURE_MODELS["ridge"]
+    tried = {f"texture, {name}": (model, features) for name, model in TEXTURE_MODELS.items()}
+    for family in features.columns.unique("family"):
+        tried[f"{family}, ridge"] = (ridge, features[[family]])
+    tried["texture of the network's input, ridge"] = (ridge, coarse)
     tasks = (
-        delayed(predict_left_out)(make, part.to_numpy(), dataset.k_m, names)
-        for _, part, make in chosen
+        delayed(predict_left_out)(model, part.to_numpy(), dataset.k_m, names)
+        for model, part in tried.values()
     )
     with config_context(skip_parameter_validation=True):  # thousands of fits, all of the same kind
         predictions = Parallel(n_jobs=parameters.parallel_jobs or -1)(tasks)
-    return pd.concat(
-        [
-            with_errors(name, table, predicted)
-            for (name, *_), predicted in zip(chosen, predictions, strict=True)
-        ],
-        ignore_index=True,
-    )
+    return with_errors(dict(zip(tried, predictions, strict=True)), table)
 
 
 def network_controls(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -376,7 +330,7 @@ def published_controls(dataset: Dataset) -> pd.DataFrame:
 
     They have no predictions: Table 2 states no signs.
     """
-    names = dict(zip(TRAINING_SETS, PUBLISHED, strict=True))
+    names = dict(zip(leave_one_out.TRAINING_SETS, PUBLISHED, strict=True))
     errors = published.table2().rename(columns=names).rename_axis("held_out").reset_index()
     rows = errors.melt("held_out", var_name="control", value_name="relative_error")
     return rows if published.concerns(dataset.formulations) else rows.iloc[:0]
@@ -385,33 +339,29 @@ def published_controls(dataset: Dataset) -> pd.DataFrame:
 def evaluation_parameters(parameters: Parameters) -> Parameters:
     """The same training at the size and with the seeds of what repeats leave-one-out many times."""
     width = min(parameters.evaluation_width, parameters.input_width)
-    return parameters.model_copy(
-        update={"input_width": width, "number_of_seeds": parameters.evaluation_seeds}
-    )
+    return parameters.changed(input_width=width, number_of_seeds=parameters.evaluation_seeds)
 
 
 def averaging_parameters(parameters: Parameters) -> Parameters:
     """The network that averages its feature maps, with its own learning rate and epochs."""
-    return evaluation_parameters(parameters).model_copy(
-        update={
-            "head": "global_average",
-            "learning_rate": parameters.averaging_learning_rate,
-            "epochs": parameters.averaging_epochs,
-        }
+    return evaluation_parameters(parameters).changed(
+        head="global_average",
+        learning_rate=parameters.averaging_learning_rate,
+        epochs=parameters.averaging_epochs,
     )
 
 
 def other_dropout_parameters(parameters: Parameters) -> Parameters:
     """The paper's network with its dropout at the other place of the two that the text allows."""
     other = "dense" if parameters.dropout_position == "flatten" else "flatten"
-    return evaluation_parameters(parameters).model_copy(update={"dropout_position": other})
+    return evaluation_parameters(parameters).changed(dropout_position=other)
 
 
 def trained_networks(dataset: Dataset, parameters: Parameters) -> dict[str, pd.DataFrame]:
     """Leave-one-out by each network among the controls: training sets, dropout, averaged maps."""
     small, other = evaluation_parameters(parameters), other_dropout_parameters(parameters)
     place = {"flatten": "before", "dense": "after"}[other.dropout_position]
-    train = partial(leave_one_formulation_out, dataset)
+    train = partial(leave_one_out.leave_one_formulation_out, dataset)
     return {
         "network, original set": train(parameters),
         "network, augmented set": train(parameters, "augmented"),
@@ -432,10 +382,11 @@ def permutation_test(dataset: Dataset, parameters: Parameters, permutations: int
     k_m = dataset.formulations["k_m"].to_numpy(dtype=np.float64)
     orders = [k_m, *(rng.permutation(k_m) for _ in range(permutations))]
     splits = [
-        Split((name,), seed=parameters.first_seed, to_criterion=True)
+        leave_one_out.Split((name,), seed=parameters.first_seed, to_criterion=True)
         for name in dataset.formulations.index
     ]
-    results = (train_splits(dataset.with_k_m(order), parameters, splits) for order in orders)
-    return pd.concat(
-        [measures_of_runs(held_out_predictions(each)) for each in results], ignore_index=True
-    )
+    tables = []
+    for order in orders:
+        results = leave_one_out.train_splits(dataset.with_k_m(order), parameters, splits)
+        tables.append(measures_of_runs(leave_one_out.held_out_predictions(results)))
+    return pd.concat(tables, ignore_index=True)

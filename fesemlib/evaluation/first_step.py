@@ -100,23 +100,16 @@ def trainings_by_remedy(dataset: Dataset, parameters: Parameters) -> pd.DataFram
     tables = []
     for width, fewer in remedy_effort(dataset, parameters).items():
         for remedy, changes in REMEDIES.items():
-            changed = {"input_width": width, "epochs": fewer, "longer_training": 1, **changes}
-            used = parameters.model_copy(update=changed)
-            summary = training_summary(train_splits(dataset, used, splits))
+            effort = {"input_width": width, "epochs": fewer, "longer_training": 1}
+            used = parameters.changed(**effort, **changes)
+            runs = training_summary(train_splits(dataset, used, splits))
             trained_on = network_inputs(dataset, used)[dataset.images["formulation"] != held_out]
             networks = kept_networks(dataset, used, splits)
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "width": width,
-                        "remedy": remedy,
-                        "steps": summary["epoch"] * np.ceil(summary["images"] / used.batch_size),
-                        "training_error": summary["training_error"],
-                        "silent": [_silent_units(each.model, trained_on) for each in networks],
-                    }
-                )
-            )
-    return pd.concat(tables, ignore_index=True)
+            steps = runs["epoch"] * np.ceil(runs["images"] / used.batch_size)
+            silent = [_silent_units(each.model, trained_on) for each in networks]
+            tables.append(runs.assign(width=width, remedy=remedy, steps=steps, silent=silent))
+    table = pd.concat(tables, ignore_index=True)
+    return table[["width", "remedy", "steps", "training_error", "silent"]]
 
 
 def remedy_effort(dataset: Dataset, parameters: Parameters) -> dict[int, int]:

@@ -16,12 +16,9 @@ from fesemlib.network.inputs import network_inputs
 from fesemlib.params import Parameters
 from fesemlib.processing import input_shape
 from fesemlib.storage import digest
+from fesemlib.validation import leave_one_out
 from fesemlib.validation.errors import LOG_MEAN, WITHOUT_WORST, measures
-from fesemlib.validation.leave_one_out import (
-    HeldOutNetworks,
-    held_out_predictions,
-    leave_one_formulation_out,
-)
+from fesemlib.validation.leave_one_out import HeldOutNetworks
 
 Place = tuple[slice, slice]  # rows and columns of an image
 
@@ -106,10 +103,11 @@ def window_predictions(dataset: Dataset, parameters: Parameters, scale: Scale) -
     All windows of a formulation are held out together. One row a window: ``formulation, image,
     true_km, predicted_km`` (m² s⁻¹).
     """
-    one_seed = parameters.model_copy(update={"number_of_seeds": 1})
+    one_seed = parameters.changed(number_of_seeds=1)
     windows = window_dataset(dataset, scale)
-    results = leave_one_formulation_out(windows, one_seed, to_criterion=True)
-    return held_out_predictions(results)[["formulation", "image", "true_km", "predicted_km"]]
+    results = leave_one_out.leave_one_formulation_out(windows, one_seed, to_criterion=True)
+    predictions = leave_one_out.held_out_predictions(results)
+    return predictions[["formulation", "image", "true_km", "predicted_km"]]
 
 
 def predictions_of_images(

@@ -15,24 +15,12 @@ import pandas as pd
 from loky import cpu_count
 from scipy import ndimage
 
+from fesemlib import storage
 from fesemlib.dataset import Dataset
 from fesemlib.network.inputs import network_inputs, shrunk_input
 from fesemlib.params import Parameters, ProcessingParameters
-from fesemlib.processing import (
-    GreyImage,
-    equalize_histogram,
-    process_with,
-)
+from fesemlib.processing import GreyImage, equalize_histogram, process_with
 from fesemlib.progress import progress
-from fesemlib.storage import (
-    build_folder,
-    code_digest,
-    digest,
-    read_sealed,
-    remove_unfinished,
-    writable,
-    write_sealed,
-)
 from fesemlib.validation.errors import relative_error
 from fesemlib.validation.leave_one_out import HeldOutNetworks
 
@@ -129,8 +117,7 @@ def degrade(image: GreyImage, name: str, strength: float, random: np.random.Gene
 
 def clean_inputs(dataset: Dataset, parameters: Parameters, width: int) -> Images:
     """Inputs of this width (px) of the first micrograph of each formulation, (n, h, w)."""
-    inputs = network_inputs(dataset, parameters.model_copy(update={"input_width": width}))
-    return inputs[_first_images(dataset)]
+    return network_inputs(dataset, parameters.changed(input_width=width))[_first_images(dataset)]
 
 
 def degraded_inputs(
@@ -142,12 +129,10 @@ def degraded_inputs(
     is random comes from `first_seed` and is the same at all strengths.
     """
     images = [dataset.micrographs[position].image for position in _first_images(dataset)]
-    code = code_digest(__name__, "fesemlib.network.inputs", "fesemlib.processing")
+    code = storage.code_digest(__name__, "fesemlib.network.inputs", "fesemlib.processing")
     settings = {**ProcessingParameters.values_of(parameters), "first_seed": parameters.first_seed}
     made_by = (code, version("scipy"), version("numpy"), settings, name, strength, list(widths))
-    folder = writable(build_folder() / "cache" / "degraded")
-    remove_unfinished(folder)
-    path = folder / f"{digest(*made_by, *images)}.npz"
+    path = storage.folder_in_cache("degraded") / f"{storage.digest(*made_by, *images)}.npz"
 
     def shrunk(position: int) -> list[Images]:
         random = np.random.default_rng((parameters.first_seed, position))
@@ -155,12 +140,12 @@ def degraded_inputs(
         processed = process_with(parameters, changed).equalized
         return [shrunk_input(processed, width) for width in widths]
 
-    kept = read_sealed(path)
+    kept = storage.read_sealed(path)
     if kept is None:
         with ThreadPoolExecutor(parameters.parallel_jobs or cpu_count()) as pool:
             of_widths = zip(*pool.map(shrunk, range(len(images))), strict=True)
             inputs = [np.stack(same) for same in of_widths]
-        write_sealed(path, lambda stream: np.savez(stream, *inputs))
+        storage.write_sealed(path, lambda stream: np.savez(stream, *inputs))
     else:
         inputs = list(np.load(kept).values())
     return dict(zip(widths, inputs, strict=True))
@@ -234,16 +219,16 @@ def processing_changes(image: GreyImage, parameters: Parameters) -> pd.DataFrame
     half their range first, so that nothing saturates at black or white.
     """
     base = (image // 2 + 64).astype(np.uint8)
-    random = np.random.default_rng(0)  # not used by these
+    degraded = partial(degrade, base, random=np.random.default_rng(0))  # not used by these
     steps: dict[str, Callable[[GreyImage], GreyImage]] = {
         "micrograph": lambda grey: grey,
         "equalised": partial(equalize_histogram, method=parameters.equalization),
         "processed": lambda grey: process_with(parameters, grey).equalized,
     }
     changed = {
-        "brightness −40": degrade(base, "brightness", -40, random),
-        "brightness +40": degrade(base, "brightness", 40, random),
-        "contrast × 1.5": degrade(base, "contrast", 1.5, random),
+        "brightness −40": degraded("brightness", -40),
+        "brightness +40": degraded("brightness", 40),
+        "contrast × 1.5": degraded("contrast", 1.5),
     }
     changes = {
         step: [np.abs(use(each).astype(float) - use(base)).mean() for each in changed.values()]

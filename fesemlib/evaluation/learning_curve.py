@@ -12,17 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.dataset import Dataset, draw_stand_ins
-from fesemlib.evaluation.controls import (
-    TEXTURE_MODELS,
-    averaging_parameters,
-    evaluation_parameters,
-    fitted,
-    with_errors,
-)
+from fesemlib.evaluation import controls
 from fesemlib.formulations import table1
 from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
@@ -30,9 +23,6 @@ from fesemlib.storage import digest
 from fesemlib.texture import texture_features
 from fesemlib.validation.errors import at_the_end, measures_of_runs
 from fesemlib.validation.leave_one_out import Split, train_splits
-
-Values = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 NETWORK = "network"
 AVERAGED = "network, averaged maps"
@@ -106,14 +96,15 @@ def learning_curve(
     to the criterion, the one with averaged maps for its own epochs.
     """
     width = input_width(stand_ins, parameters)
-    small = parameters.model_copy(update={"input_width": width, "evaluation_width": width})
+    small = parameters.changed(input_width=width, evaluation_width=width)
     sizes = sorted(set(sizes))
-    averaging = averaging_parameters(small)
-    tables = [
-        *_without_network(stand_ins, sizes, small),
-        *(_by_network(stand_ins, NETWORK, size, evaluation_parameters(small)) for size in sizes),
-        *(_by_network(stand_ins, AVERAGED, size, averaging) for size in sizes),
-    ]
+    networks = {
+        NETWORK: controls.evaluation_parameters(small),
+        AVERAGED: controls.averaging_parameters(small),
+    }
+    tables = [_without_network(stand_ins, sizes, small)]
+    for predictor, used in networks.items():
+        tables += [_by_network(stand_ins, predictor, size, used) for size in sizes]
     table = pd.concat(tables, ignore_index=True)
     columns = ["image", "true_km", "predicted_km", "relative_error", "steps"]
     table["region"] = table["held_out"].map(stand_ins.test).fillna("training")
@@ -138,30 +129,27 @@ def curve_of(results: pd.DataFrame) -> pd.DataFrame:
 
 def _without_network(
     stand_ins: StandIns, sizes: Sequence[int], parameters: Parameters
-) -> list[pd.DataFrame]:
+) -> pd.DataFrame:
     """The median, and ridge regression of texture features that is tuned in the training set."""
     dataset = stand_ins.dataset
-    names, k_m = dataset.images["formulation"], dataset.k_m
+    names, k_m = dataset.images["formulation"].to_numpy(), dataset.k_m
     images = processed_micrographs(dataset, parameters)
     features = texture_features(images, dataset.pixel_size_um).to_numpy(dtype=np.float64)
-    test = names.isin(stand_ins.test).to_numpy()
-
-    def median(train: Mask) -> Values:
-        return np.full(test.sum(), np.median(k_m[train]))
-
-    def ridge(train: Mask) -> Values:
-        model = TEXTURE_MODELS["ridge"]()
-        model = fitted(model, features[train], k_m[train], names[train].to_numpy())
-        return np.ravel(model.predict(features[test]))
-
-    return [
-        with_errors(
-            predictor, dataset.images[test], predict(names.isin(training[:size]).to_numpy())
-        ).assign(predictor=predictor, size=size, draw=draw)
-        for predictor, predict in {MEDIAN: median, RIDGE: ridge}.items()
-        for draw, training in stand_ins.training.items()
-        for size in sizes
-    ]
+    test = np.isin(names, list(stand_ins.test))
+    tables = []
+    for draw, training in stand_ins.training.items():
+        for size in sizes:
+            train = np.isin(names, training[:size])
+            ridge = controls.fitted(
+                controls.TEXTURE_MODELS["ridge"], features[train], k_m[train], names[train]
+            )
+            predictions = {
+                MEDIAN: np.full(test.sum(), np.median(k_m[train])),
+                RIDGE: np.ravel(ridge.predict(features[test])),
+            }
+            rows = controls.with_errors(predictions, dataset.images[test])
+            tables.append(rows.assign(predictor=rows["control"], size=size, draw=draw))
+    return pd.concat(tables).sort_values("predictor", kind="stable")  # the median first
 
 
 def _by_network(

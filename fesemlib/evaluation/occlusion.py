@@ -192,13 +192,12 @@ def pasted_patches(dataset: Dataset, parameters: Parameters) -> tuple[str, str, 
     if dataset.synthetic:
         source = fresh_stand_ins(parameters.fresh_frames, seed, dataset.shape)
     base, patch = (source.micrographs[source.first_image(name)].image for name in (coarse, fine))
+    turned = np.ascontiguousarray(base[::-1, ::-1])
     size = (dataset.shape[0] // _PASTED_PARTS, dataset.shape[1] // _PASTED_PARTS)
     pictures = []
     for place in window_places(dataset.shape, size, 2):
-        with_fine, with_own = (
-            process_with(parameters, paste(base, other, place)).equalized
-            for other in (patch, np.ascontiguousarray(base[::-1, ::-1]))
-        )
+        pasted = (paste(base, other, place) for other in (patch, turned))
+        with_fine, with_own = (process_with(parameters, image).equalized for image in pasted)
         pictures.append(Pasted(with_fine, with_own, place))
     return coarse, fine, pictures
 
@@ -274,16 +273,10 @@ def held_out_maps(
     maps = []
     for name in names[chosen]:
         image, predict = inputs[dataset.first_image(name)], networks.of[name].predict
-        maps.append(
-            HeldOutMap(
-                name,
-                image,
-                float(predict(image[np.newaxis])[0]),
-                occlusion_map(predict, image),
-                occlusion_map(predict, image, mean),
-                occlusion_map(predict, np.ascontiguousarray(image[::-1, ::-1])),
-            )
-        )
+        predicted = float(predict(image[np.newaxis])[0])
+        grey, filled = occlusion_map(predict, image), occlusion_map(predict, image, mean)
+        rotated = occlusion_map(predict, np.ascontiguousarray(image[::-1, ::-1]))
+        maps.append(HeldOutMap(name, image, predicted, grey, filled, rotated))
     return maps
 
 

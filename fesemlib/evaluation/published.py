@@ -90,13 +90,10 @@ def concerns(formulations: pd.DataFrame) -> bool:
 
 def published_beside_rules() -> pd.DataFrame:
     """The published errors beside those of two rules that see no image; unsigned fractions."""
-    k_m = table1()["k_m"]
-    return table2().assign(
-        **{
-            "median of the others": median_of_others(k_m)["relative_error"],
-            "mean of the others": mean_of_others(k_m)["relative_error"],
-        }
-    )
+    k_m, errors = table1()["k_m"], table2()
+    errors["median of the others"] = median_of_others(k_m)["relative_error"]
+    errors["mean of the others"] = mean_of_others(k_m)["relative_error"]
+    return errors
 
 
 def perfect_model(thermocouples: int) -> pd.DataFrame:

@@ -19,12 +19,7 @@ from fesemlib.evaluation.baselines import median_of_others
 from fesemlib.evaluation.controls import evaluation_parameters
 from fesemlib.evaluation.statistics import mean_interval
 from fesemlib.params import Parameters
-from fesemlib.validation import errors
-from fesemlib.validation.leave_one_out import (
-    held_out_predictions,
-    leave_one_formulation_out,
-    training_summary,
-)
+from fesemlib.validation import errors, leave_one_out
 
 Level = bool | int | float | str
 
@@ -60,8 +55,9 @@ def train_cells(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
     tables = []
     for cell, levels in enumerate(planned_cells(parameters), start=1):
         used = parameters_of_cell(parameters, levels)
-        results = leave_one_formulation_out(dataset, used, to_criterion=True)
-        runs = held_out_predictions(results).merge(training_summary(results), how="left")
+        results = leave_one_out.leave_one_formulation_out(dataset, used, to_criterion=True)
+        fits = leave_one_out.training_summary(results)
+        runs = leave_one_out.held_out_predictions(results).merge(fits, how="left")
         steps = runs["epoch"] * np.ceil(runs["images"] / used.batch_size)
         tables.append(runs.assign(cell=cell, steps=steps, **levels))
     return pd.concat(tables, ignore_index=True)
@@ -121,7 +117,7 @@ def main_effects(trained: pd.DataFrame, factors: Mapping[str, list[Level]]) -> p
         for factor, (first, *others) in factors.items():
             means = by_cell.T.groupby(levels_of_cells[factor]).mean().T
             for level in others:
-                found = mean_interval(means[level] - means[first])
-                rows.append((factor, first, level, measure, found.mean, found.low, found.high))
+                effect = mean_interval(means[level] - means[first])
+                rows.append((factor, first, level, measure, *effect))
     columns = ["factor", "first", "level", "measure", "effect", "low", "high"]
     return pd.DataFrame(rows, columns=columns)

@@ -8,6 +8,7 @@ compared.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,7 @@ Values = npt.NDArray[np.float64]
 _RESAMPLES = 9999
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """A mean and the limits of its 95 % confidence interval."""
 
     mean: float
@@ -52,14 +52,9 @@ def mean_interval(errors: npt.ArrayLike) -> Interval:
         mean = float(values.mean()) if len(values) else np.nan
     if len(values) < 2 or not np.isfinite(values).all():
         return Interval(mean, np.nan, np.nan)
-    found = stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=_RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high))
+    how = {"n_resamples": _RESAMPLES, "method": "percentile", "rng": np.random.default_rng(0)}
+    low, high = stats.bootstrap((values,), np.mean, **how).confidence_interval
+    return Interval(mean, float(low), float(high))
 
 
 def compare_pairs(first: npt.ArrayLike, second: npt.ArrayLike) -> Comparison:
@@ -85,11 +80,8 @@ def compare_pairs(first: npt.ArrayLike, second: npt.ArrayLike) -> Comparison:
     """
     one, other = (np.asarray(errors, dtype=np.float64) for errors in (first, second))
     differences = np.subtract(other, one, out=np.zeros(len(one)), where=one != other)
-    interval = mean_interval(differences)
     return Comparison(
-        difference=interval.mean,
-        low=interval.low,
-        high=interval.high,
+        *mean_interval(differences),
         better=int((differences < 0).sum()),
         number=len(differences),
         p_value=_wilcoxon(differences),

@@ -253,9 +253,8 @@ class Engine:
         steps = math.ceil(given.shape[1] / self._settings.batch_size)
         data = (images, tensorflow.constant(targets), images[:0] if test is None else test)
         counts = map(np.int64, (first * steps, last * steps, dropout_seed))
-        errors, predictions = self._run_epochs(
-            data, tensorflow.constant(padded), np.int32(len(given)), *counts
-        )
+        rows = (tensorflow.constant(padded), np.int32(len(given)))
+        errors, predictions = self._run_epochs(data, *rows, *counts)
         return errors.numpy().astype(np.float64), predictions.numpy().astype(np.float64)
 
     def predict(self, images: Any) -> Values:
@@ -329,7 +328,7 @@ class Engine:
 def engine_for(shape: tuple[int, int], settings: Settings) -> Engine:
     """The engine for images of this shape; folds of one kind share what is compiled."""
     without_say = {"epochs": 0, "stop_at": 0.0, "target": "", "input_scaling": ""}
-    return _engine(shape, settings.model_copy(update={**without_say, "limit_first_step": False}))
+    return _engine(shape, settings.changed(**without_say, limit_first_step=False))
 
 
 @lru_cache(maxsize=1)

@@ -16,29 +16,14 @@ from loky import cpu_count
 
 from fesemlib.dataset import Dataset
 from fesemlib.params import InputParameters, Parameters, ProcessingParameters
-from fesemlib.processing import (
-    FloatImage,
-    GreyImage,
-    input_shape,
-    process_with,
-    resize_by_area,
-)
+from fesemlib.processing import FloatImage, GreyImage, input_shape, process_with, resize_by_area
 from fesemlib.progress import progress
-from fesemlib.storage import (
-    build_folder,
-    code_digest,
-    digest,
-    read_sealed,
-    remove_unfinished,
-    writable,
-    write_sealed,
-)
+from fesemlib.storage import code_digest, digest, folder_in_cache, read_sealed, write_sealed
 
 
 def processed_micrographs(dataset: Dataset, parameters: Parameters) -> list[GreyImage]:
     """All micrographs processed at full size, uint8 (H, W), side by side and kept in the cache."""
-    folder = writable(build_folder() / "cache" / "processed")
-    remove_unfinished(folder)
+    folder = folder_in_cache("processed")
     images = [micrograph.image for micrograph in dataset.micrographs]
     paths = [folder / f"{_name(image, parameters)}.npy" for image in images]
     missing = {path for path in paths if not path.is_file()}
@@ -153,9 +138,7 @@ def keep_network_inputs(dataset: Dataset, parameters: Parameters) -> Path:
     input_shape(dataset.shape, width)  # refuses to enlarge, before anything is processed
     names = [_name(micrograph.image, parameters) for micrograph in dataset.micrographs]
     name = digest(code_digest(__name__), names, width)
-    folder = writable(build_folder() / "cache" / "inputs")
-    remove_unfinished(folder)
-    path = folder / f"{name}.npy"
+    path = folder_in_cache("inputs") / f"{name}.npy"
     if read_sealed(path) is None:
         processed = processed_micrographs(dataset, parameters)
         inputs = np.stack([shrunk_input(image, width) for image in processed])

@@ -12,6 +12,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime
 from importlib.metadata import version
 from io import BytesIO
@@ -28,6 +29,7 @@ from fesemlib.network.engine import InputScale, TargetScale
 from fesemlib.params import (
     DataParameters,
     InputParameters,
+    NetworkParameters,
     Parameters,
     TrainingParameters,
     ValidationParameters,
@@ -306,15 +308,9 @@ def _read_member(path: Path, member: Member, card: Card) -> TrainedNetwork:
             f"{path}: damaged or replaced: it does not fit its checksum in the card; {_REMEDY}"
         )
     settings = card.parameters
-    network = build_network(
-        input_shape(card.shape, settings.input_width),
-        settings.padding,
-        settings.dropout_rate,
-        settings.dropout_position,
-        initializer=settings.initializer,
-        head=settings.head,
-        input_scale=(card.input_scale.offset, card.input_scale.factor),
-    )
+    options = NetworkParameters.values_of(settings)
+    shape = input_shape(card.shape, settings.input_width)
+    network = build_network(shape, **options, input_scale=astuple(card.input_scale))
     try:
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
             network.set_weights(list(arrays.values()))

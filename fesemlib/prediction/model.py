@@ -21,12 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from loky import cpu_count
 
-from fesemlib.dataset import (
-    Dataset,
-    DatasetError,
-    pixel_sizes_differ,
-    rescale_micrograph,
-)
+from fesemlib.dataset import Dataset, DatasetError, pixel_sizes_differ, rescale_micrograph
 from fesemlib.drying.equations import product_resistance
 from fesemlib.micrographs.files import PredictionError
 from fesemlib.micrographs.reading import Micrograph, read_micrograph

@@ -39,10 +39,10 @@ def stand_in_model(model: Model, parameters: Parameters) -> Model:
     """A model of the stand-ins of Table 1 with these settings; the given one where it is one."""
     if model.card.synthetic:
         return model
-    settings = parameters.model_copy(update={"dataset": SYNTHETIC, "rescale": False})
+    settings = parameters.changed(dataset=SYNTHETIC, rescale=False)
     dataset = load_dataset(settings)
     width = min(settings.input_width, dataset.shape[1])
-    return train_model(dataset, settings.model_copy(update={"input_width": width}))
+    return train_model(dataset, settings.changed(input_width=width))
 
 
 def coverage_trial(model: Model, number: int) -> pd.DataFrame:

@@ -6,8 +6,4 @@ from fesemlib.validation.leave_one_out import (
     leave_one_formulation_out,
 )
 
-__all__ = [
-    "TRAINING_SETS",
-    "held_out_predictions",
-    "leave_one_formulation_out",
-]
+__all__ = ["TRAINING_SETS", "held_out_predictions", "leave_one_formulation_out"]

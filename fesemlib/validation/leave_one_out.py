@@ -26,7 +26,7 @@ from fesemlib.network.engine import Images, InputScale, Outcome, Settings, Targe
 from fesemlib.network.inputs import keep_network_inputs
 from fesemlib.params import NetworkParameters, Parameters
 from fesemlib.progress import progress
-from fesemlib.storage import build_folder, digest, remove_unfinished, writable
+from fesemlib.storage import digest, folder_in_cache, remove_unfinished
 from fesemlib.validation.errors import at_the_end, relative_error, training_columns
 from fesemlib.validation.folds import FoldJob, software
 from fesemlib.validation.workers import trained
@@ -171,11 +171,8 @@ def train_splits(dataset: Dataset, parameters: Parameters, splits: Sequence[Spli
     together, ``held_out`` joins their names with " + ". A ValueError when a split names a
     formulation or a training set that there is not, or leaves none to train on.
     """
-    outcomes = _train_all(splits, dataset, parameters)
-    tables = [
-        _predictions_of(split, dataset, parameters, outcome)
-        for split, outcome in zip(splits, outcomes, strict=True)
-    ]
+    outcomes = zip(splits, _train_all(splits, dataset, parameters), strict=True)
+    tables = [_predictions_of(split, dataset, parameters, outcome) for split, outcome in outcomes]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -188,10 +185,9 @@ class TrainedNetwork:
 
     def predict(self, images: Images) -> Values:
         """The k_m, m² s⁻¹, shape (n,), of inputs in [0, 1], shape (n, h, w)."""
-        outputs = [
-            self._compiled(images[start : start + _BATCH, ..., np.newaxis]).numpy()
-            for start in range(0, len(images), _BATCH)
-        ]
+        starts = range(0, len(images), _BATCH)
+        batches = (images[start : start + _BATCH, ..., np.newaxis] for start in starts)
+        outputs = [self._compiled(batch).numpy() for batch in batches]
         return self.scale.to_k_m(np.concatenate(outputs)[:, 0].astype(np.float64))
 
     @cached_property
@@ -288,8 +284,7 @@ def _train_all(splits: Sequence[Split], dataset: Dataset, parameters: Parameters
     """The outcome of every split: from the cache where it is there, else trained now."""
     for split in splits:
         _check(split, dataset)
-    folder = writable(build_folder() / "cache" / "folds").resolve()  # for workers elsewhere
-    remove_unfinished(folder)
+    folder = folder_in_cache("folds").resolve()  # for workers elsewhere
     remove_unfinished(folder, SECONDS_OF_USE, "*.checkpoint")
     inputs = keep_network_inputs(dataset, parameters)
     common = (inputs.stem, software())
@@ -357,7 +352,7 @@ def _settings(split: Split, parameters: Parameters, images: int, copies: int) ->
         epochs, stop_at = parameters.longer_training * epochs, parameters.training_criterion
     steps = epochs * math.ceil(images / size)
     epochs = max(1, round(steps / math.ceil(copies * images / size)))
-    return Settings.of(parameters).model_copy(update={"epochs": epochs, "stop_at": stop_at})
+    return Settings.of(parameters).changed(epochs=epochs, stop_at=stop_at)
 
 
 def _predictions_of(
@@ -369,16 +364,12 @@ def _predictions_of(
         names = split.transformations(parameters)
         train = pd.concat([train.assign(image=train["image"] + f", {name}") for name in names])
     every = np.arange(1, len(outcome.test) + 1)
-    parts = (
-        ("test", test, every, outcome.test),
-        ("train", train, outcome.logged, outcome.train),
-    )
-    tables = [
-        pd.concat([images] * len(epochs)).assign(
-            role=role, epoch=np.repeat(epochs, len(images)), predicted_km=predicted.ravel()
-        )
-        for role, images, epochs, predicted in parts
-    ]
+    parts = (("test", test, every, outcome.test), ("train", train, outcome.logged, outcome.train))
+    tables = []
+    for role, images, epochs, predicted in parts:
+        epoch = np.repeat(epochs, len(images))
+        rows = pd.concat([images] * len(epochs))
+        tables.append(rows.assign(role=role, epoch=epoch, predicted_km=predicted.ravel()))
     table = pd.concat(tables, ignore_index=True).rename(columns={"k_m": "true_km"})
     error = relative_error(table["predicted_km"], table["true_km"])
     table = table.assign(
@@ -409,7 +400,7 @@ class HeldOutNetworks:
 
 def held_out_networks(dataset: Dataset, parameters: Parameters) -> HeldOutNetworks:
     """The networks of the first seed of `leave_one_formulation_out`, trained if they are not."""
-    first_seed = parameters.model_copy(update={"number_of_seeds": 1})
+    first_seed = parameters.changed(number_of_seeds=1)
     splits = leave_one_out_splits(dataset, first_seed)
     networks = kept_networks(dataset, first_seed, splits)
     names = [split.held_out[0] for split in splits]
