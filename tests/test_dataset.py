@@ -16,7 +16,7 @@ from scipy import stats
 
 from fesemlib.dataset import Dataset, DatasetError, draw_stand_ins, load_dataset, with_data_bar
 from fesemlib.formulations import ManifestError, table1
-from fesemlib.micrographs.reading import MicrographError
+from fesemlib.micrographs import MicrographError
 from fesemlib.params import Parameters
 from fesemlib.prediction.trials import strange_images
 from fesemlib.processing import resample_by_area
