@@ -88,8 +88,8 @@ def decode(path: Path, page: int = 1) -> Decoded:
                 "some pixels are not finite numbers, be it only at the border; cut those off in "
                 "the program that wrote the file, or export it as 8 bit"
             )
-    except MicrographError:
-        raise
+    except MicrographError as error:
+        raise MicrographError(_one_line(error)) from None
     except Exception as error:
         raise MicrographError(
             f"cannot be read ({type(error).__name__}: {_one_line(error)}); the file is damaged or "
