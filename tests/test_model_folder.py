@@ -52,6 +52,23 @@ def replaced(folder: Path, file: str) -> None:
     resealed(folder, change)
 
 
+def test_the_former_model_stays_where_the_new_one_cannot_be_put(model, folder, monkeypatch):
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name == "model" and path != folder:
+            raise PermissionError(13, "Permission denied", str(target))
+        return rename(path, target)
+
+    before = (folder / CARD).read_bytes()
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(PermissionError):
+        model.save(folder, overwrite=True)
+    assert (folder / CARD).read_bytes() == before
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+    load_model(folder)
+
+
 @pytest.mark.slow
 def test_a_fresh_interpreter_predicts_the_same(model, folder, tmp_path):
     images = [grain(seed) for seed in (100, 101)]

@@ -169,9 +169,15 @@ def write_folder(
                 members.append(member.model_copy(update={"sha256": found}))
             card = card.model_copy(update={"members": members})
             (work / CARD).write_text(_as_text(card), encoding="utf-8")
+            before = Path(temporary, "before")
             if folder.exists():
-                folder.rename(Path(temporary, "before"))
-            work.rename(folder)
+                folder.rename(before)
+            try:
+                work.rename(folder)
+            except OSError:
+                if before.exists():
+                    before.rename(folder)
+                raise
     except OSError as error:
         if disk_is_full(error):
             raise DiskFullError(
