@@ -1,1 +1,1 @@
-"""What a reader sees: figures, tables and sentences, of arrays and tables."""
+"""What a reader sees, of arrays and tables: figures, tables, numbers, a few statements."""
