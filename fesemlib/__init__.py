@@ -19,7 +19,7 @@ The package behind the notebooks of the book, in rooms. Each imports only from t
 - ``storage``, ``progress``: files and digests; messages to whoever waits.
 
 The paper's own path, to be read in an hour: ``params`` → ``formulations``, ``micrographs`` →
-``processing`` → ``network`` → ``validation`` → Table 2.
+``dataset`` → ``processing`` → ``network`` → ``validation`` → Table 2.
 
 Importing the package loads none of them: reading a micrograph never waits for TensorFlow.
 """

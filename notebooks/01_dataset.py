@@ -126,7 +126,7 @@ report.glue(
 # %% [markdown]
 # The coefficients run from {glue:text}`least_k_m:.2f` to {glue:text}`greatest_k_m:.2f` (in 10⁻³ m² s⁻¹).
 # Those of the paper do so unevenly: most of them lie close together, and three (A, C and I) stand apart.
-# That will matter when each of them in turn has to be predicted from the others.
+# A value that stands apart is hard to predict from the others when it is held out.
 
 # %% [markdown]
 # ## What the composition tells

@@ -215,8 +215,8 @@ report.glue(
 # {glue:text}`spread_before:.0f` as recorded, {glue:text}`spread_subtracted:.0f` after the subtraction and
 # {glue:text}`spread_equalized:.0f` after the equalisation; a perfectly even histogram has
 # $255/\sqrt{12} \approx 74$. The paper finds its histogram compressed after the first step. Whether it is
-# depends on how much of the contrast is broad, which the ball takes, and how much is fine, which it leaves; the
-# stand-ins have much of the latter. An equalised histogram is a comb rather than flat, because grey levels are
+# depends on how much of the contrast is broad, which the ball takes, and how much is fine, which it leaves (stand-ins
+# have much of that). An equalised histogram is a comb rather than flat, because grey levels are
 # whole numbers: pixels of one level move together, and leave gaps where contrast is stretched. Each
 # histogram in the figure has a scale of its own.
 
@@ -266,7 +266,7 @@ report.glue(
 # The network sees {glue:text}`seen_width:d` × {glue:text}`seen_height:d` px. One of these pixels is
 # {glue:text}`seen_pixel` µm wide (a dash where the pixel size of the micrographs is not known, or not the same for
 # all). By the sampling theorem, what is narrower than two of them, {glue:text}`seen_limit` µm, cannot be told from
-# what is beside it. Compare that with the pores. Over the $k_m$ of Table 1,
+# what is beside it. Compare that with the pores of your cakes. For scale: over the $k_m$ of Table 1,
 # [the stand-ins](10_stand_ins.ipynb) have cells of {glue:text}`/notebooks/10_stand_ins.ipynb::least_cell:.0f` to
 # {glue:text}`/notebooks/10_stand_ins.ipynb::greatest_cell:.0f` µm and, between them, throats of
 # {glue:text}`/notebooks/10_stand_ins.ipynb::least_throat:.1f` to
@@ -291,7 +291,8 @@ seen = {
     for title, image in as_input.items()
 }
 
-# %% mystnb={"figure": {"name": "figure-otherwise", "caption": "The network's input from one micrograph: as it is used; with the data bar left in; without background subtraction, so that charging stays in."}, "image": {"alt": "Three versions of a small image side by side: as it is used, with a data bar at its lower edge, and without background subtraction"}}
+# %% mystnb={"figure": {"name": "figure-otherwise", "caption": "The network's input from one micrograph: as it is used; with the data bar left in; without
+# background subtraction, so that any broad shading stays in."}, "image": {"alt": "Three versions of a small image side by side: as it is used, with a data bar at its lower edge, and without background subtraction"}}
 otherwise = figures.titled_figure(
     {title: image.round().astype("uint8") for title, image in seen.items()}
 )
@@ -339,10 +340,11 @@ report.glue(
 # {glue:text}`shade_raw:.0f` % as recorded, {glue:text}`shade_subtracted:.0f` % after the subtraction, which on a light
 # background also makes the image brighter, and {glue:text}`shade_equalized:.0f` % after the equalisation, which
 # brings out every difference. Equalised without subtraction, it would be {glue:text}`shade_without:.0f` %. With
-# subtraction the shading is the weaker one in {glue:text}`less_shade:d` of {glue:text}`number_of_images:d` images.
+# subtraction the shading is the weaker one in {glue:text}`less_shade:d` of {glue:text}`number_of_images:d` images; in
+# the others the subtraction has not helped against it.
 # The ball levels the ground of a dark patch, but not its weakened
-# contrast, and equalisation brings that out: the stand-ins' charge, which weakens the signal in proportion,
-# becomes a paler patch rather than none. A network of this kind can learn a shade as well as a pore, and where
+# contrast, and equalisation brings that out: in stand-ins, whose charge weakens the signal in proportion, it becomes
+# a paler patch rather than none. A network of this kind can learn a shade as well as a pore, and where
 # there are few images to learn from, some shade will go along with $k_m$ by accident.
 
 # %% [markdown]
@@ -351,8 +353,8 @@ report.glue(
 # Processing can also put into the grey levels what was not in them. Take the two plainest numbers of an
 # image, the mean and the standard deviation of its grey levels, and fit $k_m$ to them by a linear model.
 # In the original images the operator's hand decides both, and the model should fail. Every
-# formulation is predicted from a model that is fitted to the others. Nine would be too few to tell anything from
-# chance: unless the set has at least ten formulations of its own, stand-ins of random $k_m$ are drawn for this.
+# formulation is predicted from a model that is fitted to the others. Few formulations cannot be told from chance:
+# unless the set has at least ten of its own, stand-ins of random $k_m$ are drawn for this, and shown.
 
 # %%
 enough = len(data.formulations) >= 10 and not data.synthetic
@@ -403,8 +405,8 @@ report.glue(
 #
 # - *Rolling ball* is the name of several algorithms; the one that the paper describes is ImageJ's on a light
 #   background.
-# - It levels the dark shade of a charge, but may leave a paler patch in its place; equalisation takes away most of
-#   the operator's brightness and contrast.
+# - It is meant to level the shade of a charge: with it, less shading is left in {glue:text}`less_shade:d` of
+# {glue:text}`number_of_images:d` images here. Equalisation takes away most of the operator's brightness and contrast.
 # - Averaging to the network's input size decides which pores can still be told apart, and turns their size into
 #   contrast.
 # - Next: [the network](03_network.ipynb) that reads these images.

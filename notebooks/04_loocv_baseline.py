@@ -316,8 +316,9 @@ tables.show_remedies(remedies, parameters)
 
 # %% [markdown]
 # A remedy has shown its worth where it leaves clearly fewer units silent, or trainings that miss the criterion, than the row *as it
-# is* of the same width; where no training misses it, none was needed. Units may be silent in a network that fits all the
-# same. Steps are counted at some fifty logged epochs, which lie about a sixth apart. Wider inputs may need fewer steps in any case, as
+# is* of the same width; where no training misses it, none was needed. Units may be silent in a network that fits all
+# the same, and some are with their first weights: after few steps the last column tells nothing of the steps. Steps
+# are counted at the logged epochs only, some fifty at most on a logarithmic scale. Wider inputs may need fewer steps in any case, as
 # each step goes further. For the full width the parameter file `params/paper.yml` sets `limit_first_step`.
 
 # %% [markdown]

@@ -154,7 +154,9 @@ tables.show_comparison(
 
 # %% [markdown]
 # Equal steps are one way to be fair. The other is to stop each training where it has first fitted what it was shown
-# equally well, to a mean error of {glue:text}`criterion:g` %. Copies are more to fit, and may take longer to get there.
+# equally well, to a mean error of {glue:text}`criterion:g` %. Copies are more to fit, and may take longer to get
+# there. A training that never gets there is taken at its last step; where most miss it, the rows are not at equal
+# training error.
 
 # %%
 compared = {}
@@ -220,8 +222,9 @@ report.glue(
 # paper publishes {glue:text}`published_original:.1f` % and {glue:text}`published_augmented:.1f` % for its own micrographs.
 #
 # The two sets share their seeds and draws. Within each run, the mean error changes by {glue:text}`paired_median` points at equal steps
-# (from {glue:text}`paired_least` to {glue:text}`paired_greatest`). Believe a difference where all runs have it with the same sign, where
-# both ways of being fair show it, and all three measures; and look at the table for the formulations that carry it.
+# (from {glue:text}`paired_least` to {glue:text}`paired_greatest`). Believe a difference only where the trainings meet
+# the criterion, where several runs have it with the same sign, where both ways of being fair and all three measures
+# show it, and where it is large beside the range over the runs; and look at the table for the formulations that carry it.
 # [What the numbers mean](07_evaluation.ipynb) tests it on the formulations. One thing is not made equal: a step takes up to
 # {glue:text}`batch_size:d` images, of which the original set may have fewer.
 #

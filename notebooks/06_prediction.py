@@ -169,9 +169,10 @@ report.glue(
 )
 
 # %% [markdown]
-# **How to read it.** The interval reaches from the prediction divided by {glue:text}`factor` to the prediction times that. What decides is error number
-# {glue:text}`rank:d` of {glue:text}`formulations:d`, counted from the smallest; where there are fewer errors than that, the interval has no
-# bounds, from 0 to ∞. Three things are worth a look:
+# **How to read it.** The interval reaches from the prediction divided by {glue:text}`factor` to the prediction times that. What
+# decides is error number {glue:text}`rank:d` of {glue:text}`formulations:d`, counted from the smallest; where there
+# are fewer errors than that, none decides, and the interval has no bounds, from 0 to ∞: it holds every value and
+# promises nothing of use. Otherwise, three things are worth a look:
 #
 # - *Which formulation decides*, the last one within the interval. If its $k_m$ is the least or the greatest of the set, then the
 #   others do not reach as far, and the networks without it had to extrapolate.
@@ -219,11 +220,12 @@ report.glue(
 )
 
 # %% [markdown]
-# **How to read it.** The interval of this one model held the truth for {glue:text}`covered:d` of {glue:text}`fresh:d` fresh stand-ins,
+# **How to read it.** The interval of the model tried here, trained on stand-ins, held the truth for {glue:text}`covered:d` of {glue:text}`fresh:d` fresh stand-ins,
 # {glue:text}`covered_percent` % (95 % confidence: {glue:text}`covered_low` to {glue:text}`covered_high` %). From
 # {glue:text}`tried_formulations:d` errors, an interval that holds the truth at the nominal {glue:text}`level:.0f` % on average over many models does so
 # for {glue:text}`expected_least:d` to {glue:text}`expected_most:d` of them in 95 % of the models. Fewer would mean that it is too narrow here, more that it is
-# wider than need be. A count in between does not contradict the nominal rate; where the errors are few, hardly any count would.
+# wider than need be. A count in between does not contradict the nominal rate; where the errors are few, hardly any
+# count would. Of a model trained on other data this says nothing.
 #
 # A wide interval about anything holds the truth. So the table asks whether the predictions follow it: where the true $k_m$ doubles, the
 # prediction should, too. A factor near 1 means that the networks answer much the same whatever they see: an interval about that
@@ -255,7 +257,8 @@ tables.show_domain(strange)
 # **How to read it.** The limit, {glue:text}`limit:.3g`, is the greatest distance of a training micrograph to those of the other
 # formulations. If fresh stand-ins were of the same kind as the {glue:text}`tried_formulations:d` formulations of the training, about one in {glue:text}`one_in:d` of them, or fewer, would
 # lie beyond it by chance. Whatever flags a fresh stand-in, it is a false alarm. Of the strange images all should be flagged: of those that are not, the
-# prediction would be believed. Where *by $k_m$* is 0 throughout, no prediction leaves the range of the training, whatever is shown, and only the texture
+# prediction would be believed. Where fresh stand-ins are flagged as often as the strange ones, the flag distinguishes
+# nothing. Where *by $k_m$* is 0 throughout, no prediction leaves the range of the training, whatever is shown, and only the texture
 # warns. A micrograph that is not flagged is not thereby predicted well.
 #
 # ## What does it mean for drying?
@@ -292,8 +295,8 @@ report.save_table(outlook.reset_index(), "drying_outlook", parameters)
 
 # %% [markdown]
 # **How to read it.** Plan for the lower end of the interval: there drying is longest and the front is warmest. *No* means that the front becomes warmer than the
-# collapse temperature even as predicted, *only as predicted* that it does so at the lower end, or that there is no such end: both ask for a colder
-# shelf. Where the ice would melt, there is no such cycle (∞ h). A dash stands where the interval has no bounds.
+# collapse temperature even as predicted, *only as predicted* that it does so at the lower end, or that there is no
+# such end. The former ask for a colder shelf; without a lower end, nothing can be planned from this. Where the ice would melt, there is no such cycle (∞ h). A dash stands where the interval has no bounds.
 #
 # ## What was shown
 #

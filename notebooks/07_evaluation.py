@@ -204,8 +204,9 @@ report.glue(
 # logarithm.
 #
 # **From texture features** of the processed micrograph, in the spirit of {cite:t}`grassini2016` (co-occurrence of grey
-# levels, local binary patterns, bands of the Fourier spectrum in µm, energies of wavelets): ridge regression, partial
-# least squares and a Gaussian process, if there are enough formulations. In the table, *texture* means all features
+# levels, local binary patterns, bands of the Fourier spectrum in µm, or in pixels where their size is not known,
+# energies of wavelets): ridge regression, partial least squares and a Gaussian process, if there are five
+# formulations or more. In the table, *texture* means all features
 # together, and the name of a family that family alone.
 #
 # **Networks:** the paper's with either training set, and the mean of its seeds as one prediction; the same with a
@@ -298,8 +299,9 @@ report.glue(
 # logarithm. A network that reads the image should err less than the rules without an image, by all three measures. One
 # that errs no less than a single number of the image has not shown that its weights are needed.
 #
-# The correlation length is a yardstick of what is there to be read, and not a method: in stand-ins, the size
-# of the pores follows $k_m$ by construction, which is also what texture features measure. These are measured on the full
+# In stand-ins, the correlation length is a yardstick of what is there to be read, and not a method: there the size of
+# the pores follows $k_m$ by construction, which is also what texture features measure. In other micrographs it is a
+# predictor like the rest, and may be best by luck. These are measured on the full
 # micrographs, of which a pixel of the network's input takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f` pixels; those that name
 # the network's input see no more than the network.
 #
@@ -319,7 +321,7 @@ report.glue(
 # ### Would chance do?
 #
 # The same network is trained on **shuffled** $k_m$, dealt out anew among the formulations, with the small
-# input, one seed, and to the same criterion. These are many trainings, and so they take a learning rate of
+# input, one seed, and until the same criterion or the last epoch. These are many trainings, and so they take a learning rate of
 # {glue:text}`permutation_rate`, with which they should be done in fewer steps. Whether it stands for the longer training with the rate of the other
 # chapters, {glue:text}`learning_rate`, the true order shows:
 
@@ -442,7 +444,8 @@ report.glue(
 #
 # Training can stop after a number of epochs that was fixed beforehand; or where the held-out micrograph is predicted best,
 # which nobody could do for a new product; or where *inner* formulations, held out within the training fold, are predicted
-# best, which is a fair way to choose. All three with the small input, on the same trainings of {glue:text}`epochs:,d`
+# best, which is a fair way to choose (with three formulations an inner network sees a single $k_m$, and can choose
+# nothing). All three with the small input, on the same trainings of {glue:text}`epochs:,d`
 # epochs.
 
 # %%

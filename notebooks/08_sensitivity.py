@@ -103,8 +103,8 @@ tables.show_cells(cells)
 # The last row is the median of the other formulations, which takes neither an image nor a training.
 #
 # Read the middle of the table first. A cell in which many trainings *missed* the criterion tells what this effort
-# reaches, and not what the combination is worth. A network whose hidden units have all fallen silent is among the
-# missed, and its prediction says nothing of what the image shows. Only then compare the errors to the right, with each
+# reaches, and not what the combination is worth. A network whose hidden units have all fallen silent is, as a rule,
+# among the missed, and its prediction says nothing of what the image shows. Only then compare the errors to the right, with each
 # other and with the last row. The three measures belong together: a single formulation may make most of the mean. A
 # dash under an error says that it has no bound, as where a prediction was zero or less, or a training diverged.
 #
@@ -161,7 +161,7 @@ report.glue(
 # In the left panel, an error counts as a factor of ten at most, whatever it is: a negative
 # prediction would be infinitely wrong, and this one prediction would decide everything. Number of
 # predictions that are counted like that, out of {glue:text}`predictions:d`: {glue:text}`bounded:d`. The table has the mean relative
-# error beside it, which has no such bound, and which hangs on few formulations. Steps are counted at some fifty logged epochs,
+# error beside it, which has no such bound, and which is decided by few formulations. Steps are counted at some fifty logged epochs,
 # about a fifth apart. And a training that went on beyond the criterion would still change what it says of held-out
 # formulations: [Data augmentation](05_loocv_augmented.ipynb) shows by how much. To the right, a training
 # that missed the criterion counts with the steps that it took; it would have taken more, so that a level with many
@@ -198,7 +198,7 @@ report.glue(
 # side. Each training set is part of the next larger one. Number of draws, each with training sets and a seed of its
 # own: {glue:text}`draws:d`.
 #
-# At every size the paper's network is trained to the criterion above. Beside it stand the network with averaged
+# At every size the paper's network is trained until it meets the criterion above, or its epochs are spent. Beside it stand the network with averaged
 # feature maps, which takes {glue:text}`averaging_epochs:d` epochs whatever it has learned by then, ridge regression on texture
 # features (both as in [an earlier chapter](07_evaluation.ipynb); the features are measured on pixels
 # {glue:text}`finer:.1f` times finer than the networks are given), and the median of the training set, which sees no image.
@@ -266,7 +266,8 @@ report.glue(
 # **In short:** with {glue:text}`fewest:d` stand-ins to train on, the mean error of the paper's network is
 # {glue:text}`inside_first` % inside the range and {glue:text}`outside_first` % outside; with {glue:text}`most:d` it is
 # {glue:text}`inside_last` % and {glue:text}`outside_last` %, and that of the median of the training set
-# {glue:text}`inside_rule` % and {glue:text}`outside_rule` %.
+# {glue:text}`inside_rule` % and {glue:text}`outside_rule` %. Where both numbers of stand-ins are the same, there is
+# no curve.
 #
 # ## What was shown
 #

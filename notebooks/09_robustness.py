@@ -136,8 +136,9 @@ tables.show_maps(map_statistics)
 #
 # ### A picture on which the answer is known
 #
-# **Does the map, and does the prediction, single out a patch of finer pores?** Into the coarsest micrograph, that of
-# {glue:text}`coarse`, a patch of the finest, that of {glue:text}`fine`, is pasted before the processing, with the
+# **Does the map, and does the prediction, single out a patch of finer pores?** Into the micrograph of the greatest
+# $k_m$, that of {glue:text}`coarse`, taken for the coarsest, a patch of that of the least, {glue:text}`fine`, taken
+# for the finest, is pasted before the processing, with the
 # brightness and the contrast of what it replaces, once in each corner. For comparison the same
 # place is filled with the micrograph's own texture from elsewhere. Where the data set is synthetic, so are these
 # pictures: fresh stand-ins, which no network has seen. With micrographs of your own they are made from those, and a
@@ -204,7 +205,7 @@ report.glue(
 # them in every picture; one whose change is about zero, or has another sign from picture to picture, does not read
 # them, whatever its map shows.
 #
-# **In short:** of the line's weight {glue:text}`pasted_known` % must lie in the patch, and its maps put
+# **In short:** of the line's weight {glue:text}`pasted_known` % should lie in the patch, and its maps put
 # {glue:text}`pasted_found` % there. A predictor that read $k_m$ in proportion to the area would change by
 # {glue:text}`pasted_expected` % for the finer pores; the paper's network changes by {glue:text}`pasted_change` %.
 #
@@ -289,18 +290,19 @@ report.glue(
 # **How to read it.** The table goes from the whole frame to windows of native pixels, where one pixel of the micrograph
 # makes one of the input; where it has one row, the network sees every pixel of the micrographs already. Compare the *error
 # of all*, for which all windows of a frame are averaged. Where it falls from row to row, finer detail helps these
-# networks; where it rises, the smaller field costs more than its detail brings. A difference of less than a tenth of the
+# networks, or the larger number of images does, as long as all rows have fitted what they are trained on; where it rises, the smaller field costs more than its detail brings. A difference of less than a tenth of the
 # error decides nothing.
 #
 # **In short:** predictions from {glue:text}`frames_source` scatter by {glue:text}`frames_scatter` % of $k_m$, while
-# their mean is off by {glue:text}`frames_offset` % on average; averaging {glue:text}`frames_images:d` of them takes the error
+# their mean is off by {glue:text}`frames_offset` % on average; averaging as many as every formulation has
+# ({glue:text}`frames_images:d`; with 1 nothing is averaged) takes the error
 # from {glue:text}`frames_one` to {glue:text}`frames_all` %. Networks trained on whole frames err by
 # {glue:text}`scales_whole` %, those in the last row by {glue:text}`scales_native` %.
 #
 # ## Does it survive the imaging?
 #
-# **How far does the prediction move when the same cake is imaged differently?** Each held-out micrograph is degraded *before*
-# it is processed, then processed and predicted as usual. Where a shift or a rotation leaves the frame empty, it goes on as
+# **How far does the prediction move when the same cake is imaged differently?** One held-out micrograph of each
+# formulation is degraded *before* it is processed, then processed and predicted as usual. Where a shift or a rotation leaves the frame empty, it goes on as
 # its mirror image.
 
 # %%

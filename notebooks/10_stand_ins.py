@@ -198,8 +198,8 @@ report.glue(
 # In (a) the points should follow the line: the logarithms of both lengths correlate to
 # {glue:text}`correlation:.2f`, where 1 would be a correlation length that depends on the cells alone. In (b) they
 # should not: the coefficient of determination of the grey levels is {glue:text}`grey_r2`, where zero is no
-# better than the mean of all, and a negative value worse. That concerns the raw images only: background
-# subtraction turns the size of the pores into grey level, as [image processing](02_image_processing.ipynb) shows.
+# better than the mean of all, and a negative value worse. That concerns the raw images only; what each step of the
+# processing adds, [image processing](02_image_processing.ipynb) tests.
 #
 # ## Beside real frames
 #

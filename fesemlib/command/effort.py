@@ -46,9 +46,9 @@ class Effort(NamedTuple):
 
 def probe(dataset: Dataset, parameters: Parameters) -> Probe:
     """Train a few epochs as the book would, on noise, in as many processes side by side."""
-    from loky import cpu_count
+    from fesemlib.validation.workers import trainings_at_once
 
-    jobs = parameters.parallel_jobs or int(cpu_count())
+    jobs = trainings_at_once(parameters.parallel_jobs)
     shape = input_shape(dataset.shape, parameters.input_width)
     task = (shape, _images_of_fold(dataset), parameters)
     with get_context("spawn").Pool(jobs) as pool:

@@ -283,7 +283,7 @@ def texture_controls(
 ) -> pd.DataFrame:
     """What texture features tell: three models of all of them, and ridge regression of each family.
 
-    `features` are those of `fesemlib.features.texture_features`, `coarse` the same at the width of
+    `features` are those of `fesemlib.texture.texture_features`, `coarse` the same at the width of
     the network's input, for one more ridge regression. No rows for fewer than five formulations,
     which leave too few to tune on.
     """

@@ -26,7 +26,16 @@ def results_folder(parameters: Parameters) -> Path:
 
 
 def save_figure(figure: Figure, name: str, parameters: Parameters) -> Figure:
-    """Keep a figure among the results, as ``name.svg``, and hand it back for display."""
+    """Keep a figure among the results, as ``name.svg``, and hand it back for display.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     figure = save_figure(Figure(), "figure_2", Parameters(results=folder))
+    ...     Path(folder, "figure_2.svg").is_file()
+    True
+    """
     path = results_folder(parameters) / f"{name}.svg"
     undated = {"Date": None}  # the same figure is the same file
     write_atomically(path, lambda file: figure.savefig(file, bbox_inches="tight", metadata=undated))
@@ -37,6 +46,14 @@ def save_table(table: pd.DataFrame, name: str, parameters: Parameters) -> pd.Dat
     """Keep a table among the results, as ``name.csv``, and hand it back.
 
     Where columns have two levels, a heading of the file is both, with a blank between them.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     table = save_table(pd.DataFrame({"k_m": [1e-3]}), "one", Parameters(results=folder))
+    ...     Path(folder, "one.csv").read_text(encoding="utf-8").split()
+    ['k_m', '0.001']
     """
     path = results_folder(parameters) / f"{name}.csv"
     header = [" ".join(column) if isinstance(column, tuple) else column for column in table]

@@ -50,8 +50,9 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
     rescaled = " and rescaling" if parameters.rescale else ""
     return Banner(
         "Your data",
-        f"The numbers on this page come from the {len(dataset.micrographs)} micrographs of "
-        f"{len(dataset.formulations)} formulations in {Path(parameters.dataset).name} "
+        "Where a section names no other source, the numbers come from the "
+        f"{len(dataset.micrographs)} micrographs of {len(dataset.formulations)} formulations in "
+        f"{Path(parameters.dataset).name} "
         f"({width}×{height} px after cropping{rescaled}).",
         "note",
     )

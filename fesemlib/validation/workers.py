@@ -83,9 +83,13 @@ def trained(
 # This machine
 
 
+def trainings_at_once(parallel_jobs: int) -> int:
+    """How many trainings this machine does side by side: as many as asked for, or as have room."""
+    return parallel_jobs or (int(cpu_count()) if training_device() == "CPU" else 1)
+
+
 def _here(jobs: Sequence[FoldJob], inputs: Path, parallel_jobs: int) -> Outcomes:
-    side_by_side = parallel_jobs or (cpu_count() if training_device() == "CPU" else 1)
-    workers = min(side_by_side, len(jobs))
+    workers = min(trainings_at_once(parallel_jobs), len(jobs))
     # An idle worker may stop just when new work comes. It is replaced, and nothing is lost.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     executor = get_reusable_executor(max_workers=workers, timeout=30, env=_GROWTH_IS_NO_LEAK)

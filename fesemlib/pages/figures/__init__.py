@@ -1,1 +1,1 @@
-"""Figures, a file a chapter."""
+"""Figures, in files that follow the parts of the book."""

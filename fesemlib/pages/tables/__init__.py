@@ -1,1 +1,1 @@
-"""Tables and sentences, a file a chapter."""
+"""Tables, in files that follow the parts of the book."""

@@ -77,8 +77,8 @@ def show_residuals(model: Model) -> Styler:
         shown.assign(**{"within the interval": np.where(inside, "yes", "no")})
         .dropna()
         .sort_values("|ln|", kind="stable"),
-        "How far the ensemble is wrong about a formulation that it has not seen; the interval is "
-        "as wide as the greatest error within it",
+        "How far the ensemble is wrong about a formulation that it has not seen; where the errors "
+        "are enough for bounds, the greatest one within the interval is its half-width",
         {"k_m (10⁻³ m² s⁻¹)": "{:.3g}", "true / predicted": "{:.2f}", "|ln|": "{:.2f}"},
     )
 

@@ -116,8 +116,8 @@ def show_remedies(trainings: pd.DataFrame, parameters: Parameters) -> Styler:
     }
     return show_table(
         pd.DataFrame.from_dict(rows, orient="index"),
-        "Trainings that end at the criterion, by width of the input and by what is done to keep "
-        "the hidden units alive (medians over the seeds; of the silent units the mean)",
+        "Trainings until the criterion or the last epoch, by width of the input and by what is "
+        "done to keep the hidden units alive (medians over the seeds; of silent units the mean)",
         {**_FORMATS, "silent units": f"{{:.1f}} of {HIDDEN_UNITS}"},
     )
 
