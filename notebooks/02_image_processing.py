@@ -291,8 +291,7 @@ seen = {
     for title, image in as_input.items()
 }
 
-# %% mystnb={"figure": {"name": "figure-otherwise", "caption": "The network's input from one micrograph: as it is used; with the data bar left in; without
-# background subtraction, so that any broad shading stays in."}, "image": {"alt": "Three versions of a small image side by side: as it is used, with a data bar at its lower edge, and without background subtraction"}}
+# %% mystnb={"figure": {"name": "figure-otherwise", "caption": "The network's input from one micrograph: as it is used; with the data bar left in; without background subtraction, so that any broad shading stays in."}, "image": {"alt": "Three versions of a small image side by side: as it is used, with a data bar at its lower edge, and without background subtraction"}}
 otherwise = figures.titled_figure(
     {title: image.round().astype("uint8") for title, image in seen.items()}
 )
@@ -406,7 +405,7 @@ report.glue(
 # - *Rolling ball* is the name of several algorithms; the one that the paper describes is ImageJ's on a light
 #   background.
 # - It is meant to level the shade of a charge: with it, less shading is left in {glue:text}`less_shade:d` of
-# {glue:text}`number_of_images:d` images here. Equalisation takes away most of the operator's brightness and contrast.
+#   {glue:text}`number_of_images:d` images here. Equalisation takes away most of the operator's brightness and contrast.
 # - Averaging to the network's input size decides which pores can still be told apart, and turns their size into
 #   contrast.
 # - Next: [the network](03_network.ipynb) that reads these images.
