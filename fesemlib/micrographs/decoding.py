@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -139,17 +138,31 @@ def _decode_with_pillow(path: Path, page: int) -> Decoded:
     with path.open("rb") as file:
         picture_class = JpegImageFile if file.read(2) == b"\xff\xd8" else PngImageFile
     with picture_class(path) as picture:
-        deep = _DEEP_CHANNELS.get(str(picture.tile[0].args), 0)
-        _check_size(*picture.size, 2 * deep)
+        layout = str(picture.tile[0].args)
+        _check_size(*picture.size, 2 * _DEEP_CHANNELS.get(layout, 0))
         if isinstance(picture, JpegImageFile):
             _check_scans(path.read_bytes())
-        if deep:  # of which Pillow would keep the upper byte alone
-            pixels = imagecodecs.png_decode(path.read_bytes())
+        if layout in _DEEP_CHANNELS:
+            pixels = _deep_channels(path, layout)
         elif picture.mode in ("L", "LA", "RGB", "RGBA") or picture.mode.startswith("I"):
             pixels = np.asarray(picture)
         else:
             pixels = np.asarray(picture.convert("L" if picture.mode == "1" else "RGB"))
         return _upright(_grey_channel(pixels), picture.getexif().get(_ORIENTATION)), None
+
+
+def _deep_channels(path: Path, layout: str) -> Pixels:
+    """The channels of a PNG of 16 bit, of which Pillow would keep the upper byte alone."""
+    if layout == "LA;16B":  # two channels of two bytes are four of one
+        return _channels_as(path, "RGBA").view(">u2")
+    deep = _channels_as(path, layout).astype(np.uint16) << 8
+    return deep | _channels_as(path, layout.replace(";16B", ";16L"))  # the lower bytes
+
+
+def _channels_as(path: Path, layout: str) -> Pixels:
+    with PngImageFile(path) as picture:
+        picture.tile = [picture.tile[0]._replace(args=layout)]
+        return np.asarray(picture)
 
 
 def _check_scans(jpeg: bytes) -> None:
