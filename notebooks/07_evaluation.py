@@ -301,7 +301,7 @@ report.glue(
 #
 # In stand-ins, the correlation length is a yardstick of what is there to be read, and not a method: there the size of
 # the pores follows $k_m$ by construction, which is also what texture features measure. In other micrographs it is a
-# predictor like the rest, and may be best by luck. These are measured on the full
+# predictor like the rest, and may be best by luck. Texture features are measured on the full
 # micrographs, of which a pixel of the network's input takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f` pixels; those that name
 # the network's input see no more than the network.
 #
