@@ -6,6 +6,7 @@ The package behind the notebooks of the book, in rooms. Each imports only from t
 - ``pages``: what a reader sees, figures, tables, numbers and statements;
 - ``prediction``: one new micrograph → k_m;
 - ``evaluation``: what the leave-one-out numbers mean;
+- ``predictors``: what tells k_m of a micrograph, one interface, and the choice among them;
 - ``validation``: leave one formulation out → one tidy table, and Table 2;
 - ``network``: the paper's network and its training;
 - ``texture``: an image → numbers that describe its texture;

@@ -327,6 +327,28 @@ class StudyParameters(_Group):
 class PredictionParameters(_Group):
     """The prediction of new micrographs."""
 
+    predictor: Literal[
+        "auto",
+        "paper_network",
+        "averaging_network",
+        "texture",
+        "length",
+        "length_and_texture",
+        "composition",
+        "median",
+    ] = _knob("auto")
+    """what predicts new micrographs: `auto` chooses among all by nested leave-one-out; the paper's
+    network, or the small one that averages its maps; regression on `texture`; in proportion to the
+    correlation `length`, or the mean of both (`length_and_texture`); by the `composition`; or the
+    `median` of the formulations, which sees nothing"""
+
+    with_composition: bool = _knob(False)
+    """whether new micrographs come with their composition, so that `auto` may choose by it"""
+
+    composition: str = _knob("")
+    """composition of the new micrographs, such as `4% dextran + 1% mannitol`, for a predictor that
+    goes by it; empty for that of the first formulation"""
+
     image: str = _knob("")
     """micrograph whose k_m is predicted: a file, a folder or a pattern such as `new/*.tif`; empty
     for a fresh stand-in"""

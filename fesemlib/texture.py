@@ -1,16 +1,15 @@
 """An image's texture in numbers: an array in, numbers out.
 
-`statistics` tell how a stand-in compares with a real frame, not what an image shows. The four
-families of `texture_features` are measured without learning, in the spirit of Grassini et al.,
-Measurement 94 (2016) 515–522, but do not reproduce that work; they take more than a second for a
-micrograph at full resolution, `texture_description` less than a tenth. All depend on the size of a
-pixel relative to the structure; compare like with like, and state the pixel size.
+`statistics` tell how a stand-in compares with a real frame, not what an image shows. The families
+of `texture_measures` are measured without learning, in the spirit of Grassini et al., Measurement
+94 (2016) 515–522, but do not reproduce that work. All lengths are in pixels: compare images of one
+pixel size, as `fesemlib.predictors.measures` sees to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -22,16 +21,15 @@ from scipy import fft, ndimage
 from skimage import feature
 from skimage.transform import resize
 
-from fesemlib.processing import GreyImage, input_shape, resize_by_area
+from fesemlib.processing import GreyImage, resize_by_area
 
 __all__ = [
     "charging_amplitude",
     "correlation_length",
     "real_frames",
     "statistics",
-    "texture_description",
-    "texture_features",
-    "texture_names",
+    "texture_measures",
+    "wavelet_scales",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -56,21 +54,14 @@ _REAL_FRAMES = {
     "sampledata/sample.02_img20.tif": (0.04883, 1370, -3.187, 1.866, 0.1153, 14.0),
 }
 
-# Of the features; lengths are in µm where the pixel size is known, else in px.
-_DISTANCES = (2.0, 4.0, 8.0, 16.0)  # µm
+# Of the measures; lengths in px.
+_DISTANCES = (1, 2, 4, 8)
 _PROPERTIES = ("contrast", "correlation", "homogeneity", "energy")
-_RADII = (1, 2, 4)  # px
-_POINTS = 8
-_WAVELENGTHS = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)  # µm, limits of the bands
-_SCALES = 5
-_LEAST_SHARE = 1e-12
-
-# Of the description.
-_WIDTH = 1024  # px, at which textures are described; smaller images are not enlarged
+_WAVELENGTHS = (2, 4, 8, 16, 32, 64, 128)  # limits of the bands
 _MOST_SCALES = 6
-_LEAST_SIDE = 8  # of the coarsest scale, px
+_LEAST_SIDE = 8  # of the coarsest scale
+_LEAST_SHARE = 1e-12
 _LEAST = 1e-9  # so that a flat image has logarithms, too
-_KINDS = ("share of the variance", "tails", "skewness", "rows against columns")
 
 
 def statistics(image: GreyImage) -> dict[str, float]:
@@ -181,7 +172,7 @@ def correlation_length(image: GreyImage) -> float:
     window = _hann(image.shape)
     shading = resize(_shading(image), image.shape, mode="edge")  # type: ignore[no-untyped-call]
     correlation = _autocorrelation(_windowed(image - shading, window), reach)
-    correlation /= _autocorrelation(window, reach)  # that of the window alone
+    correlation /= _autocorrelation_of_window(image.shape, reach)
     y, x = np.indices(correlation.shape)
     distance = np.rint(np.hypot(y - reach, x)).astype(np.intp)
     mean = _means(correlation, distance, reach + 1)
@@ -196,152 +187,94 @@ def correlation_length(image: GreyImage) -> float:
     return float(end - (_CORRELATION_LEFT - mean[end]) / (mean[end - 1] - mean[end]))
 
 
-def cooccurrence(image: GreyImage, pixel_size: float) -> dict[str, float]:
+def cooccurrence(image: GreyImage) -> dict[str, float]:
     """Haralick's features of the co-occurrence matrix, averaged over four directions."""
-    steps = [max(1, round(distance / pixel_size)) for distance in _DISTANCES]
     coarse = (image // 8).astype(np.uint8)  # 32 levels
-    matrix = _SKIMAGE.graycomatrix(coarse, steps, _ANGLES, 32, symmetric=True, normed=True)
+    matrix = _SKIMAGE.graycomatrix(coarse, _DISTANCES, _ANGLES, 32, symmetric=True, normed=True)
     return {
-        f"{name} at {distance:g}": float(values.mean())
+        f"{name} at {distance} px": float(values.mean())
         for name in _PROPERTIES
         for distance, values in zip(_DISTANCES, _SKIMAGE.graycoprops(matrix, name), strict=True)
     }
 
 
-def local_patterns(image: GreyImage, pixel_size: float) -> dict[str, float]:  # noqa: ARG001
-    """Share of each uniform local binary pattern (Ojala et al. 2002), at three radii in px."""
-    shares: dict[str, float] = {}
-    for radius in _RADII:
-        patterns = _SKIMAGE.local_binary_pattern(image, _POINTS, radius, method="uniform")
-        counts = np.bincount(patterns.astype(int).ravel(), minlength=_POINTS + 2)
-        named = enumerate((counts / patterns.size).tolist())
-        shares |= {f"pattern {number} at {radius} px": share for number, share in named}
-    return shares
-
-
-def spectrum(image: GreyImage, pixel_size: float) -> dict[str, float]:
+def spectrum(image: GreyImage) -> dict[str, float]:
     """Decimal logarithm of the share of the variance in each octave of wavelength, least −12."""
     # Without the window, the image's edges would count as fine structure.
     window = np.outer(*(np.hanning(side) for side in image.shape))
-    power, frequency = _power_spectrum(_windowed(image, window), pixel_size)
+    power, frequency = _power_spectrum(_windowed(image, window))
     power[:, 1 : (image.shape[1] + 1) // 2] *= 2  # the half that a real image's transform omits
     total = power[frequency > 0].sum()
     return {
-        f"wavelengths {short:g} to {long:g}": _log_share(
+        f"wavelengths {short} to {long} px": _log_share(
             power[(frequency > 1 / long) & (frequency <= 1 / short)].sum(), total
         )
         for short, long in pairwise(_WAVELENGTHS)
     }
 
 
-def wavelet_energies(image: GreyImage, pixel_size: float) -> dict[str, float]:
-    """Decimal logarithm of the share of the variance in the details of each scale (Mallat 1989)."""
-    total = float(((image - image.mean()) ** 2).sum())
-    return {
-        f"scale {2**number * pixel_size:.3g}": _log_share(
-            sum(float((kind**2).sum()) for kind in details), total
-        )
-        for number, details in enumerate(_wavelet_details(image.astype(np.float32), _SCALES), 1)
-    }
+def wavelets(image: GreyImage, scales: int) -> dict[str, float]:
+    """Of each scale of the wavelet transform what is left when brightness and contrast are gone.
+
+    The natural logarithms of the share of the variance in its details (Mallat 1989), of their
+    kurtosis, and of the ratio of those across rows to those across columns; and the skewness of
+    the difference from the mean of the 3 × 3 px around. After Portilla & Simoncelli (2000).
+    """
+    levels = smooth = image.astype(np.float32)
+    variance = max(float(levels.var()), _LEAST)
+    measured = {}
+    for number, details in enumerate(_wavelet_details(levels, scales)):
+        squares = np.square(details)
+        energies = squares.mean(axis=(1, 2)).astype(np.float64)
+        kurtosis = np.square(squares).mean(axis=(1, 2)) / np.maximum(energies**2, _LEAST)
+        share = energies.sum() / variance / 4 ** (number + 1)
+        across, along = energies[:2] + _LEAST
+        place = f"at {2**number} px"
+        measured[f"share of the variance {place}"] = float(np.log(share + _LEAST))
+        measured[f"tails {place}"] = float(np.log(kurtosis.mean() + _LEAST))
+        difference = smooth - ndimage.uniform_filter(smooth, 3, mode="nearest")
+        measured[f"skewness {place}"] = _skewness(difference)
+        measured[f"rows against columns {place}"] = float(np.log(across / along))
+        smooth = _halved(smooth)
+    return measured
 
 
-# The families of features by name: functions of a processed image and its pixel size.
-FAMILIES = {
-    "co-occurrence": cooccurrence,
-    "local patterns": local_patterns,
-    "spectrum": spectrum,
-    "wavelets": wavelet_energies,
-}
-
-
-def texture_features(
-    images: Sequence[GreyImage], pixel_size_um: float | None, width: int | None = None
-) -> pd.DataFrame:
-    """All features of all processed micrographs: a row each; columns ``(family, feature)``.
-
-    Parameters
-    ----------
-    images
-        Shape (H, W) each, as `fesemlib.network.inputs.processed_micrographs` gives them.
-    pixel_size_um
-        Their common one; None where it is not known.
-    width
-        To which the images are shrunk before they are measured, px; at full size if not given.
+def wavelet_scales(shape: tuple[int, int]) -> int:
+    """How many scales images of a shape (H, W) have: up to six, of at least 8 px on either side.
 
     Examples
     --------
-    >>> noise = np.random.default_rng(0).integers(0, 256, (2, 192, 256)).astype(np.uint8)
-    >>> table = texture_features(noise, 1.0)
-    >>> len(table), list(table.columns.unique("family"))
-    (2, ['co-occurrence', 'local patterns', 'spectrum', 'wavelets'])
+    >>> wavelet_scales((768, 1024)), wavelet_scales((96, 128))
+    (6, 3)
     """
-    full = images[0].shape[1]
-    pixel_size = (pixel_size_um or 1.0) * full / (width or full)
-
-    def measured(image: GreyImage) -> pd.Series[float]:
-        families = {name: pd.Series(of(image, pixel_size)) for name, of in FAMILIES.items()}
-        return pd.concat(families, names=["family", "feature"])
-
-    if width is not None:
-        images = [np.round(resize_by_area(image, width)).astype(np.uint8) for image in images]
-    with ThreadPoolExecutor() as pool:
-        return pd.DataFrame(list(pool.map(measured, images)))
+    fitting = int(np.log2(max(min(shape) / _LEAST_SIDE, 1)))
+    return min(max(fitting, 1), _MOST_SCALES)
 
 
-def texture_description(image: GreyImage) -> FloatArray:
-    """Describe the texture of a processed micrograph, whatever its brightness and contrast.
+def texture_measures(image: GreyImage, scales: int) -> pd.Series[float]:
+    """All measures of a processed micrograph's texture, by ``(family, measure)``.
 
     Parameters
     ----------
     image
-        After the processing, shape (H, W), at full size; averaged to 1024 px if it is wider.
-
-    Returns
-    -------
-    ndarray
-        The features of `texture_names`. For every scale, from the finest: the natural logarithms of
-        the share of the variance in its wavelet details, of their kurtosis, and of the ratio of
-        those across rows to those across columns; and the skewness of the difference from the mean
-        of the 3 × 3 px around. After Portilla & Simoncelli (2000).
+        After the processing, uint8, shape (H, W).
+    scales
+        Of the wavelet transform, see `wavelet_scales`; images that are compared need the same.
 
     Examples
     --------
-    >>> image = np.random.default_rng(0).integers(0, 100, (64, 96)).astype(np.uint8)
-    >>> described = texture_description(image)
-    >>> bool(np.allclose(texture_description(2 * image + 50), described, atol=1e-5))
-    True
+    >>> noise = np.random.default_rng(0).integers(0, 256, (192, 256)).astype(np.uint8)
+    >>> measured = texture_measures(noise, wavelet_scales(noise.shape))
+    >>> measured.groupby("family").size().to_dict()
+    {'co-occurrence': 16, 'spectrum': 6, 'wavelets': 16}
     """
-    levels = smooth = resize_by_area(image, min(image.shape[1], _WIDTH))
-    variance = max(float(levels.var()), _LEAST)
-    rows = []
-    for number, details in enumerate(_wavelet_details(levels, _scales(levels.shape)), 1):
-        squares = np.square(details)
-        energies = squares.mean(axis=(1, 2)).astype(np.float64)
-        kurtosis = np.square(squares).mean(axis=(1, 2)) / np.maximum(energies**2, _LEAST)
-        share = energies.sum() / variance / 4**number
-        skewness = _skewness(smooth - ndimage.uniform_filter(smooth, 3, mode="nearest"))
-        across, along = energies[:2] + _LEAST
-        share, tails, ratio = np.log([share + _LEAST, kurtosis.mean() + _LEAST, across / along])
-        rows.append((share, tails, skewness, ratio))
-        smooth = _halved(smooth)
-    return np.array(rows, dtype=np.float64).T.ravel()
-
-
-def texture_names(shape: tuple[int, int]) -> tuple[str, ...]:
-    """What the features of `texture_description` are, for images of a shape (H, W).
-
-    Examples
-    --------
-    >>> names = texture_names((768, 1024))
-    >>> len(names), names[0], names[1]
-    (24, 'share of the variance at 1 px', 'share of the variance at 2 px')
-    """
-    reduced = input_shape(shape, min(shape[1], _WIDTH))
-    return tuple(
-        f"{kind} at {2**number * shape[1] / reduced[1]:.3g} px"
-        for kind in _KINDS
-        for number in range(_scales(reduced))
-    )
+    families = {
+        "co-occurrence": cooccurrence(image),
+        "spectrum": spectrum(image),
+        "wavelets": wavelets(image, scales),
+    }
+    measured = {name: pd.Series(values) for name, values in families.items()}
+    return pd.concat(measured, names=["family", "measure"])
 
 
 def _check_contrast(image: GreyImage) -> None:
@@ -367,10 +300,10 @@ def _windowed(image: GreyImage | FloatArray, window: FloatArray) -> FloatArray:
     return np.asarray((image - np.average(image, weights=window)) * window)
 
 
-def _power_spectrum(values: FloatArray, pixel_size: float = 1.0) -> tuple[FloatArray, FloatArray]:
+def _power_spectrum(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Power and spatial frequency, of the half of the plane that determines the other."""
-    rows = fft.fftfreq(values.shape[0], pixel_size)[:, np.newaxis]
-    columns = fft.rfftfreq(values.shape[1], pixel_size)
+    rows = fft.fftfreq(values.shape[0])[:, np.newaxis]
+    columns = fft.rfftfreq(values.shape[1])
     return np.abs(fft.rfft2(values)) ** 2, np.hypot(rows, columns)
 
 
@@ -387,6 +320,11 @@ def _autocorrelation(values: FloatArray, reach: int) -> FloatArray:
     return np.asarray(np.concatenate([full[-reach:], full[: reach + 1]])[:, : reach + 1])
 
 
+@lru_cache(maxsize=2)
+def _autocorrelation_of_window(shape: tuple[int, ...], reach: int) -> FloatArray:
+    return _autocorrelation(_hann(shape), reach)
+
+
 def _wavelet_details(
     image: npt.NDArray[np.float32], scales: int
 ) -> Iterator[Sequence[npt.NDArray[np.float32]]]:
@@ -399,11 +337,6 @@ def _wavelet_details(
 def _log_share(part: float, total: float) -> float:
     """Decimal logarithm of a share, at least −12; a flat image has no shares."""
     return float(np.log10(part / total + _LEAST_SHARE if total > 0 else _LEAST_SHARE))
-
-
-def _scales(shape: tuple[int, ...]) -> int:
-    fitting = int(np.log2(max(min(shape) / _LEAST_SIDE, 1)))
-    return min(max(fitting, 1), _MOST_SCALES)
 
 
 def _skewness(values: npt.NDArray[np.float32]) -> float:

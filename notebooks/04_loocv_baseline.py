@@ -69,6 +69,7 @@ from fesemlib.pages.figures import validation as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import validation as tables
 from fesemlib.params import Parameters
+from fesemlib.predictors.networks import evaluation_parameters
 from fesemlib.processing import input_shape
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
@@ -230,7 +231,7 @@ report.glue(
 # {glue:text}`longer_training:d` times as many epochs as above:
 
 # %%
-small = controls.evaluation_parameters(parameters)
+small = evaluation_parameters(parameters)
 by_place = {
     used.dropout_position: leave_one_formulation_out(
         data, used, to_criterion=True

@@ -11,17 +11,19 @@
 # %% [markdown]
 # # A new micrograph
 #
-# What is a trained network for? To say of a cake that was dried without a thermocouple how it resists the
-# vapour. This chapter trains on all formulations, predicts $k_m$ of new micrographs with an interval, asks whether
-# the network may be asked about them at all, and works out what the predictions mean for drying.
+# What is all this for? To say of a cake that was dried without a thermocouple how it resists the vapour. The chapters
+# before this one show what the paper's network can do. Here a **predictor** is chosen, which may be that network or
+# a simpler one: it is fitted to all formulations, predicts $k_m$ of new micrographs with an interval, says whether it may be
+# asked about them at all, and what the predictions mean for drying.
 #
 # Your own micrograph goes in by one parameter: `.venv/bin/papermill notebooks/06_prediction.ipynb out.ipynb -p image new.tif`.
 # It may be a folder, too. [On the command line](../book/predicting.md) the same is `fesem predict`.
 #
 # **What you will learn**
 #
+# - which predictor the data support, and how wrong it is;
 # - how to predict $k_m$ of a micrograph of your own, with an interval;
-# - how to tell whether the network may be asked about it;
+# - how to tell whether the model may be asked about it;
 # - how the interval carries over to drying time and product temperature.
 
 # %% tags=["parameters"]
@@ -51,6 +53,13 @@ batch_size: int = 16
 augmentation_group: str = "flips_and_rotation"
 first_seed: int = 0
 number_of_seeds: int = 1
+evaluation_width: int = 96
+evaluation_seeds: int = 1
+averaging_learning_rate: float = 3.0e-3
+averaging_epochs: int = 60
+predictor: str = "auto"
+with_composition: bool = False
+composition: str = ""
 image: str = ""  # a micrograph, a folder or a pattern
 prediction_training_set: str = "original"
 coverage_stand_ins: int = 10
@@ -91,34 +100,62 @@ data = load_dataset(parameters)
 statements.data_banner(data, parameters)
 
 # %% [markdown]
-# ## What has been trained?
+# ## Which predictor?
 #
-# **Which networks predict, and what have they seen?** The networks of the [chapters before](04_loocv_baseline.ipynb) have each been kept
-# from one formulation. For use nothing is held out: one network is trained for each seed, and their mean is the
-# prediction. The model is kept in a folder, `model`, with a card that says how it was made.
+# **Which of many predictors should be asked?** The one that errs least about formulations that it has not seen. But
+# who compares many on the same few formulations finds one that is good by luck. So the choice is made *within* each fold, by
+# holding out a second formulation; the predictor that is chosen there then predicts the first one. The error
+# of that is the error of the whole procedure ({term}`nested leave-one-out`). Candidates are the paper's network, the small one with averaged maps,
+# regressions on [texture](07_evaluation.ipynb), $k_m$ in proportion to the correlation length where the pixel size is known, and
+# the median of the formulations, which sees no image.
 
 # %%
 model = train_model(data, parameters)
 model = model.save(
     report.results_folder(parameters) / "model", overwrite=True
 )
+statements.predictor_banner(model.card)
+
+# %% mystnb={"figure": {"name": "figure-candidates", "caption": "How wrong each candidate is about formulations that it has not seen: dots, the formulations; diamonds, their means; dashed, the mean of the median rule, which sees no image. On top, the whole procedure: each formulation as predicted by what was chosen without it. Errors below 0.001 are drawn there."}, "image": {"alt": "Dot plot of logarithmic errors on a logarithmic axis, one row for each candidate, the chosen predictor on top"}}
+report.save_figure(
+    figures.candidates_figure(model.card), "candidates", parameters
+)
+
+# %%
+tables.show_candidates(model.card)
+
+# %%
 tables.show_model(model)
 
+# %% tags=["remove-cell"]
+rule = np.abs(list(model.card.candidates["median of the others"].values()))
+report.glue(
+    predictor=model.card.predictor,
+    predictor_error=numbers.percent(model.card.relative_error),
+    predictor_log=f"{model.card.error:.2f}",
+    predictor_median=f"{rule.mean():.2f}",
+    predictor_skill=f"{model.card.skill:.2f}",
+)
+
 # %% [markdown]
-# What these networks predict of the formulations in their own training says nothing about how wrong they are. That can be told
-# only from networks from which a formulation was held back, as further below. What is narrower than two pixels of the
-# input, they cannot see.
+# **How to read it.** What counts is the top row of the figure. It may lie right of the best candidate below it: that difference
+# is the price of not knowing beforehand which one is best. The *skill* is 1 less the mean |ln| over that of the median:
+# 1 would be perfect, 0 is no better than seeing no image. A candidate is preferred to the median only
+# if it errs less and its predictions rise with the truth beyond chance (p < 1 %); where none does, the model is the
+# median, and says so. Of two that are equally good the simpler one is taken. To compare them quickly, networks are
+# trained with the small input of [the evaluation](07_evaluation.ipynb). More than twelve formulations are held out in twelve groups
+# when predictors are compared; with fewer than five there is nothing to choose by.
 #
 # ## What is $k_m$ of the new micrograph?
 #
-# **What do the networks say, and how far may they be wrong?** The micrograph is read and processed as those of the
-# training. From $k_m$ follows the resistance of a dried layer, $R_p = R\,T\,L_d / (M_w k_m)$.
+# **What does the model say, and how far may it be wrong?** The micrograph is read and measured as those of the
+# training. Unless the predictor is a network, it may have another size, and another magnification if its pixel size is known. From $k_m$ follows the resistance of a dried layer, $R_p = R\,T\,L_d / (M_w k_m)$.
 
 # %%
 new = predict_new_micrographs(model, data, parameters)
 statements.new_banner(new)
 
-# %% mystnb={"figure": {"name": "figure-new", "caption": "A micrograph to be predicted, as recorded, and after the processing, before it is shrunk to the network's input; of several micrographs the first ones."}, "image": {"alt": "A new micrograph as recorded and, beside it, after background subtraction and histogram equalisation"}}
+# %% mystnb={"figure": {"name": "figure-new", "caption": "A micrograph to be predicted, as recorded, and after the processing; of several micrographs the first ones."}, "image": {"alt": "A new micrograph as recorded and, beside it, after background subtraction and histogram equalisation"}}
 report.save_figure(
     figures.pictures_figure(new.pictures), "new_micrographs", parameters
 )
@@ -131,23 +168,23 @@ report.save_figure(
 )
 
 # %%
-tables.show_predictions(new, parameters)
+tables.show_predictions(new, model, parameters)
 
 # %% tags=["remove-input"]
 explorers.explore_prediction(model, data.micrographs[0].image)
 
 # %% [markdown]
-# **How to read it.** The interval goes *from* … *to* …; where there are too few formulations for one, it goes from 0 to ∞. What a stand-in was
+# **How to read it.** The interval goes *from* … *to* …. What a stand-in was
 # *made with* is the truth: the interval should hold it. A prediction *outside* the domain should not be used; the table says why.
 # The larger $R_p$, the longer a cake dries.
 #
 # ## How wide is the interval, and does it hold the truth?
 #
-# **Where does the interval come from?** Every formulation is held out in turn, as before; the *ensemble* of the others, the mean of the networks of all seeds,
+# **Where does the interval come from?** Every formulation is held out in turn, as above: what was chosen and fitted without it
 # is wrong about it by a factor. The *jackknife* takes these factors for
 # those of a new formulation {cite:p}`barber2021`: the interval reaches as far on either side of the prediction as is
 # needed to hold {glue:text}`level:.0f` % of new formulations, if they are of the same kind and if leaving one out
-# hardly changes the ensemble. It promises no rate even then. The stricter jackknife+, which needs the networks of all
+# hardly changes the predictor. It promises no rate even then. The stricter jackknife+, which needs the fits of all
 # folds, would promise {glue:text}`promised:.0f` % for this width.
 
 # %%
@@ -158,25 +195,24 @@ report.save_table(pd.DataFrame(list(new.rows)), "new_predictions", parameters)
 factor = np.exp(model.half_width)
 least, greatest = model.card.k_m_range
 report.glue(
-    level=100 * intervals.LEVEL,
-    promised=100 * (2 * intervals.LEVEL - 1),
-    beyond=100 * (1 - intervals.LEVEL) / 2,
+    level=100 * model.level,
+    promised=100 * max(2 * model.level - 1, 0),
+    beyond=100 * (1 - model.level) / 2,
     formulations=len(model.card.k_m),
     rank=intervals.deciding_rank(len(model.card.k_m)),
-    factor=f"{factor:.2f}".replace("inf", "∞"),
-    interval_span=f"{factor**2:.3g}".replace("inf", "∞"),
+    factor=factor,
+    interval_span=factor**2,
     training_span=greatest / least,
 )
 
 # %% [markdown]
-# **How to read it.** The interval reaches from the prediction divided by {glue:text}`factor` to the prediction times that. What
-# decides is error number {glue:text}`rank:d` of {glue:text}`formulations:d`, counted from the smallest; where there
-# are fewer errors than that, none decides, and the interval has no bounds, from 0 to ∞: it holds every value and
-# promises nothing of use. Otherwise, three things are worth a look:
+# **How to read it.** The interval reaches from the prediction divided by {glue:text}`factor:.2f` to the prediction times that. What
+# decides is error number {glue:text}`rank:d` of {glue:text}`formulations:d`, counted from the smallest. With fewer than four
+# formulations the level is less than 80 %: the greatest error decides, whatever it is. Three things are worth a look:
 #
 # - *Which formulation decides*, the last one within the interval. If its $k_m$ is the least or the greatest of the set, then the
-#   others do not reach as far, and the networks without it had to extrapolate.
-# - *How wide the interval is beside the training set.* Its ends differ by a factor of {glue:text}`interval_span`, the $k_m$ of the training by one of
+#   others do not reach as far, and the predictor without it had to extrapolate.
+# - *How wide the interval is beside the training set.* Its ends differ by a factor of {glue:text}`interval_span:.3g`, the $k_m$ of the training by one of
 #   {glue:text}`training_span:.3g`. An interval as wide as that says hardly more than the range of the training does.
 # - *How many errors there are.* A few carry no guarantee: one more formulation, of another kind, may widen the interval much.
 #
@@ -228,15 +264,15 @@ report.glue(
 # count would. Of a model trained on other data this says nothing.
 #
 # A wide interval about anything holds the truth. So the table asks whether the predictions follow it: where the true $k_m$ doubles, the
-# prediction should, too. A factor near 1 means that the networks answer much the same whatever they see: an interval about that
-# holds the truth only where it spans the range. Their mean error should be less than that of always answering the median.
+# prediction should, too. A factor near 1 means that the model answers much the same whatever it sees: an interval about that
+# holds the truth only where it spans the range. Its mean error should be less than that of always answering the median.
 #
 # The $k_m$ of these stand-ins are spread evenly over the logarithm of the range, while most of the nine of Table 1 lie near
 # 10⁻³ m² s⁻¹; of another distribution the rate would be another.
 #
 # ## Does the micrograph belong?
 #
-# **Would the network know that it is shown something else?** It would not: it answers whatever it sees. So each
+# **Would the predictor know that it is shown something else?** It would not: it answers whatever it sees. So each
 # micrograph is compared with those of the training set by its texture: how its variance is spread over the scales, how
 # heavy the tails of its details are, whether bright or dark ones stand out, whether it has a direction. It is flagged
 # when it is farther from them, and from all mixtures of two, than any of them is from the other formulations, or when the

@@ -73,14 +73,17 @@ from fesemlib.evaluation.epochs import (
     train_for_selection,
 )
 from fesemlib.network.architecture import number_of_weights
-from fesemlib.network.inputs import processed_micrographs
 from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import evaluation as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import evaluation as tables
 from fesemlib.pages.tables.validation import show_measures
 from fesemlib.params import Parameters
-from fesemlib.texture import texture_features
+from fesemlib.predictors import Known
+from fesemlib.predictors.networks import (
+    averaging_parameters,
+    evaluation_parameters,
+)
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import (
     TRAINING_SETS,
@@ -192,7 +195,8 @@ report.glue(
 # ## Do simpler predictors do as well?
 #
 # Every control predicts each formulation from the others, as the network does. All are given the same micrographs; of
-# stand-ins, these are the first draw. Scaling and tuning see the training fold only.
+# stand-ins, these are the first draw. Scaling and tuning see the training fold only. They are the predictors among which
+# [the chapter before](06_prediction.ipynb) chooses, and parts of what these see.
 #
 # **Without an image:** the median and the mean of the others, the formulation of the nearest composition, and linear
 # models of the composition with every combination of the components. A linear model is left out for a formulation on
@@ -203,10 +207,9 @@ report.glue(
 # levels resemble each other. The one constant $c$ is the geometric mean of $k_m/\ell$ over the others: least squares in the
 # logarithm.
 #
-# **From texture features** of the processed micrograph, in the spirit of {cite:t}`grassini2016` (co-occurrence of grey
-# levels, local binary patterns, bands of the Fourier spectrum in µm, or in pixels where their size is not known,
-# energies of wavelets): ridge regression, partial least squares and a Gaussian process, if there are five
-# formulations or more. In the table, *texture* means all features
+# **From texture** of the processed micrograph, in the spirit of {cite:t}`grassini2016` (co-occurrence of grey
+# levels, bands of the Fourier spectrum, shape of the wavelets' details): ridge regression, partial least squares and a Gaussian process, if there are five
+# formulations or more. In the table, *texture* means all measures
 # together, and the name of a family that family alone.
 #
 # **Networks:** the paper's with either training set, and the mean of its seeds as one prediction; the same with a
@@ -235,17 +238,12 @@ networks = {
 networks["network, mean of seeds"] = controls.mean_of_seeds(
     networks["network, original set"]
 )
-processed = processed_micrographs(data, parameters)
-pixel, width = data.pixel_size_um, parameters.input_width
-features = texture_features(processed, pixel)
-coarse = texture_features(processed, pixel, width)
+known = controls.with_inputs(Known.of(data, parameters))
 
 # %%
 tried = [
     controls.blind_controls(data),
-    controls.composition_controls(data),
-    controls.one_number_controls(data, parameters),
-    controls.texture_controls(data, features, coarse, parameters),
+    controls.predictor_controls(known, data.images),
     controls.network_controls(networks),
     controls.published_controls(data),
 ]
@@ -272,8 +270,8 @@ complete = complete.drop(list(controls.PUBLISHED), errors="ignore")
 own = complete.loc["network, original set", errors.MEAN]
 rivals = complete.drop("network, original set")
 best = rivals.loc[rivals[errors.MEAN].idxmin()]
-small = controls.evaluation_parameters(parameters)
-averaging = controls.averaging_parameters(parameters)
+small = evaluation_parameters(parameters)
+averaging = averaging_parameters(parameters)
 report.glue(
     predictors=len(complete),
     network_rank=1 + (rivals[errors.MEAN] < own).sum(),
@@ -300,10 +298,10 @@ report.glue(
 # that errs no less than a single number of the image has not shown that its weights are needed.
 #
 # In stand-ins, the correlation length is a yardstick of what is there to be read, and not a method: there the size of
-# the pores follows $k_m$ by construction, which is also what texture features measure. In other micrographs it is a
-# predictor like the rest, and may be best by luck. Texture features are measured on the full
-# micrographs, of which a pixel of the network's input takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f` pixels; those that name
-# the network's input see no more than the network.
+# the pores follows $k_m$ by construction, which is also what texture measures. In other micrographs it is a
+# predictor like the rest, and may be best by luck. Texture is measured on micrographs about 1024 px wide;
+# a pixel of the network's input takes {glue:text}`pixel:.1f` × {glue:text}`pixel:.1f` pixels of the full micrograph. The texture that names
+# the network's input sees no more than the network.
 #
 # The best of so many is picked on these very formulations, and may not be the best, or not by as much, on new ones.
 # Other micrographs of the same formulations may order the predictors otherwise: compare differences with the spread
@@ -326,7 +324,7 @@ report.glue(
 # chapters, {glue:text}`learning_rate`, the true order shows:
 
 # %%
-small_input = controls.evaluation_parameters(parameters)
+small_input = evaluation_parameters(parameters)
 quick = small_input.model_copy(
     update={"learning_rate": parameters.permutation_learning_rate}
 )

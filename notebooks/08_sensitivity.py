@@ -65,12 +65,13 @@ results: str = ""
 
 # %% tags=["hide-input"]
 from fesemlib.dataset import load_dataset
-from fesemlib.evaluation import controls, learning_curve, sensitivity
+from fesemlib.evaluation import learning_curve, sensitivity
 from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import sensitivity as figures
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import sensitivity as tables
 from fesemlib.params import Parameters
+from fesemlib.predictors.networks import evaluation_parameters
 from fesemlib.synthetic import part_of_frame
 from fesemlib.validation import errors
 
@@ -128,7 +129,7 @@ tables.show_effects(effects)
 report.save_table(trained, "sensitivity_predictions", parameters)
 report.save_table(cells, "sensitivity_cells", parameters)
 report.save_table(effects, "sensitivity", parameters)
-small = controls.evaluation_parameters(parameters)
+small = evaluation_parameters(parameters)
 counted = errors.log_errors(trained) <= sensitivity.MOST_COUNTED
 of_cells, rule = cells["mean"].iloc[:-1], cells["mean"].iloc[-1]
 report.glue(

@@ -62,13 +62,17 @@ results: str = ""
 
 # %% tags=["hide-input"]
 from fesemlib.dataset import load_dataset
-from fesemlib.evaluation import controls, frames, imaging, occlusion
+from fesemlib.evaluation import frames, imaging, occlusion
 from fesemlib.network.inputs import network_inputs
 from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import robustness as figures
 from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.pages.tables import robustness as tables
 from fesemlib.params import Parameters
+from fesemlib.predictors.networks import (
+    averaging_parameters,
+    evaluation_parameters,
+)
 from fesemlib.validation.leave_one_out import held_out_networks
 
 use_style()
@@ -83,7 +87,7 @@ statements.data_banner(data, parameters)
 # from another.
 
 # %%
-averaging = controls.averaging_parameters(parameters)
+averaging = averaging_parameters(parameters)
 networks = held_out_networks(data, parameters)
 averaging_networks = held_out_networks(data, averaging)
 
@@ -232,7 +236,7 @@ sources = frames.predictions_of_images(data, parameters, networks)
 # {glue:text}`evaluation_width:d` px wide.
 
 # %%
-small = controls.evaluation_parameters(parameters)
+small = evaluation_parameters(parameters)
 scales = frames.window_scales(
     data.shape, small.input_width, parameters.windows_per_side
 )

@@ -1,68 +1,16 @@
-"""The domain: what a texture is, and what is told from it."""
+"""The domain: how far a texture is from those of the training set."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from prediction_models import grain
 from skimage import data
 
 from fesemlib.dataset import draw_stand_ins, load_dataset
 from fesemlib.formulations import table1
 from fesemlib.params import Parameters
-from fesemlib.prediction.domain import Domain
-from fesemlib.processing import process_with
-from fesemlib.texture import texture_description, texture_names
-
-
-@given(st.integers(8, 300), st.integers(8, 1500))
-@settings(max_examples=30, deadline=None)
-def test_every_size_has_its_features(height, width):
-    image = np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8)
-    texture = texture_description(image)
-    assert texture.shape == (len(texture_names((height, width))),)
-    assert np.isfinite(texture).all()
-
-
-def test_a_flat_image_is_described_too():
-    assert np.isfinite(texture_description(np.full((64, 96), 7, np.uint8))).all()
-
-
-def test_shares_add_up_to_the_variance():
-    """An orthogonal transform keeps the energy: what all scales miss is in the coarsest."""
-    image = grain(0, (512, 512), sigma=1.0)
-    names = texture_names(image.shape)
-    shares = [
-        np.exp(value)
-        for name, value in zip(names, texture_description(image), strict=True)
-        if name.startswith("share")
-    ]
-    assert sum(shares) == pytest.approx(1, abs=0.05)
-    assert sum(shares) < 1
-
-
-def test_white_noise_has_the_values_of_theory():
-    """Share 3/4 of the variance at each scale of what is left, Gaussian tails, no direction."""
-    noise = np.clip(np.random.default_rng(0).normal(128, 20, (1024, 1024)), 0, 255)
-    texture = dict(
-        zip(texture_names(noise.shape), texture_description(noise.astype(np.uint8)), strict=True)
-    )
-    for number in range(3):
-        scale = f"{2**number} px"
-        assert np.exp(texture[f"share of the variance at {scale}"]) == pytest.approx(
-            0.75 * 0.25**number, rel=0.03
-        )
-        assert np.exp(texture[f"tails at {scale}"]) == pytest.approx(3, rel=0.03)
-        assert texture[f"rows against columns at {scale}"] == pytest.approx(0, abs=0.05)
-        assert texture[f"skewness at {scale}"] == pytest.approx(0, abs=0.05)
-
-
-def test_brightness_and_contrast_do_not_matter():
-    image = grain(1) // 2
-    brighter = (2 * image + 1).astype(np.uint8)
-    np.testing.assert_allclose(
-        texture_description(image), texture_description(brighter), rtol=1e-3, atol=1e-3
-    )
+from fesemlib.predictors.domain import Domain
+from fesemlib.predictors.measures import LENGTH, TEXTURE, measuring_of
 
 
 def test_limit_is_the_greatest_distance_to_other_formulations():
@@ -96,11 +44,19 @@ def test_equal_micrographs_have_a_distance():
     assert np.isfinite(domain.distance(np.zeros(4)))
 
 
-def test_reduction_by_whole_blocks_is_that_by_area():
-    image = grain(2, (1536, 2048), sigma=3.0)
-    whole = texture_description(image)
-    ragged = texture_description(image[:1535])  # no whole blocks: averaged by area
-    np.testing.assert_allclose(whole, ragged, atol=0.15)
+def test_of_the_measures_the_wavelets_count():
+    """Neither the length nor another family, be they far off or not there."""
+    names = [(LENGTH, LENGTH), *((TEXTURE, name) for name in ("spectrum: a", "wavelets: a",
+             "wavelets: b"))]  # fmt: skip
+    values = np.random.default_rng(4).normal(size=(5, 4))
+    measures = pd.DataFrame(values, columns=pd.MultiIndex.from_tuples(names))
+    domain = Domain.of(measures[:4], np.array(list("ABCD")))
+    by_hand = Domain(values[:4, 2:], tuple("ABCD"))
+    assert domain.limit == by_hand.limit
+    new = measures.iloc[4].copy()
+    assert domain.distance_of(new) == by_hand.distance(values[4, 2:])
+    new[[(LENGTH, LENGTH), (TEXTURE, "spectrum: a")]] = [np.nan, 1e6]
+    assert domain.distance_of(new) == by_hand.distance(values[4, 2:])
 
 
 @pytest.mark.slow
@@ -108,17 +64,18 @@ def test_rates_on_stand_ins():
     """Fresh ones belong; noise, brick, grass, gravel and pores of thrice the size do not."""
     parameters = Parameters()
     dataset = load_dataset(parameters)
+    measuring = measuring_of(dataset, parameters)
 
-    def described(images):
-        return [texture_description(process_with(parameters, image).equalized) for image in images]
+    def measured(images):
+        return pd.DataFrame([measuring.of(image) for image in images])
 
-    domain = Domain(
-        np.stack(described([each.image for each in dataset.micrographs])),
-        tuple(dataset.images["formulation"]),
+    domain = Domain.of(
+        measured([each.image for each in dataset.micrographs]),
+        dataset.images["formulation"].to_numpy(),
     )
 
     def flagged(images):
-        distances = [domain.distance(texture) for texture in described(images)]
+        distances = [domain.distance_of(row) for _, row in measured(images).iterrows()]
         return np.mean(np.array(distances) > domain.limit)
 
     shape = dataset.shape

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib import rc_context
 from PIL import Image
-from prediction_models import grain, untrained_model
+from prediction_models import SHAPE, fitted_model, grain, untrained_model
 
 from fesemlib.drying.outlook import cycle_of
 from fesemlib.drying.vial import Vial, drying_time, simulate_primary_drying
@@ -19,6 +19,7 @@ from fesemlib.pages.statements import Banner
 from fesemlib.pages.style import use_style
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Model, predict_micrographs
+from fesemlib.predictors.regressions import PROPORTIONAL
 from fesemlib.processing import process
 from fesemlib.synthetic import synthesize_micrograph
 
@@ -102,6 +103,14 @@ def test_untouched_micrograph_gets_the_prediction_that_it_gets_elsewhere(model: 
     (expected,) = predict_micrographs(model, [GRAIN])
     assert seen.text.startswith(f"k_m {1e3 * expected.k_m:.2f}·10⁻³ m² s⁻¹ ")
     assert f"({1e3 * expected.k_m_low:.2f} to {1e3 * expected.k_m_high:.2f})" in seen.text
+
+
+def test_what_cannot_be_predicted_says_why() -> None:
+    """A model that goes by the length, and a micrograph that has none."""
+    near = grain(1, SHAPE, 25.0)
+    seen = explorers.prediction_seen(fitted_model(PROPORTIONAL), near, zoom=1, across=50, down=50)
+    assert "has no correlation length" in seen.text
+    assert "as taken" in seen.pictures
 
 
 @pytest.mark.usefixtures("live")

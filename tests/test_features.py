@@ -1,24 +1,20 @@
-"""Texture features: on images whose answer is known, and against naive sums."""
+"""Texture measures: on images whose answer is known, and against naive sums."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import texture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
 
-from fesemlib.dataset import Dataset
-from fesemlib.micrographs.reading import Micrograph
-from fesemlib.network.inputs import processed_micrographs
-from fesemlib.params import Parameters
-from fesemlib.texture import (
-    FAMILIES,
-    cooccurrence,
-    local_patterns,
-    spectrum,
-    texture_features,
-    wavelet_energies,
-)
+from fesemlib.texture import cooccurrence, spectrum, texture_measures, wavelet_scales, wavelets
 
 NOISE = texture(0, (64, 96))
+FAMILIES = {
+    "co-occurrence": cooccurrence,
+    "spectrum": spectrum,
+    "wavelets": lambda image: wavelets(image, 3),
+}
 
 
 def waves(wavelength_px: float, angle: float = 0.0, shape: tuple[int, int] = (256, 320)):
@@ -32,67 +28,55 @@ def blocks(image: np.ndarray, size: int) -> np.ndarray:
     return np.kron(image, np.ones((size, size), np.uint8))
 
 
-@pytest.mark.parametrize("distance", [2, 4, 8])
+def grains(seed: int, shape: tuple[int, int], sigma: float = 2.0) -> np.ndarray:
+    smooth = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), sigma)
+    return np.clip(128 + 50 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+
+
+# ------------------------------------------------------------------------------- co-occurrence
+
+
+@pytest.mark.parametrize("distance", [1, 2, 4, 8])
 def test_cooccurrence_equals_sums_over_pairs(distance):
-    """Contrast and correlation of 32 levels, along rows, columns and both diagonals."""
+    """Of 32 levels, along rows, columns and both diagonals, each pair in both orders."""
     levels = (NOISE // 8).astype(float)
     diagonal = round(distance / np.sqrt(2))
-    contrasts, correlations = [], []
+    found = []
     for down, right in ((0, distance), (diagonal, diagonal), (distance, 0), (diagonal, -diagonal)):
-        first = levels[: 64 - down, max(0, -right) : 96 - max(0, right)]
-        second = levels[down:, max(0, right) : 96 + min(0, right)]
-        contrasts.append(((first - second) ** 2).mean())
-        pairs = np.concatenate(
-            [[first.ravel(), second.ravel()], [second.ravel(), first.ravel()]], 1
+        first = levels[: 64 - down, max(0, -right) : 96 - max(0, right)].ravel()
+        second = levels[down:, max(0, right) : 96 + min(0, right)].ravel()
+        pairs = np.concatenate([[first, second], [second, first]], 1)
+        _, counts = np.unique(pairs, axis=1, return_counts=True)
+        found.append(
+            {
+                "contrast": ((first - second) ** 2).mean(),
+                "correlation": np.corrcoef(pairs)[0, 1],
+                "homogeneity": (1 / (1 + (first - second) ** 2)).mean(),
+                "energy": np.sqrt(((counts / counts.sum()) ** 2).sum()),
+            }
         )
-        correlations.append(np.corrcoef(pairs)[0, 1])
-    ours = cooccurrence(NOISE, 1.0)
-    assert ours[f"contrast at {distance}"] == pytest.approx(np.mean(contrasts))
-    assert ours[f"correlation at {distance}"] == pytest.approx(np.mean(correlations))
+    ours = cooccurrence(NOISE)
+    for name in found[0]:
+        expected = np.mean([each[name] for each in found])
+        assert ours[f"{name} at {distance} px"] == pytest.approx(expected), name
 
 
-def test_distances_are_lengths_not_pixels():
-    """An image at half the pixel size, each pixel four times, along rows and columns alike."""
-    coarse, fine = cooccurrence(NOISE, 2.0), cooccurrence(blocks(NOISE, 2), 1.0)
-    assert fine["correlation at 8"] == pytest.approx(coarse["correlation at 8"], abs=0.05)
-    assert fine["contrast at 16"] == pytest.approx(coarse["contrast at 16"], rel=0.05)
+def test_twice_the_structure_looks_alike_at_twice_the_distance():
+    coarse, fine = cooccurrence(blocks(NOISE, 2)), cooccurrence(NOISE)
+    assert coarse["correlation at 8 px"] == pytest.approx(fine["correlation at 4 px"], abs=0.05)
+    assert coarse["contrast at 8 px"] == pytest.approx(fine["contrast at 4 px"], rel=0.05)
 
 
-def test_patterns_are_shares():
-    shares = local_patterns(NOISE, 1.0)
-    for radius in (1, 2, 4):
-        own = [value for name, value in shares.items() if name.endswith(f"at {radius} px")]
-        assert len(own) == 10
-        assert sum(own) == pytest.approx(1)
-
-
-def test_patterns_at_one_pixel_equal_a_naive_count():
-    """The pattern of a local maximum is 0, and that of a pixel below all its neighbours is 8."""
-    image = np.full((9, 9), 100, np.uint8)
-    image[4, 4] = 200
-    shares = local_patterns(image, 1.0)
-    assert shares["pattern 0 at 1 px"] == pytest.approx(1 / 81)
-    flat = local_patterns(np.full((9, 9), 7, np.uint8), 1.0)
-    assert flat["pattern 8 at 1 px"] > 0.5  # neighbours that are no darker count
-
-
-@pytest.mark.parametrize("change", [np.flipud, np.fliplr, lambda image: image[::-1, ::-1]])
-@pytest.mark.parametrize("name", FAMILIES)
-def test_augmentation_hardly_changes_a_feature(name, change):
-    """Flips and rotation by 180° leave the texture as it is, but for the borders."""
-    image = waves(20, 0.4) // 2 + texture(1, (256, 320)) // 2
-    before, after = (FAMILIES[name](each, 1.0) for each in (image, change(image)))
-    assert list(after.values()) == pytest.approx(list(before.values()), rel=0.02, abs=0.02)
+# ------------------------------------------------------------------------------------ spectrum
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.7, np.pi / 2])
-@pytest.mark.parametrize(("wavelength", "pixel"), [(6, 1.0), (24, 1.0), (24, 0.5), (12, 2.0)])
-def test_a_wave_falls_into_its_band(wavelength, pixel, angle):
-    bands = spectrum(waves(wavelength, angle), pixel)
-    length = wavelength * pixel
-    for name, logarithm in bands.items():
-        short, long = (float(word) for word in name.removeprefix("wavelengths ").split(" to "))
-        if short <= length < long:
+@pytest.mark.parametrize("wavelength", [3, 6, 12, 24])
+def test_a_wave_falls_into_its_band(wavelength, angle):
+    for name, logarithm in spectrum(waves(wavelength, angle)).items():
+        limits = name.removeprefix("wavelengths ").removesuffix(" px").split(" to ")
+        short, long = (float(word) for word in limits)
+        if short <= wavelength < long:
             assert logarithm == pytest.approx(0, abs=0.02)
         else:
             assert logarithm < -1.5
@@ -108,74 +92,124 @@ def test_bands_equal_those_of_the_whole_transform(shape):
     power[0, 0] = 0
     rows, columns = np.meshgrid(*(np.fft.fftfreq(side) for side in shape), indexing="ij")
     frequency = np.hypot(rows, columns)
-    ours = spectrum(image, 1.0)
-    for short, long in ((4, 8), (8, 16), (16, 32)):
+    ours = spectrum(image)
+    for short, long in ((2, 4), (4, 8), (8, 16), (16, 32)):
         inside = (frequency > 1 / long) & (frequency <= 1 / short)
         expected = np.log10(power[inside].sum() / power.sum())
-        assert ours[f"wavelengths {short} to {long}"] == pytest.approx(expected)
+        assert ours[f"wavelengths {short} to {long} px"] == pytest.approx(expected)
 
 
-def test_wavelets_of_white_noise_have_the_same_energy_in_every_coefficient():
-    """Orthogonal: three quarters of the variance at the finest scale, a quarter as much next."""
-    energies = wavelet_energies(texture(3, (512, 512)), 1.0)
-    assert list(energies) == ["scale 2", "scale 4", "scale 8", "scale 16", "scale 32"]
-    shares = 10 ** np.array(list(energies.values()))
-    assert shares[:3] == pytest.approx([3 / 4, 3 / 16, 3 / 64], rel=0.05)
-    assert shares.sum() == pytest.approx(1 - 4.0**-5, abs=1e-3)
+# ------------------------------------------------------------------------------------ wavelets
 
 
-def test_wavelets_name_their_scales_in_the_unit_of_the_pixel():
-    assert next(iter(wavelet_energies(NOISE, 0.5))) == "scale 1"
+def shares(measured: dict[str, float]) -> list[float]:
+    return [np.exp(value) for name, value in measured.items() if name.startswith("share")]
+
+
+def test_white_noise_has_the_values_of_theory():
+    """Share 3/4 of the variance at each scale of what is left, Gaussian tails, no direction."""
+    noise = np.clip(np.random.default_rng(0).normal(128, 20, (1024, 1024)), 0, 255)
+    measured = wavelets(noise.astype(np.uint8), 3)
+    for number in range(3):
+        scale = f"{2**number} px"
+        assert np.exp(measured[f"share of the variance at {scale}"]) == pytest.approx(
+            0.75 * 0.25**number, rel=0.03
+        )
+        assert np.exp(measured[f"tails at {scale}"]) == pytest.approx(3, rel=0.03)
+        assert measured[f"rows against columns at {scale}"] == pytest.approx(0, abs=0.05)
+        assert measured[f"skewness at {scale}"] == pytest.approx(0, abs=0.05)
+
+
+def test_shares_add_up_to_the_variance():
+    """An orthogonal transform keeps the energy: what all scales miss is in the coarsest."""
+    image = grains(0, (512, 512), sigma=1.0)
+    assert sum(shares(wavelets(image, 6))) == pytest.approx(1, abs=0.05)
+    assert sum(shares(wavelets(image, 6))) < 1
+
+
+def test_skewness_is_that_of_the_difference_from_the_mean_around():
+    """Summed over nine neighbours, each pixel of the border repeated beyond it."""
+    image = grains(1, (64, 96)).astype(float) ** 2 / 255
+    image = image.astype(np.uint8)
+    ours = wavelets(image, 2)
+    smooth = image.astype(float)
+    for scale in (1, 2):
+        padded = np.pad(smooth, 1, mode="edge")
+        height, width = smooth.shape
+        around = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+        difference = smooth - np.mean(around, axis=0)
+        expected = (difference**3).mean() / (difference**2).mean() ** 1.5
+        assert ours[f"skewness at {scale} px"] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        smooth = smooth.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+
+
+def test_stripes_have_a_direction():
+    """Every second row white: across rows there is everything, across columns nothing."""
+    stripes = np.tile(np.array([[0], [200]], np.uint8), (32, 96))
+    assert wavelets(stripes, 1)["rows against columns at 1 px"] > 10
+    assert wavelets(stripes.T, 1)["rows against columns at 1 px"] < -10
 
 
 def test_larger_structure_moves_energy_to_larger_scales():
-    fine, coarse = (wavelet_energies(blocks(NOISE, size), 1.0) for size in (1, 4))
-    assert coarse["scale 2"] < fine["scale 2"] - 0.4
-    assert coarse["scale 8"] > fine["scale 8"] + 0.4
+    fine, coarse = (wavelets(blocks(NOISE, size), 4) for size in (1, 4))
+    name = "share of the variance at {} px"
+    assert coarse[name.format(1)] < fine[name.format(1)] - 1
+    assert coarse[name.format(4)] > fine[name.format(4)] + 1
+
+
+def test_brightness_and_contrast_do_not_matter():
+    image = grains(1, (96, 128)) // 2
+    measured, brighter = (
+        np.array(list(wavelets(each, 3).values()))
+        for each in (image, (2 * image + 1).astype(np.uint8))
+    )
+    np.testing.assert_allclose(measured, brighter, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "scales"), [((768, 1024), 6), ((5000, 513), 6), ((511, 511), 5), ((16, 99), 1),
+                          ((15, 99), 1), ((3, 2), 1)]
+)  # fmt: skip
+def test_scales_leave_eight_pixels_to_the_coarsest(shape, scales):
+    assert wavelet_scales(shape) == scales
+    assert scales == 6 or min(shape) / 2 ** (scales + 1) < 8
+
+
+# ----------------------------------------------------------------------------------------- all
+
+
+@pytest.mark.parametrize("change", [np.flipud, np.fliplr, lambda image: image[::-1, ::-1]])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_augmentation_hardly_changes_a_measure(name, change):
+    """Flips and rotation by 180° leave the texture as it is, but for the borders."""
+    image = waves(20, 0.4) // 2 + texture(1, (256, 320)) // 2
+    before, after = (FAMILIES[name](each) for each in (image, change(image)))
+    assert list(after.values()) == pytest.approx(list(before.values()), rel=0.02, abs=0.05)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("pixel", [0.01, 1.0, 50.0])
 @pytest.mark.parametrize("image", [NOISE, np.full((48, 64), 9, np.uint8), texture(0, (5, 7))])
-def test_every_image_has_finite_features(name, pixel, image):
-    """Flat, tiny, and with pixels for which a distance or a band is out of reach."""
-    values = FAMILIES[name](image, pixel)
+def test_every_image_has_finite_measures(name, image):
+    """Flat, tiny, and too small for a distance or a band."""
+    values = FAMILIES[name](image)
     assert np.isfinite(list(values.values())).all()
-    assert list(values) == list(FAMILIES[name](NOISE, pixel))
+    assert list(values) == list(FAMILIES[name](NOISE))
 
 
-@pytest.mark.usefixtures("own_build")
-@pytest.mark.parametrize("pixel_size_um", [None, 0.5])
-@pytest.mark.parametrize("number", [1, 4])
-def test_table_has_a_row_for_each_processed_micrograph(number, pixel_size_um):
-    micrographs = tuple(Micrograph(texture(seed), pixel_size_um) for seed in range(number))
-    names = [f"batch {seed // 2}" for seed in range(number)]
-    images = pd.DataFrame({"formulation": names, "image": "x.png", "k_m": 1e-3})
-    data = Dataset(pd.DataFrame({"k_m": 1e-3}, index=sorted(set(names))), images, micrographs,
-                   False, "")  # fmt: skip
-    parameters = Parameters(background_radius_px=10.0)
-    table = texture_features(processed_micrographs(data, parameters), data.pixel_size_um)
-    assert list(table.columns.unique("family")) == list(FAMILIES)
-    processed = processed_micrographs(data, parameters)
-    for (_, row), image in zip(table.iterrows(), processed, strict=True):
-        for family, measure in FAMILIES.items():
-            assert row[family].to_dict() == measure(image, pixel_size_um or 1.0)
+@given(st.integers(8, 300), st.integers(8, 1500))
+@settings(max_examples=30, deadline=None)
+def test_every_size_has_its_measures(height, width):
+    image = np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8)
+    scales = wavelet_scales(image.shape)
+    measured = texture_measures(image, scales)
+    assert len(measured) == 16 + 6 + 4 * scales
+    assert np.isfinite(measured).all()
 
 
-@pytest.mark.usefixtures("own_build")
-def test_features_of_shrunk_micrographs_are_those_of_the_shrunk_images():
-    image = blocks(NOISE, 2)
-    data = Dataset(
-        pd.DataFrame({"k_m": [1e-3]}, index=["a"]),
-        pd.DataFrame({"formulation": ["a"], "image": ["x.png"], "k_m": [1e-3]}),
-        (Micrograph(image, 0.5),), False, "",
-    )  # fmt: skip
-    parameters = Parameters(background_radius_px=10.0)
-    row = texture_features(
-        processed_micrographs(data, parameters), data.pixel_size_um, image.shape[1] // 2
-    ).iloc[0]
-    full = processed_micrographs(data, parameters)[0]
-    halved = full.reshape(64, 2, 96, 2).mean(axis=(1, 3))
-    expected = FAMILIES["wavelets"](np.round(halved).astype(np.uint8), 1.0)
-    assert row["wavelets"].to_dict() == pytest.approx(expected, abs=1e-2)
+def test_all_measures_are_those_of_the_families():
+    measured = texture_measures(NOISE, 3)
+    assert measured.index.names == ["family", "measure"]
+    assert list(measured.index.unique("family")) == list(FAMILIES)
+    for name, family in FAMILIES.items():
+        assert measured[name].to_dict() == family(NOISE)

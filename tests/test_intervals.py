@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +11,11 @@ from fesemlib.prediction.intervals import (
     expected_coverage,
     interval,
     jackknife_half_width,
-    positive,
+    level_of,
     residuals_of_formulations,
+    within_formulations,
 )
+from fesemlib.predictors.selection import positive
 
 sizes = st.lists(st.floats(-3, 3), min_size=1, max_size=30)
 
@@ -49,25 +50,29 @@ def test_coverage_of_one_model_varies_as_simulated_ones_do():
     assert np.mean(counts) == pytest.approx(0.8 * 60, rel=0.02)
 
 
-def test_unbounded_interval_covers_all():
-    assert expected_coverage(60, 3) == (60, 60)
+@pytest.mark.parametrize(("number", "level"), [(1, 1 / 2), (3, 3 / 4), (4, 0.8), (9, 0.8)])
+def test_less_than_four_allow_no_level_of_80_percent(number, level):
+    assert level_of(number) == pytest.approx(level)
 
 
-def test_clipping_does_not_look_at_what_is_held_out():
-    """I has the least k_m; its negative prediction becomes a tenth of the least of the others."""
-    table = pd.DataFrame(
-        {
-            "held_out": ["A", "I"], "image": ["a", "i"], "true_km": [2e-3, 3e-4],
-            "predicted_km": [2e-3, -1.0],
-        }
-    )  # fmt: skip
-    residuals = residuals_of_formulations(table)
-    assert residuals["I"] == pytest.approx(math.log(3e-4 / 2e-4))
+@given(sizes)
+def test_half_width_is_never_more_than_the_greatest_residual(residuals):
+    """Not even of few: their level is as much as they allow."""
+    half = jackknife_half_width(residuals)
+    assert half in np.abs(residuals)
+    assert half == jackknife_half_width(residuals, level_of(len(residuals)))
+    if len(residuals) <= 4:
+        assert half == max(np.abs(residuals))
 
 
-def test_less_than_four_give_no_bound():
-    assert jackknife_half_width([0.1, 0.2, 0.3]) == math.inf
-    assert jackknife_half_width([0.1, 0.2, 0.3, 0.4]) == 0.4
+def test_few_fresh_ones_may_all_be_held():
+    low, high = expected_coverage(60, 3)
+    assert 0 < low < 45 < high == 60
+
+
+def test_less_than_four_give_no_bound_at_80_percent():
+    assert jackknife_half_width([0.1, 0.2, 0.3], 0.8) == math.inf
+    assert jackknife_half_width([0.1, 0.2, 0.3, 0.4], 0.8) == 0.4
     assert interval(1e-3, math.inf) == (0.0, math.inf)
 
 
@@ -93,21 +98,20 @@ def test_interval_is_symmetric_in_the_logarithm():
     assert interval(1e-3, math.log(2)) == pytest.approx((0.5e-3, 2e-3))
 
 
-def test_residuals_are_of_the_mean_over_seeds_and_one_a_formulation():
-    rows = [
-        ("A", "a1", 2e-3, 1e-3),
-        ("A", "a1", 2e-3, 3e-3),  # another seed: the mean is right
-        ("A", "a2", 2e-3, 4e-3),
-        ("A", "a2", 2e-3, 4e-3),  # ln(1/2)
-        ("A", "a3", 2e-3, 1e-3),
-        ("A", "a3", 2e-3, 0.6e-3),  # ln(2.5)
-        ("B", "b", 1e-3, -5e-3),
-        ("B", "b", 1e-3, -5e-3),  # less than nothing: a tenth of the least of the others
-    ]
-    table = pd.DataFrame(rows, columns=["held_out", "image", "true_km", "predicted_km"])
-    residuals = residuals_of_formulations(table)
-    assert list(residuals.index) == ["A", "B"]
-    np.testing.assert_allclose(residuals, [math.log(0.5), math.log(1e-3 / 0.2e-3)])
+def test_residual_of_a_formulation_is_that_of_its_median_micrograph():
+    k_m = np.array([2e-3, 2e-3, 2e-3, 1e-3, 1e-3])
+    predicted = np.array([2e-3, 4e-3, 0.8e-3, 0.9e-3, 0.5e-3])
+    residuals = residuals_of_formulations(predicted, k_m, np.array(["B", "B", "B", "A", "A"]))
+    assert list(residuals.index) == ["B", "A"]  # as they come
+    np.testing.assert_allclose(residuals, [math.log(0.5), math.log(2)])  # of two the greater
+
+
+def test_spread_within_formulations_is_pooled():
+    names = np.array(["A", "A", "B", "B", "B", "C"])
+    logarithms = np.array([0.0, 0.2, 1.0, 1.3, 1.6, 5.0])
+    expected = math.sqrt((2 * 0.1**2 + 2 * 0.3**2) / (1 + 2))
+    assert within_formulations(np.exp(logarithms), names) == pytest.approx(expected)
+    assert math.isnan(within_formulations(np.array([1e-3, 2e-3]), np.array(["A", "B"])))
 
 
 def test_positive_leaves_what_has_a_logarithm():

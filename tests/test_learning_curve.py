@@ -11,6 +11,8 @@ from fesemlib.formulations import table1
 from fesemlib.pages.figures.sensitivity import learning_curve_figure
 from fesemlib.pages.tables.sensitivity import show_learning_curve
 from fesemlib.params import ParameterError, Parameters
+from fesemlib.predictors.known import Known, Seen
+from fesemlib.predictors.listing import predictor_named
 
 SHAPE = (96, 128)
 SIZES = [5, 8]
@@ -114,6 +116,23 @@ def test_error_of_the_median_by_hand(stand_ins, results):
         wanted = np.mean(np.abs(guess - k_m[inside]) / k_m[inside])
         curve = curves.curve_of(results).set_index(["predictor", "region", "size", "draw"])
         assert curve.loc[(MEDIAN, "inside", size, 3), "mean"] == pytest.approx(wanted)
+
+
+def test_without_a_network_the_first_stand_ins_of_a_draw_are_all_that_is_known(stand_ins):
+    """The median by hand, and the ridge by fits that were never handed the test set."""
+    parameters = Parameters(parallel_jobs=1)
+    table = curves._without_network(stand_ins, [6], parameters)
+    assert list(table["predictor"].unique()) == [MEDIAN, RIDGE]
+    known, ridge = Known.of(stand_ins.dataset, parameters), predictor_named(RIDGE)
+    for draw, training in stand_ins.training.items():
+        own = table[table["draw"] == draw].set_index(["predictor", "held_out"])["predicted_km"]
+        train = np.isin(known.formulations, training[:6])
+        assert own[MEDIAN].to_numpy() == pytest.approx(np.median(known.k_m[train]))
+        learned = ridge.fit(known.only(train))
+        assert list(own[RIDGE].index) == list(stand_ins.test)
+        for name in list(stand_ins.test)[::6]:
+            (measures,) = (row for _, row in known.measures[known.formulations == name].iterrows())
+            assert own[RIDGE, name] == pytest.approx(ridge.predict(learned, Seen(measures)))
 
 
 def test_networks_train_on_the_first_stand_ins_of_their_draw_alone(stand_ins, monkeypatch):

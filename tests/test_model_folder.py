@@ -9,13 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from prediction_models import K_M, PARAMETERS, SHAPE, grain, untrained_model
+from prediction_models import (
+    K_M,
+    PARAMETERS,
+    RESIDUALS,
+    SHAPE,
+    fitted_model,
+    grain,
+    small_dataset,
+    untrained_model,
+)
 
 from fesemlib.network.engine import InputScale
 from fesemlib.params import Parameters
 from fesemlib.prediction import folder as model_folder
 from fesemlib.prediction.folder import CARD, ModelError, write_keras
 from fesemlib.prediction.model import load_model, predict_micrographs
+from fesemlib.predictors import predictor_named
+from fesemlib.predictors.combined import LENGTH_AND_TEXTURE
+from fesemlib.predictors.networks import PAPER_NETWORK
+from fesemlib.predictors.regressions import MEDIAN, PROPORTIONAL, TEXTURES
 from fesemlib.storage import DiskFullError
 
 
@@ -24,10 +37,21 @@ def model():
     return untrained_model()
 
 
+@pytest.fixture(scope="module")
+def length_model():
+    return fitted_model(PROPORTIONAL)
+
+
 @pytest.fixture
 def folder(model, tmp_path):
     model.save(tmp_path / "model")
     return tmp_path / "model"
+
+
+@pytest.fixture
+def length_folder(length_model, tmp_path):
+    length_model.save(tmp_path / "length")
+    return tmp_path / "length"
 
 
 def resealed(folder: Path, change) -> None:
@@ -69,8 +93,43 @@ def test_the_former_model_stays_where_the_new_one_cannot_be_put(model, folder, m
     load_model(folder)
 
 
+@pytest.mark.parametrize(
+    "predictor",
+    [MEDIAN, PROPORTIONAL, *TEXTURES, LENGTH_AND_TEXTURE],
+    ids=lambda predictor: predictor.name,
+)
+def test_a_regression_is_fitted_anew_and_predicts_the_same(tmp_path, predictor):
+    """The card holds what it was fitted to; nothing else is in the folder."""
+    model = fitted_model(predictor).save(tmp_path / "model")
+    assert [path.name for path in (tmp_path / "model").iterdir()] == [CARD]
+    read = load_model(tmp_path / "model")
+    assert (read.card, read.networks) == (model.card, ())
+    assert read.learned is not model.learned
+    images = [grain(100, SHAPE, 2.5), grain(101, (100, 140), 3.0)]
+    assert predict_micrographs(read, images) == predict_micrographs(model, images)
+
+
+def test_what_a_formulation_is_made_of_is_kept(tmp_path):
+    """A predictor that goes by the composition is known by the components in the card."""
+    mannitol = dict(zip(K_M, (4, 2, 3, 1, 0), strict=True))
+    texts = {name: f"{5 - part}% dextran + {part}% mannitol" for name, part in mannitol.items()}
+    texts["E"] = "5% dextran"
+    dataset = small_dataset(compositions=texts)
+    predictor = predictor_named("linear in mannitol", ["dextran", "mannitol"])
+    model = fitted_model(predictor, dataset).save(tmp_path / "model")
+    read = load_model(tmp_path / "model")
+    assert read.predictor.name == predictor.name
+    told = "2.5% dextran + 2.5% mannitol"
+    found = predict_micrographs(read, [grain(7)], composition=told)
+    assert found == predict_micrographs(model, [grain(7)], composition=told)
+
+
 @pytest.mark.slow
-def test_a_fresh_interpreter_predicts_the_same(model, folder, tmp_path):
+@pytest.mark.parametrize("kind", ["network", "length"])
+def test_a_fresh_interpreter_predicts_the_same(model, length_model, tmp_path, kind):
+    model = {"network": model, "length": length_model}[kind]
+    folder = tmp_path / "model"
+    model.save(folder)
     images = [grain(seed) for seed in (100, 101)]
     np.save(tmp_path / "images.npy", images)
     script = (
@@ -97,10 +156,15 @@ def test_card_tells_what_there_is(folder):
     assert card["synthetic"] is False
     assert card["k_m"] == K_M
     assert (card["shape"], card["pixel_size_um"]) == ([96, 128], 1.0)
-    assert card["log_residuals"]["E"] == -0.5
+    assert card["residuals"] == pytest.approx(RESIDUALS)
+    assert card["log_residuals"] == pytest.approx(RESIDUALS)  # one micrograph each
+    assert card["predictor"] == PAPER_NETWORK.name
+    assert set(card["candidates"]) == {PAPER_NETWORK.name, MEDIAN.name}
+    assert card["formulations"] == list(K_M)
+    assert [len(each) for each in card["measures"]] == [len(card["measure_names"])] * len(K_M)
     assert card["parameters"]["background_radius_px"] == 50.0
     assert card["parameters"]["dataset"] == "manifest.csv"  # no path of this machine
-    assert set(card["software"]) >= {"Python", "keras", "numpy", "tensorflow", "fesem"}
+    assert set(card["software"]) >= {"Python", "keras", "numpy", "scikit-learn", "fesem"}
     for member in card["members"]:
         content = (folder / member["file"]).read_bytes()
         assert member["sha256"] == hashlib.sha256(content).hexdigest()
@@ -162,8 +226,8 @@ def flip(path: Path) -> None:
         (CARD, lambda path: path.write_bytes(b"\xff\xfe"), "no JSON can be read"),
         (CARD, lambda path: path.write_text("[" * 100_000), "no JSON can be read"),
         (CARD, lambda path: path.write_text("[1]"), "holds no JSON object"),
-        (CARD, lambda path: path.write_text('{"format": 3}'), "format 3, but this version"),
-        (CARD, lambda path: path.write_text('{"format": 2}'), "does not fit its checksum"),
+        (CARD, lambda path: path.write_text('{"format": 4}'), "format 4, but this version"),
+        (CARD, lambda path: path.write_text('{"format": 3}'), "does not fit its checksum"),
         ("member_1.npz", Path.unlink, "member_1.npz: cannot be read"),
         ("member_2.npz", cut, "member_2.npz: damaged or replaced"),
         ("member_1.npz", flip, "member_1.npz: damaged or replaced"),
@@ -187,20 +251,27 @@ def test_swapped_members_are_refused(folder):
         load_model(folder)
 
 
-def test_a_folder_of_the_former_kind_is_to_be_trained_again(tmp_path):
-    """It held networks in Keras' format."""
-    former = {"format": 1, "members": [{"file": "member_1.keras", "sha256": ""}], "sha256": ""}
+@pytest.mark.parametrize(("number", "file"), [(1, "member_1.keras"), (2, "member_1.npz")])
+def test_a_folder_of_a_former_kind_is_to_be_trained_again(tmp_path, number, file):
+    """They held networks only, at first in Keras' format."""
+    former = {"format": number, "members": [{"file": file, "sha256": ""}], "sha256": ""}
     (tmp_path / CARD).write_text(json.dumps(former), encoding="utf-8")
-    (tmp_path / "member_1.keras").write_bytes(b"PK")
-    with pytest.raises(ModelError, match=r"format 1, but .* format 2; train the model again"):
+    (tmp_path / file).write_bytes(b"PK")
+    told = rf"format {number}, but .* reads format 3; train the model again with `fesem train`"
+    with pytest.raises(ModelError, match=told):
         load_model(tmp_path)
 
 
-def test_an_edited_card_is_refused(folder):
-    text = (folder / CARD).read_text(encoding="utf-8")
-    (folder / CARD).write_text(text.replace('"E": -0.5', '"E": -0.1'))
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"E": 0.0007', '"E": 0.0009'), ('"pixel_size_um": 1.0', '"pixel_size_um": 2.0')],
+)
+def test_an_edited_card_is_refused(length_folder, before, after):
+    text = (length_folder / CARD).read_text(encoding="utf-8")
+    assert before in text
+    (length_folder / CARD).write_text(text.replace(before, after), encoding="utf-8")
     with pytest.raises(ModelError, match="does not fit its checksum"):
-        load_model(folder)
+        load_model(length_folder)
 
 
 def test_no_folder(tmp_path):
@@ -211,11 +282,12 @@ def test_no_folder(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda card: card.pop("textures"), "textures: Field required"),
+        (lambda card: card.pop("measures"), "measures: Field required"),
         (lambda card: card.update(spam=1), "spam: Extra inputs"),
         (lambda card: card["members"][0].update(file="../evil.npz"), "members.0.file"),
         (lambda card: card["members"][0]["scale"].update(spread=0.0), "is not positive"),
-        (lambda card: card["textures"][0].pop(), "texture features"),
+        (lambda card: card["measures"][0].pop(), "the measures are not those of this version"),
+        (lambda card: card.update(members=[]), "network has members, and no other has"),
         (lambda card: card["parameters"].update(epochs="many"), "epochs"),
         (lambda card: card["k_m"].update(A=-1e-3), "is not positive"),
         (lambda card: card["parameters"].update(input_width=4096), "input_width = 4096"),
@@ -228,6 +300,44 @@ def test_a_card_that_does_not_fit_is_refused(folder, change, message):
     resealed(folder, change)
     with pytest.raises(ModelError, match=message):
         load_model(folder)
+
+
+def another_measure(card):
+    card["measure_names"][-1][1] = "wavelets: of another version"
+
+
+def without_median(card):
+    del card["candidates"][MEDIAN.name]
+
+
+MEMBER = {"file": "member_1.npz", "sha256": "", "seed": 0}
+MEMBER["scale"] = {"offset": 0.0, "spread": 1.0, "logarithmic": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (another_measure, "the measures are not those of this version"),
+        (lambda card: card["measure_names"].pop(), "the measures are not those of this version"),
+        (lambda card: card["measures"].pop(), "not those of the formulations"),
+        (lambda card: card["formulations"].pop(), "not those of the formulations"),
+        (lambda card: card["formulations"].append("Z"), "not those of the formulations"),
+        (lambda card: card.update(k_m={}), "not those of the formulations"),
+        (lambda card: card.update(members=[MEMBER]), "network has members, and no other has"),
+        (lambda card: card.update(predictor=PAPER_NETWORK.name), "network has members"),
+        (lambda card: card.update(predictor="oracle"), "oracle"),
+        (lambda card: card.update(predictor="linear in mannitol"), "linear in mannitol"),
+        (lambda card: card["residuals"].pop("A"), "residuals"),
+        (lambda card: card["residuals"].update(Z=0.1), "residuals"),
+        (lambda card: card["log_residuals"].clear(), "residuals"),
+        (lambda card: card["candidates"][MEDIAN.name].pop("A"), "candidates"),
+        (without_median, "candidates"),
+    ],
+)
+def test_a_card_of_a_regression_that_does_not_fit_is_refused(length_folder, change, message):
+    resealed(length_folder, change)
+    with pytest.raises(ModelError, match=message):
+        load_model(length_folder)
 
 
 class Marking:

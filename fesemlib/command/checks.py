@@ -12,6 +12,9 @@ from fesemlib.params import WIDEST_SYNTHETIC, Parameters, quoted, read_parameter
 if TYPE_CHECKING:
     from fesemlib.dataset import Dataset
 
+NETWORKS = ("paper_network", "averaging_network")
+"""The predictors that take frames of one size only."""
+
 DEFAULT_PARAMETERS = Path("params", "book.yml")
 """The parameter file of a checkout that is used where none is named."""
 
@@ -78,7 +81,8 @@ def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
         except MicrographError as error:
             problems.append(str(error))
             continue
-        if found == shape or parameters.rescale:
+        network = parameters.predictor in NETWORKS
+        if found == shape or parameters.rescale or not network:
             return
         problems.append(
             f"{file}: {found[1]}×{found[0]} px, but the set is {shape[1]}×{shape[0]} px (width × "

@@ -98,6 +98,7 @@ def _within_limits(_: click.Context, option: click.Parameter, value: float | Non
     raise CommandError(f"{option.opts[0]} {value:g}: {advice}", exit_code=2)
 
 
+_AS_NETWORK = "add --predictor paper_network"
 _PATH = click.Path(path_type=Path)
 _NUMBER = partial(click.option, callback=_within_limits)
 _FILE = click.argument(
@@ -149,7 +150,8 @@ def check(file: Path | None, overrides: dict[str, object]) -> None:
 
     Checks what fesem book checks before it begins. Then trains a few epochs on noise, in less than
     a minute, and estimates from them how long the leave-one-out of chapters 04 and 05 will take on
-    this machine if nothing is in the cache, and how much memory and disk the book will need.
+    this machine if nothing is in the cache, and the choice of the predictor of chapter 06 and of
+    fesem train, and how much memory and disk the book will need.
     Without a file, it is params/book.yml of the checkout.
 
     \b
@@ -175,10 +177,11 @@ def check(file: Path | None, overrides: dict[str, object]) -> None:
     effort = estimate(dataset, parameters, probe(dataset, parameters))
     click.echo("estimated from a few epochs, if nothing is in the cache:")
     for chapter, seconds in effort.seconds.items():
-        click.echo(f"  leave-one-out of chapter {chapter} {duration(seconds):>12}")
+        what = "choice of the predictor," if chapter == "06" else "leave-one-out of"
+        click.echo(f"  {what} chapter {chapter} {duration(seconds):>12}")
     click.echo(f"  memory of its trainings {size_text(effort.bytes_of_memory):>16}")
     click.echo(f"  disk, at least {size_text(effort.bytes_of_disk):>25}")
-    click.echo("what else these two chapters do, and all other chapters, come on top")
+    click.echo("what else these chapters do, and all other chapters, come on top")
     for shortage in shortages(effort, *free_bytes()):
         click.echo(f"too little: {shortage}")
 
@@ -219,49 +222,81 @@ def clean(keep: str, dry_run: bool) -> None:
 
 @fesem.command()
 @click.option("-o", "folder", metavar="FOLDER", type=_PATH, required=True, help="The model folder.")
-@click.option("--force", is_flag=True, help="Replace the model if there is one.")
+@click.option("--predictor", metavar="KIND", help="What predicts, as the parameter `predictor`.")
+@click.option("--composition", is_flag=True, help="New micrographs come with their composition.")
+@click.option("--force", is_flag=True, help="Replace a model; keep one without skill.")
 @click.option("--keras", metavar="FILE", type=_PATH, help="Also write an ordinary Keras file.")
 @_FILE
 @_OVERRIDES
 def train(
-    file: Path | None, overrides: dict[str, object], folder: Path, force: bool, keras: Path | None
+    file: Path | None,
+    overrides: dict[str, object],
+    folder: Path,
+    predictor: str | None,
+    composition: bool,
+    force: bool,
+    keras: Path | None,
 ) -> None:
-    """Train networks on all formulations, into a model folder.
+    """Choose a predictor and fit it to all formulations, into a model folder.
 
-    Trains one network for each seed on all formulations, leaves each formulation out in turn to
-    know how far they are wrong, and writes them to a folder with a model card. What has been
-    trained before is reused. Without a file, all parameters have their defaults.
+    Compares the predictors by nested leave-one-out, or takes the one that is asked for, fits it to
+    all formulations, and writes it to a folder with a model card that says how wrong it is about a
+    formulation that it has not seen. Where no image information is found, the model is the median,
+    and the exit code 1; an image predictor without skill is written with --force only. What has
+    been trained before is reused. Without a file, all parameters have their defaults.
 
     \b
     Examples:
-      fesem train params/book.yml -o model
-      fesem train -p dataset mine/manifest.csv -p number_of_seeds 5 -o model
+      fesem train mine.yml -o model
+      fesem train mine.yml -o model --predictor paper_network --keras model.keras
     """
-    from fesemlib.command.checks import check_size, check_target
+    from fesemlib.command.checks import NETWORKS, check_size, check_target
     from fesemlib.dataset import load_dataset
     from fesemlib.params import checked_parameters, read_parameters
     from fesemlib.prediction import folder as model_folder
     from fesemlib.prediction.model import train_model
+    from fesemlib.prediction.output import quality
     from fesemlib.storage import writable
     from fesemlib.validation.workers import SchedulerError, TrainingError
 
+    if predictor:
+        overrides["predictor"] = predictor
+    if composition:
+        overrides["with_composition"] = True
     with ending(2):
         model_folder.check_target(folder, force)
         writable(folder.resolve().parent)
         if keras:
             check_target(keras, "Keras file", (".keras",), force)
         read = read_parameters(file, overrides) if file else checked_parameters(overrides, "-p")
+        if keras and read.predictor not in ("auto", *NETWORKS):
+            raise ValueError(f"--keras: predictor = {read.predictor} is no network; {_AS_NETWORK}")
         dataset = load_dataset(read)
-        check_size(dataset.shape, read.input_width)
+        if read.predictor in ("auto", *NETWORKS):
+            check_size(dataset.shape, read.input_width)
     with ending(1, TrainingError, SchedulerError):
-        model = train_model(dataset, read).save(folder, force)
+        model = train_model(dataset, read)
+        card = model.card
+        if not (card.informed or force or read.predictor in ("auto", "median")):
+            raise ValueError(
+                f"predictor = {read.predictor}: {quality(card)}; no model was written: take "
+                "--predictor median, or --force to have it all the same"
+            )
+        model = model.save(folder, force)
+        click.echo(folder)
+        click.echo(
+            f"{card.data}; predictor: {card.predictor}; {quality(card)}; interval: k_m "
+            f"divided by {math.exp(model.half_width):.2f} to k_m times that"
+        )
+        if keras and not model.networks:
+            raise ValueError(f"--keras: the predictor is no network; {_AS_NETWORK}")
         if keras:
             model_folder.write_keras(model.networks, keras)
-    click.echo(folder)
-    click.echo(
-        f"{model.card.data}; members: {len(model.networks)}; interval from k_m divided by "
-        f"{math.exp(model.half_width):.2f} to k_m times that"
-    )
+    if read.predictor == "auto" and not (card.informed or force):
+        raise CommandError(
+            f"no image information found: {folder} holds the median of the formulations, which "
+            "sees no image"
+        )
 
 
 @fesem.command()
@@ -272,8 +307,12 @@ def train(
 @_NUMBER("--thickness", default=7.0, metavar="MM", help="Of the dried layer, mm.")
 @_NUMBER("--front-temperature", default=-30.0, metavar="CELSIUS", help="Of the ice, °C.")
 @_NUMBER("--pixel-size", type=float, metavar="UM", help="Of all images, µm, not the files'.")
+@click.option("--composition", default="", metavar="TEXT", help="As '4% dextran + 1% mannitol'.")
+@click.option("--one-product", is_flag=True, help="All images show one: add their mean.")
 @click.option("--csv", metavar="FILE", type=_PATH, help="Write the table as CSV, in SI units.")
 @click.option("--json", metavar="FILE", type=_PATH, help="Write it as JSON, in SI units.")
+@click.option("--report", metavar="FILE", type=_PATH, help="Write a page with pictures (HTML).")
+@click.option("--cycle", metavar="PARAMS", type=_PATH, help="Vial and cycle for the report.")
 @_NUMBER("--jobs", default=0, metavar="N", show_default="one a core", help="Images at a time.")
 def predict(
     folder: Path,
@@ -281,8 +320,12 @@ def predict(
     thickness: float,
     front_temperature: float,
     pixel_size: float | None,
+    composition: str,
+    one_product: bool,
     csv: Path | None,
     json: Path | None,
+    report: Path | None,
+    cycle: Path | None,
     jobs: int,
 ) -> None:
     """Predict k_m of new micrographs with a model folder.
@@ -290,41 +333,53 @@ def predict(
     Reads and processes micrographs as those that the model was trained on, and prints k_m with an
     interval, the product resistance of a dried layer of that thickness with its sublimation front
     at that temperature, and whether the model may be asked about such a micrograph. A file that
-    cannot be used does not stop the rest; the exit code is then 1.
+    cannot be used does not stop the rest; the exit code is then 1. The report is one file, which
+    needs no network; it also works out the drying of a cycle, by default the paper's.
 
     \b
     Examples:
       fesem predict model new.tif
+      fesem predict model batch_7 --one-product --report batch_7.html --cycle mine.yml
       fesem predict model 'batch_*/*.tif' --thickness 8 --csv predictions.csv
     """
     from fesemlib.command.checks import check_outputs
     from fesemlib.micrographs.files import image_files
+    from fesemlib.params import Parameters, read_parameters
     from fesemlib.prediction import output
-    from fesemlib.prediction.model import Layer, load_model, predict_files
+    from fesemlib.prediction.model import Layer, load_model, mean_prediction, predict_files
     from fesemlib.progress import progress
 
     with ending(2):
         files = image_files(images)
-        check_outputs(folder, files, {"--csv": csv, "--json": json})
+        check_outputs(folder, files, {"--csv": csv, "--json": json, "--report": report})
+        drying = read_parameters(cycle) if cycle else Parameters()
         model = load_model(folder)
     layer = Layer(thickness / 1e3, round(front_temperature + 273.15, 6))
     width = output.name_width(files)
     click.echo(output.heading(model, layer, width))
     rows = []
     with progress(len(files), "micrographs") as advance:
-        for row in predict_files(model, files, layer, pixel_size, jobs):
+        for row in predict_files(model, files, layer, pixel_size, jobs, composition):
             rows.append(row)
             if sys.stderr.isatty():  # where the line of progress stands
                 click.echo("\r\033[K", nl=False, err=True)
             click.echo(output.line(row, width))
             advance()
+    failed = sum(bool(row.error) for row in rows)
     with ending(1):
+        if one_product:
+            rows.append(mean_prediction(model, rows, layer))
+            click.echo(output.line(rows[-1], width))
         if csv:
             output.write_csv(csv, rows)
         if json:
             output.write_json(json, rows, model, layer)
-    if failed := sum(bool(row.error) for row in rows):
-        click.echo(f"fesem: {failed} of {len(rows)} micrographs could not be used", err=True)
+        if report:
+            from fesemlib.pages.prediction_report import write_report
+
+            write_report(report, rows, files, model, layer, drying, pixel_size)
+    if failed:
+        click.echo(f"fesem: {failed} of {len(files)} micrographs could not be used", err=True)
         click.get_current_context().exit(1)
 
 

@@ -17,6 +17,7 @@ import psutil
 
 from fesemlib.command.cache import size_text
 from fesemlib.network.augmentation import GROUPS
+from fesemlib.predictors.selection import groups_of
 from fesemlib.processing import input_shape
 from fesemlib.storage import build_folder
 
@@ -39,7 +40,7 @@ class Probe(NamedTuple):
 class Effort(NamedTuple):
     """An estimate for a book of which nothing is in the cache."""
 
-    seconds: dict[str, float]  # of the leave-one-out, by chapter
+    seconds: dict[str, float]  # of the leave-one-out, by chapter; in 06 to choose a predictor
     bytes_of_memory: int  # of all trainings side by side
     bytes_of_disk: int  # in the cache: micrographs, inputs, networks
 
@@ -66,6 +67,13 @@ def estimate(dataset: Dataset, parameters: Parameters, probed: Probe) -> Effort:
         once, more = (math.ceil(each * images / parameters.batch_size) for each in (1, copies))
         epochs = max(1, round(parameters.epochs * once / more))  # copies: in as many steps
         seconds[chapter] = turns * epochs * copies * images * probed.seconds_per_image
+    if parameters.predictor == "auto":
+        small = min(parameters.evaluation_width / parameters.input_width, 1.0) ** 2
+        groups = len(groups_of(list(dataset.formulations.index)))
+        trainings = parameters.evaluation_seeds * math.comb(groups + 1, 2)  # of each, of each pair
+        epochs = trainings * (parameters.epochs + parameters.averaging_epochs)
+        image = small * probed.seconds_per_image / probed.jobs
+        seconds["06"] = epochs * images * image
     return Effort(seconds, probed.jobs * probed.bytes_of_training, _disk(dataset, parameters))
 
 

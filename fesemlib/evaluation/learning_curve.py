@@ -17,10 +17,10 @@ import pandas as pd
 from fesemlib.dataset import Dataset, draw_stand_ins
 from fesemlib.evaluation import controls
 from fesemlib.formulations import table1
-from fesemlib.network.inputs import processed_micrographs
 from fesemlib.params import Parameters
+from fesemlib.predictors import Known, regressions
+from fesemlib.predictors.networks import averaging_parameters, evaluation_parameters
 from fesemlib.storage import digest
-from fesemlib.texture import texture_features
 from fesemlib.validation.errors import at_the_end, measures_of_runs
 from fesemlib.validation.leave_one_out import Split, train_splits
 
@@ -28,6 +28,8 @@ NETWORK = "network"
 AVERAGED = "network, averaged maps"
 RIDGE = "texture, ridge"
 MEDIAN = "median of the training set"
+
+_WITHOUT_NETWORK = {MEDIAN: regressions.MEDIAN, RIDGE: regressions.TEXTURES[0]}
 
 MIDDLE = 0.6  # share of the range of log k_m that the training sets come from
 INSIDE, BELOW, ABOVE = 15, 8, 7  # stand-ins of the test set by where their k_m lies
@@ -99,8 +101,8 @@ def learning_curve(
     small = parameters.changed(input_width=width, evaluation_width=width)
     sizes = sorted(set(sizes))
     networks = {
-        NETWORK: controls.evaluation_parameters(small),
-        AVERAGED: controls.averaging_parameters(small),
+        NETWORK: evaluation_parameters(small),
+        AVERAGED: averaging_parameters(small),
     }
     tables = [_without_network(stand_ins, sizes, small)]
     for predictor, used in networks.items():
@@ -131,23 +133,18 @@ def _without_network(
     stand_ins: StandIns, sizes: Sequence[int], parameters: Parameters
 ) -> pd.DataFrame:
     """The median, and ridge regression of texture features that is tuned in the training set."""
-    dataset = stand_ins.dataset
-    names, k_m = dataset.images["formulation"].to_numpy(), dataset.k_m
-    images = processed_micrographs(dataset, parameters)
-    features = texture_features(images, dataset.pixel_size_um).to_numpy(dtype=np.float64)
-    test = np.isin(names, list(stand_ins.test))
+    known = Known.of(stand_ins.dataset, parameters)
+    test = np.isin(known.formulations, list(stand_ins.test))
     tables = []
     for draw, training in stand_ins.training.items():
         for size in sizes:
-            train = np.isin(names, training[:size])
-            ridge = controls.fitted(
-                controls.TEXTURE_MODELS["ridge"], features[train], k_m[train], names[train]
-            )
+            train = np.isin(known.formulations, training[:size])
+            used, left_out = known.only(train | test), [tuple(stand_ins.test)]
             predictions = {
-                MEDIAN: np.full(test.sum(), np.median(k_m[train])),
-                RIDGE: np.ravel(ridge.predict(features[test])),
+                name: predictor.left_out(used, left_out)[0][test[train | test]]
+                for name, predictor in _WITHOUT_NETWORK.items()
             }
-            rows = controls.with_errors(predictions, dataset.images[test])
+            rows = controls.with_errors(predictions, stand_ins.dataset.images[test])
             tables.append(rows.assign(predictor=rows["control"], size=size, draw=draw))
     return pd.concat(tables).sort_values("predictor", kind="stable")  # the median first
 

@@ -16,9 +16,9 @@ import pandas as pd
 
 from fesemlib.dataset import Dataset
 from fesemlib.evaluation.baselines import median_of_others
-from fesemlib.evaluation.controls import evaluation_parameters
 from fesemlib.evaluation.statistics import mean_interval
 from fesemlib.params import Parameters
+from fesemlib.predictors.networks import evaluation_parameters
 from fesemlib.validation import errors, leave_one_out
 
 Level = bool | int | float | str

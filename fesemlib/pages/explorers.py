@@ -25,7 +25,7 @@ from fesemlib.drying.outlook import cycle_of
 from fesemlib.drying.vial import Cycle, PrimaryDryingError, Vial, drying_time
 from fesemlib.drying.vial import simulate_primary_drying as simulate
 from fesemlib.evaluation.imaging import degrade
-from fesemlib.network.inputs import network_input
+from fesemlib.micrographs.files import PredictionError
 from fesemlib.pages.numbers import typeset
 from fesemlib.pages.statements import Banner
 from fesemlib.pages.style import COLOURS, INK
@@ -83,12 +83,15 @@ def prediction_seen(
     changed = _zoomed(image, zoom, across, down)
     for name, strength in strengths.items():
         changed = degrade(changed, name, strength, np.random.default_rng(0))
-    said = predict_micrographs(model, [changed])[0]
-    seen = (255 * network_input(changed, model.card.parameters)).round().astype(np.uint8)
+    try:
+        said = predict_micrographs(model, [changed])[0]
+    except PredictionError as error:
+        return Seen({"as taken": _png(changed)}, str(error))
+    seen = model.card.measuring.reduced(changed)
     verdict = said.remarks or "in the model's domain"
     interval = f"{1e3 * said.k_m_low:.2f} to {1e3 * said.k_m_high:.2f}"
     return Seen(
-        {"as taken": _png(changed), "network's input": _png(seen)},
+        {"as taken": _png(changed), "as measured": _png(seen)},
         f"k_m {1e3 * said.k_m:.2f}·10⁻³ m² s⁻¹ ({interval}): {verdict}",
     )
 

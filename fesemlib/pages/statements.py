@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fesemlib.dataset import Dataset
-from fesemlib.pages.numbers import typeset
+from fesemlib.pages.numbers import percent, typeset
 from fesemlib.params import Parameters
 
 if TYPE_CHECKING:
+    from fesemlib.prediction.folder import Card
     from fesemlib.prediction.new_micrographs import NewMicrographs
 
 
@@ -90,6 +91,24 @@ def collapse_banner(names: Sequence[str]) -> Banner:
     )
 
 
+def predictor_banner(card: Card) -> Banner:
+    """Say which predictor a model has, and loudly where it has not shown that it reads images."""
+    if card.informed:
+        return Banner(
+            "The predictor",
+            f"New micrographs are predicted by: {card.predictor}. About a formulation that it has "
+            f"not seen it errs by {percent(card.relative_error)} % on average.",
+            "note",
+        )
+    return Banner(
+        "No image information found",
+        f"New micrographs are predicted by: {card.predictor}. On these data it does not err less "
+        "than the median of the other formulations, or does not follow the truth: what it says of "
+        "a new micrograph is no better than that median.",
+        "warning",
+    )
+
+
 def new_banner(new: NewMicrographs) -> Banner:
     """Say where the new micrographs come from, and which the model should not be asked about."""
     used, outside = len(new.predicted), sum(not row.in_domain for row in new.predicted)
@@ -98,15 +117,15 @@ def new_banner(new: NewMicrographs) -> Banner:
     if new.source == "stand-in":
         title, text, kind = (
             "A fresh stand-in",
-            "No micrograph was given (parameter image): a stand-in of random k_m, which no "
-            "network has seen, takes its place. It is computed, not measured.",
+            "No micrograph was given (parameter image): a stand-in of random k_m, which the model "
+            "has not seen, takes its place. It is computed, not measured.",
             "warning",
         )
     elif new.source == "mirrored":
         title, text, kind = (
             "No new micrograph",
             "None was given (parameter image): the mirror image of the first one of your set "
-            "takes its place, so that this page shows what it would. The networks have seen it.",
+            "takes its place, so that this page shows what it would. The model has seen it.",
             "warning",
         )
     elif used < len(new.rows):

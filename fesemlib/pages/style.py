@@ -102,7 +102,7 @@ def _as_svg(figure: Figure) -> str | None:
     """The figure as SVG, or None where it holds pictures."""
     if any(axes.images for axes in figure.axes):
         return None
-    return _drawn(figure, format="svg", metadata={"Date": None}).decode()
+    return drawn(figure, format="svg", metadata={"Date": None}).decode()
 
 
 def _as_jpeg(figure: Figure) -> bytes | None:
@@ -110,10 +110,11 @@ def _as_jpeg(figure: Figure) -> bytes | None:
     if not any(axes.images for axes in figure.axes):
         return None
     dpi = _PIXELS_ACROSS / figure.get_figwidth()
-    return _drawn(figure, format="jpeg", dpi=dpi, pil_kwargs={"quality": 75})
+    return drawn(figure, format="jpeg", dpi=dpi, pil_kwargs={"quality": 75})
 
 
-def _drawn(figure: Figure, **how: Any) -> bytes:
+def drawn(figure: Figure, **how: Any) -> bytes:
+    """The figure as a file, cut to what is drawn."""
     stream = BytesIO()
     figure.savefig(stream, bbox_inches="tight", **how)
     return stream.getvalue()

@@ -1,8 +1,10 @@
-"""A trained ensemble as a folder: the weights of its networks, and a model card in JSON.
+"""A model as a folder: a card in JSON and, of an ensemble, the weights of its networks.
 
-The card says what the networks were trained on and how; from it they are built anew. It holds the
-SHA-256 of every file and of itself. That guards against damage, not against malice: whoever can
-write the folder can write a fitting card. Nothing in it is executed: numbers and JSON are data.
+The card says what the predictor was fitted to and how. It holds the measures of the training set,
+to which a regression is fitted anew when the folder is read; networks are built from the card. It
+holds the SHA-256 of every file and of itself. That guards against damage, not against malice:
+whoever can write the folder can write a fitting card. Nothing in it is executed: numbers and JSON
+are data.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fesemlib.dataset import Dataset
 from fesemlib.network.architecture import build_network, check_input_shape, load_tensorflow
 from fesemlib.network.engine import InputScale, TargetScale
+from fesemlib.network.inputs import network_inputs
 from fesemlib.params import (
     DataParameters,
     InputParameters,
@@ -35,26 +39,34 @@ from fesemlib.params import (
     ValidationParameters,
     quoted,
 )
-from fesemlib.prediction.domain import Domain
+from fesemlib.prediction import intervals
+from fesemlib.predictors import Known, Selection, predictor_named
+from fesemlib.predictors.known import Predictor
+from fesemlib.predictors.measures import LENGTH, TEXTURE, Measuring
+from fesemlib.predictors.networks import IMAGE, Networks
+from fesemlib.predictors.regressions import MEDIAN
+from fesemlib.predictors.selection import rises
 from fesemlib.processing import input_shape
 from fesemlib.progress import remark
 from fesemlib.storage import DiskFullError, code_digest, disk_is_full, writable, write_atomically
-from fesemlib.texture import texture_names
 from fesemlib.validation.folds import software
 from fesemlib.validation.leave_one_out import TrainedNetwork
 
 CARD = "model_card.json"  # the file that describes a model folder
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
 
 # The parameters that determine a model: what the card keeps of them.
-_DETERMINING = {"prediction_training_set"}.union(
+_DETERMINING = {
+    *("prediction_training_set", "predictor", "with_composition"),
+    *("evaluation_width", "evaluation_seeds", "averaging_learning_rate", "averaging_epochs"),
+}.union(
     DataParameters.model_fields,
     InputParameters.model_fields,
     TrainingParameters.model_fields,
     ValidationParameters.model_fields,
 )
-# What decides how an image comes to be the network's input.
-_PROCESSING = ("fesemlib.processing", "fesemlib.texture")
+# What decides how an image comes to be what a predictor is shown.
+_PROCESSING = ("fesemlib.processing", "fesemlib.texture", "fesemlib.predictors")
 _WARNING = "computed, not measured; no prediction of this model says anything about a real product"
 _REMEDY = "restore it, or train the model again"
 
@@ -77,9 +89,9 @@ class Member(_Strict):
 
 
 class Card(_Strict):
-    """The model card: what the networks have been trained on, and how."""
+    """The model card: what the predictor was fitted to, how, and how wrong it is."""
 
-    format: Literal[2]
+    format: Literal[3]
     data: str  # in words
     synthetic: bool  # stand-ins: then no prediction says anything about a real product
     made: str
@@ -87,44 +99,118 @@ class Card(_Strict):
     shape: tuple[int, int]  # (H, W) after cropping and rescaling, px
     pixel_size_um: float | None
     k_m: dict[str, float]  # by formulation, m² s⁻¹
-    log_residuals: dict[str, float]  # of leaving each formulation out: ln(true/predicted)
-    members: list[Member]
+    predictor: str  # as tables call it
+    chosen_in_fold: dict[str, str]  # the predictor for each formulation, chosen without it
+    # Of leaving each formulation out, ln(true/predicted): of the one micrograph that decides the
+    # interval; the mean over the micrographs; and the same of every candidate by itself.
+    log_residuals: dict[str, float]
+    residuals: dict[str, float]
+    candidates: dict[str, dict[str, float | None]]
+    within_formulations: float | None  # standard deviation of ln of several micrographs of one
+    members: list[Member]  # networks; none of another predictor
     input_scale: InputScale
     parameters: Parameters
     software: dict[str, str]
-    texture_names: list[str]
-    texture_formulations: list[str]  # of each micrograph of the training set
-    textures: list[list[float]]  # see `fesemlib.prediction.domain`
+    measure_names: list[tuple[str, str]]  # kind and name
+    formulations: list[str]  # of each micrograph of the training set
+    measures: list[list[float | None]]
 
     @property
     def k_m_range(self) -> tuple[float, float]:
         """The least and the greatest k_m of the training set, m² s⁻¹."""
         return min(self.k_m.values()), max(self.k_m.values())
 
+    @property
+    def micrographs_each(self) -> int:
+        """How many micrographs every formulation has at least."""
+        return int(pd.Series(self.formulations).value_counts().min())
+
+    @property
+    def error(self) -> float:
+        """Mean |ln(true/predicted)| over the formulations, each predicted without having it."""
+        return float(np.mean(np.abs(list(self.residuals.values()))))
+
+    @property
+    def relative_error(self) -> float:
+        """The mean of |predicted − true|/true over the formulations, likewise."""
+        return float(np.mean(np.abs(np.expm1(-np.array(list(self.residuals.values()))))))
+
+    @property
+    def skill(self) -> float:
+        """1 − error/error of the median of the others, by the mean |ln|."""
+        median = np.mean(np.abs([each or 0.0 for each in self.candidates[MEDIAN.name].values()]))
+        return float(1 - self.error / median) if median > 0 else 0.0
+
+    @property
+    def informed(self) -> bool:
+        """Whether it has shown skill: it errs less than the median, and rises with the truth."""
+        residuals = pd.Series(self.residuals)
+        true = pd.Series({name: np.log(self.k_m[name]) for name in self.residuals})
+        return self.predictor != MEDIAN.name and self.skill > 0 and rises(true - residuals, true)
+
+    @property
+    def candidate_residuals(self) -> pd.DataFrame:
+        """ln(true/predicted) of each candidate (columns) by formulation."""
+        return pd.DataFrame(self.candidates, dtype=float).loc[list(self.k_m)]
+
+    @cached_property
+    def known(self) -> Known:
+        """The training set as predictors see it."""
+        names = pd.MultiIndex.from_tuples(self.measure_names)
+        k_m = np.array([self.k_m[name] for name in self.formulations])
+        measures = pd.DataFrame(self.measures, columns=names, dtype=float)
+        return Known(measures, k_m, np.array(self.formulations))
+
+    @cached_property
+    def as_predictor(self) -> Predictor:
+        """What predicts."""
+        return predictor_named(self.predictor, self.known.components)
+
+    @cached_property
+    def measuring(self) -> Measuring:
+        """How a new micrograph is measured."""
+        return Measuring(self.shape, self.pixel_size_um, self.parameters)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Card:
-        names = list(texture_names(self.shape))
-        if self.texture_names != names or {len(each) for each in self.textures} != {len(names)}:
-            raise ValueError("the texture features are not those of this version of fesem")
-        if min(self.k_m.values()) <= 0 or min(each.scale.spread for each in self.members) <= 0:
+        names = [name for name in self.measure_names if name[0] in (LENGTH, TEXTURE)]
+        rows = {len(each) for each in self.measures}
+        if names != self.measuring.names or rows != {len(self.measure_names)}:
+            raise ValueError("the measures are not those of this version of fesem")
+        if set(self.formulations) != set(self.k_m) or len(self.formulations) != len(self.measures):
+            raise ValueError("the micrographs are not those of the formulations")
+        tables: list[Any] = [self.residuals, self.log_residuals, *self.candidates.values()]
+        if MEDIAN.name not in self.candidates or any(set(each) != set(self.k_m) for each in tables):
+            raise ValueError("the residuals of the candidates are not those of the formulations")
+        scales = [each.scale.spread for each in self.members]
+        if min(self.k_m.values()) <= 0 or min(scales, default=1.0) <= 0:
             raise ValueError("a k_m, or the scale from an output to k_m, is not positive")
-        check_input_shape(input_shape(self.shape, self.parameters.input_width))
+        if (IMAGE in self.as_predictor.needs) != bool(self.members):
+            raise ValueError("a predictor that is a network has members, and no other has")
+        if isinstance(self.as_predictor, Networks):
+            width = self.as_predictor.own(self.parameters).input_width
+            check_input_shape(input_shape(self.shape, width))
         return self
 
 
 def card_of(
-    dataset: Dataset,
-    parameters: Parameters,
-    networks: Sequence[TrainedNetwork],
-    residuals: pd.Series[float],
-    domain: Domain,
-    shown: InputScale,
+    dataset: Dataset, parameters: Parameters, known: Known, selection: Selection, learned: Any
 ) -> Card:
-    """Describe a model: its data, a member a seed, ln(true/predicted) by formulation left out."""
+    """Describe a model: its data, what was chosen and how wrong that is, and what it learned."""
     name = Path(parameters.dataset).name  # no path of this machine
     data = f"{len(dataset.micrographs)} micrographs of {len(dataset.formulations)} formulations"
     data = f"SYNTHETIC: {data}, {_WARNING}" if dataset.synthetic else f"{data} in {name}"
-    seeded = zip(parameters.seeds, networks, strict=True)
+    predictor, shown = selection.chosen, InputScale()
+    members: list[Member] = []
+    if isinstance(predictor, Networks):
+        own = predictor.own(parameters)
+        shown = InputScale.fit(network_inputs(dataset, own), own)
+        members = [
+            Member(file=f"member_{number}.npz", sha256="", seed=seed, scale=network.scale)
+            for number, (seed, network) in enumerate(zip(own.seeds, learned, strict=True), start=1)
+        ]
+    of_images = (selection.predicted, known.k_m, known.formulations)
+    within = intervals.within_formulations(selection.predicted, known.formulations)
     return Card(
         format=FORMAT,
         data=data,
@@ -134,18 +220,31 @@ def card_of(
         shape=dataset.shape,
         pixel_size_um=dataset.pixel_size_um,
         k_m={str(name): float(k_m) for name, k_m in dataset.formulations["k_m"].items()},
-        log_residuals={str(name): float(value) for name, value in residuals.items()},
-        members=[
-            Member(file=f"member_{number}.npz", sha256="", seed=seed, scale=network.scale)
-            for number, (seed, network) in enumerate(seeded, start=1)
-        ],
+        predictor=predictor.name,
+        chosen_in_fold=_named(selection.in_fold),
+        log_residuals=_named(intervals.residuals_of_formulations(*of_images)),
+        residuals=_named(selection.residuals),
+        candidates=_named(_without_nan(selection.candidates).apply(_named)),
+        within_formulations=None if np.isnan(within) else within,
+        members=members,
         input_scale=shown,
         parameters=Parameters(**_determining(parameters) | {"dataset": name}),
-        software=software() | {"fesem": version("fesem"), "processing": code_digest(*_PROCESSING)},
-        texture_names=list(texture_names(dataset.shape)),
-        texture_formulations=list(domain.formulations),
-        textures=domain.textures.tolist(),
+        software=software()
+        | {"scikit-learn": version("scikit-learn"), "fesem": version("fesem")}
+        | {"processing": code_digest(*_PROCESSING)},
+        measure_names=[(str(each[0]), str(each[1])) for each in known.measures.columns],
+        formulations=list(known.formulations),
+        measures=_without_nan(known.measures).to_numpy().tolist(),
     )
+
+
+def _named(values: pd.Series[Any]) -> dict[str, Any]:
+    return {str(name): value for name, value in values.items()}
+
+
+def _without_nan(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with None for what is missing, as JSON has it."""
+    return table.astype(object).where(np.isfinite(table), None)
 
 
 def write_folder(
@@ -200,19 +299,21 @@ def check_target(folder: Path, overwrite: bool = False) -> None:
         )
 
 
-def read_folder(folder: Path) -> tuple[Card, list[TrainedNetwork]]:
-    """The card of a model folder and its members; nothing of it is executed.
+def read_folder(folder: Path) -> tuple[Card, Any]:
+    """The card of a model folder and what its predictor has learned; nothing of it is executed.
 
     Raises a ModelError when anything is missing, damaged or changed, or of another version.
     """
     card = _read_card(folder)
-    networks = [_read_member(folder / member.file, member, card) for member in card.members]
+    learned: Any = [_read_member(folder / member.file, member, card) for member in card.members]
+    if not learned:
+        learned = card.as_predictor.fit(card.known)
     if card.software.get("processing") != code_digest(*_PROCESSING):
         remark(
             f"{folder}: made by another version of the code that processes micrographs; train the "
             "model again to be sure that its predictions are those of its training"
         )
-    return card, networks
+    return card, learned
 
 
 def write_keras(networks: Sequence[TrainedNetwork], path: Path) -> None:
@@ -313,7 +414,9 @@ def _read_member(path: Path, member: Member, card: Card) -> TrainedNetwork:
         raise ModelError(
             f"{path}: damaged or replaced: it does not fit its checksum in the card; {_REMEDY}"
         )
-    settings = card.parameters
+    predictor = card.as_predictor
+    assert isinstance(predictor, Networks)
+    settings = predictor.own(card.parameters)
     options = NetworkParameters.values_of(settings)
     shape = input_shape(card.shape, settings.input_width)
     network = build_network(shape, **options, input_scale=astuple(card.input_scale))

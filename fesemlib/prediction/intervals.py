@@ -1,6 +1,6 @@
 """Prediction intervals from the errors of leave-one-out, in the logarithm of k_m.
 
-The jackknife takes the errors that an ensemble makes of formulations it has not seen for the errors
+The jackknife takes the errors that a predictor makes of formulations it has not seen for the errors
 that it will make of a new one. With jackknife+ [1]_ the interval is guaranteed to hold the truth at
 a rate of at least 1 − 2α, whatever the predictor, if the formulations, the new one among them, are
 exchangeable; it needs the networks of all folds. Here, as in the plain jackknife, the interval lies
@@ -26,43 +26,45 @@ Values = npt.NDArray[np.float64]
 
 LEVEL = 0.8  # the nominal rate at which an interval holds the truth
 
-_LEAST_SHARE = 0.1
+
+def level_of(number: int) -> float:
+    """The rate of an interval from n residuals: 80 %, or as much as so few allow, n/(n + 1)."""
+    return min(LEVEL, number / (number + 1))
 
 
-def positive(k_m: npt.ArrayLike, least: npt.ArrayLike) -> Values:
-    """Predictions of which a logarithm can be taken, m² s⁻¹: a network's output is not bounded.
+def residuals_of_formulations(
+    predicted: Values, k_m: Values, formulations: npt.NDArray[np.str_]
+) -> pd.Series[float]:
+    """How far left-out predictions of images (n,) are off: ln(true/predicted), by formulation.
 
-    What is less than a tenth of the least k_m that it was trained on, be it negative, becomes that.
+    Of a formulation with several images it is the residual of median size: the interval is one
+    image's, and the formulation is what is left out.
     """
-    clipped: Values = np.maximum(k_m, _LEAST_SHARE * np.asarray(least))
-    return clipped
-
-
-def residuals_of_formulations(predictions: pd.DataFrame) -> pd.Series[float]:
-    """How far leave-one-out is from the truth: ln(true) − ln(predicted), by formulation.
-
-    From the held-out predictions of all seeds, as of `held_out_predictions`: the ensemble's of an
-    image is the mean over the seeds. Of a formulation with several images it is the residual of
-    median size, since the formulation is what is left out.
-    """
-    keys = ["held_out", "image"]
-    ensemble = predictions.groupby(keys, sort=False)[["true_km", "predicted_km"]].mean()
-    trained_on = ensemble["true_km"].groupby("held_out", sort=False).first()
-    least = {name: trained_on.drop(name).min() for name in trained_on.index}
-    leasts = ensemble.index.get_level_values("held_out").map(least)
-    predicted = positive(ensemble["predicted_km"], np.nan_to_num(leasts.to_numpy(float)))
-    residuals = np.log(ensemble["true_km"]) - np.log(predicted)
-    middle: pd.Series[float] = residuals.groupby("held_out", sort=False).agg(_of_median_size)
+    residuals = pd.Series(np.log(k_m) - np.log(predicted))
+    middle: pd.Series[float] = residuals.groupby(formulations, sort=False).agg(_of_median_size)
     return middle.rename("log_residual").rename_axis("formulation")
 
 
-def jackknife_half_width(residuals: npt.ArrayLike, level: float = LEVEL) -> float:
+def within_formulations(predicted: Values, formulations: npt.NDArray[np.str_]) -> float:
+    """How far predictions of images of one formulation differ, pooled: a standard deviation of ln.
+
+    NaN where no formulation has several.
+    """
+    grouped = pd.Series(np.log(predicted)).groupby(formulations)
+    degrees = grouped.size() - 1
+    if degrees.sum() == 0:
+        return math.nan
+    return float(np.sqrt((grouped.var().fillna(0.0) * degrees).sum() / degrees.sum()))
+
+
+def jackknife_half_width(residuals: npt.ArrayLike, level: float | None = None) -> float:
     """Half the width of the interval around a prediction, in the unit of the residuals (n,).
 
     The ⌈level·(n + 1)⌉-th smallest absolute residual of leave-one-out (Barber et al. (2021),
     Section 1: the jackknife, with the quantile of jackknife+): of nine residuals and 80 % the
-    eighth. Infinite where n is too small for that, as less than four for 80 %.
+    eighth. The level is that of `level_of` if not given; infinite where n is too small for one.
     """
+    level = level_of(np.size(residuals)) if level is None else level
     if not 0 < level < 1:
         raise ValueError(f"level = {level:g}: give a rate between 0 and 1, as 0.8")
     sizes = np.sort(np.abs(np.asarray(residuals, dtype=np.float64)))
@@ -72,24 +74,23 @@ def jackknife_half_width(residuals: npt.ArrayLike, level: float = LEVEL) -> floa
     return float(sizes[rank - 1]) if rank <= len(sizes) else math.inf
 
 
-def deciding_rank(number: int, level: float = LEVEL) -> int:
+def deciding_rank(number: int, level: float | None = None) -> int:
     """Which of n absolute residuals, from the smallest, is half the width: ⌈level·(n + 1)⌉.
 
-    More than n where they are too few for that level.
+    More than n where they are too few for that level; the level is that of `level_of` if not given.
     """
+    level = level_of(number) if level is None else level
     return math.ceil(round(level * (number + 1), 9))
 
 
 def expected_coverage(fresh: int, residuals: int) -> tuple[int, int]:
     """Of how many fresh formulations a sound interval holds the truth, in 95 % of the models.
 
-    All where the interval has no bounds. Where the n residuals and the fresh errors are
+    Where the n residuals and the fresh errors are
     exchangeable, the rate of one model is distributed as the k-th smallest of n uniform numbers,
     Beta(k, n + 1 − k), of about the nominal mean (Vovk, Machine Learning 92 (2013) 349–376).
     """
     rank = deciding_rank(residuals)
-    if rank > residuals:
-        return fresh, fresh
     low, high = betabinom.interval(0.95, fresh, rank, residuals + 1 - rank)
     return int(low), int(high)
 

@@ -1,8 +1,9 @@
 """From a new micrograph to k_m, with an interval and a word on whether it belongs.
 
-`train_model` trains on all formulations, once for each seed, and leaves each out in turn to know
-how far the ensemble is wrong. `predict_files` reads, processes and predicts micrographs one after
-the other; a file that cannot be used gives a row that says why.
+`train_model` chooses a predictor by nested leave-one-out, or takes the one that is asked for, fits
+it to all formulations and keeps how far it is wrong about one that it has not seen.
+`predict_files` reads and predicts micrographs one after the other; a file that cannot be used gives
+a row that says why.
 """
 
 from __future__ import annotations
@@ -15,34 +16,43 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from loky import cpu_count
 
-from fesemlib.dataset import Dataset, DatasetError, pixel_sizes_differ, rescale_micrograph
+from fesemlib.dataset import Dataset
 from fesemlib.drying.equations import product_resistance
 from fesemlib.micrographs.files import PredictionError
 from fesemlib.micrographs.reading import Micrograph, read_micrograph
-from fesemlib.network.engine import InputScale
-from fesemlib.network.inputs import network_inputs, processed_micrographs, shrunk_input
 from fesemlib.params import Parameters
 from fesemlib.prediction import intervals
-from fesemlib.prediction.domain import Domain
 from fesemlib.prediction.folder import Card, ModelError, card_of, read_folder, write_folder
-from fesemlib.processing import FloatImage, GreyImage, process_with
-from fesemlib.texture import texture_description
-from fesemlib.validation import leave_one_out
+from fesemlib.prediction.seeing import see
+from fesemlib.predictors import Known, candidates_of, select
+from fesemlib.predictors.domain import Domain
+from fesemlib.predictors.known import Predictor, Seen
+from fesemlib.predictors.listing import too_few
+from fesemlib.predictors.networks import diverged
+from fesemlib.predictors.regressions import TEXTURES
+from fesemlib.predictors.selection import positive
+from fesemlib.processing import GreyImage
 from fesemlib.validation.leave_one_out import TrainedNetwork
-
-# A micrograph as the networks are shown it, its texture, and what could not be checked.
-Seen = tuple[FloatImage, npt.NDArray[np.float64], str]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _AHEAD = 1  # micrographs that are prepared beyond those at work
+
+_IMPOSSIBLE = {
+    "length": "the pixel size of the micrographs is not known; give it in the column pixel_size_um "
+    "of the manifest",
+    "length_and_texture": "it needs the pixel size of the micrographs (column pixel_size_um of the "
+    "manifest) and five formulations",
+    "texture": "there are fewer than five formulations; take another predictor",
+    "composition": "not every formulation has a composition such as '4% dextran + 1% mannitol', or "
+    "all have the same; complete the column composition of the manifest",
+}
 
 
 @dataclass(frozen=True)
@@ -104,21 +114,31 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Model:
-    """An ensemble of networks, trained on all formulations, and what is known about it.
+    """A predictor that has been fitted to all formulations, and what is known about it.
 
     Examples
     --------
     >>> model = load_model("model")  # doctest: +SKIP
-    >>> model.card.k_m_range, model.half_width, model.save("copy")  # doctest: +SKIP
+    >>> model.card.predictor, model.card.skill, model.half_width  # doctest: +SKIP
     """
 
-    card: Card  # what it was trained on and how
-    networks: tuple[TrainedNetwork, ...]  # the members
+    card: Card  # what it was fitted to and how
+    learned: Any  # of the predictor's own kind: networks, or a regressor
+
+    @property
+    def predictor(self) -> Predictor:
+        """What predicts."""
+        return self.card.as_predictor
+
+    @property
+    def networks(self) -> tuple[TrainedNetwork, ...]:
+        """The members of an ensemble of networks; none of another predictor."""
+        return tuple(self.learned) if isinstance(self.learned, list) else ()
 
     @cached_property
     def domain(self) -> Domain:
         """What the micrographs of the training set look like."""
-        return Domain(np.array(self.card.textures), tuple(self.card.texture_formulations))
+        return Domain.of(self.card.known.measures, self.card.known.formulations)
 
     @cached_property
     def texture_limit(self) -> float:
@@ -130,18 +150,27 @@ class Model:
         """Of the interval, in ln k_m."""
         return intervals.jackknife_half_width(list(self.card.log_residuals.values()))
 
+    @property
+    def level(self) -> float:
+        """The nominal rate of the interval."""
+        return intervals.level_of(len(self.card.log_residuals))
+
     def save(self, folder: Path | str, overwrite: bool = False) -> Model:
         """Write the model to a folder; see `fesemlib.prediction.folder.write_folder`."""
         card = write_folder(Path(folder), self.card, self.networks, overwrite)
         return replace(self, card=card)
 
     def predict(self, seen: Seen, layer: Layer, image: str = "") -> Prediction:
-        """Predict one micrograph: the mean over the members, and R_p of a layer."""
-        shown, texture, note = seen
-        members = np.stack([network.predict(shown[np.newaxis]) for network in self.networks])
-        k_m = float(intervals.positive(members.mean(), min(self.card.k_m_range)))
+        """Predict one micrograph, and R_p of a layer."""
+        predicted = self.predictor.predict(self.learned, seen)
+        if not math.isfinite(predicted):
+            raise PredictionError(
+                f"{self.predictor.name}: predicts nothing here, as the training set does not "
+                "determine it; take another predictor"
+            )
+        k_m = float(positive(predicted, min(self.card.k_m_range)))
         low, high = intervals.interval(k_m, self.half_width)
-        distance = self.domain.distance(texture)
+        distance = self.domain.distance_of(seen.measures)
         reasons = self._reasons(k_m, distance)
         return Prediction(
             image=image,
@@ -154,7 +183,7 @@ class Model:
             in_domain=not reasons,
             texture_distance=distance,
             texture_limit=self.texture_limit,
-            remarks="; ".join([*reasons, note] if note else reasons),
+            remarks="; ".join([*reasons, seen.note] if seen.note else reasons),
         )
 
     def _reasons(self, k_m: float, distance: float) -> list[str]:
@@ -175,15 +204,15 @@ class Model:
 
 
 def train_model(dataset: Dataset, parameters: Parameters) -> Model:
-    """Train an ensemble on all formulations, and measure its errors by leaving each out.
+    """Choose a predictor, fit it to all formulations, and measure its errors by leaving each out.
 
     Parameters
     ----------
     dataset
         The micrographs, of at least two formulations.
     parameters
-        Those of processing, network and training; `prediction_training_set` says whether the
-        copies of Section 5.1 are trained on, too. Every seed gives one member.
+        Those of processing, network and training; `predictor` says what predicts, and
+        `prediction_training_set` whether networks see the copies of Section 5.1, too.
 
     Returns
     -------
@@ -193,7 +222,8 @@ def train_model(dataset: Dataset, parameters: Parameters) -> Model:
     Raises
     ------
     ModelError
-        When there is only one formulation, or a training diverged.
+        When there is only one formulation, the predictor is impossible there, or a training
+        diverged.
     TrainingError, SchedulerError, DiskFullError
         When the training has to stop; see `fesemlib.validation.workers.trained`.
 
@@ -202,30 +232,22 @@ def train_model(dataset: Dataset, parameters: Parameters) -> Model:
     >>> model = train_model(load_dataset(parameters), parameters)  # doctest: +SKIP
     """
     if len(dataset.formulations) < 2:
+        raise ModelError(f"{parameters.dataset}: holds one formulation; a model needs at least two")
+    kind = parameters.predictor
+    known = Known.of(dataset, parameters)
+    candidates = candidates_of(kind, known, parameters.with_composition)
+    if not candidates and kind in _IMPOSSIBLE:
+        raise ModelError(f"predictor = {kind}: {_IMPOSSIBLE[kind]}")
+    beside = TEXTURES if kind == "auto" and not too_few(known) else ()
+    selection = select(known, candidates, kind == "auto", beside)
+    learned = selection.chosen.fit(known)
+    if diverged(learned) or not np.isfinite(selection.predicted).all():
         raise ModelError(
-            f"{parameters.dataset}: holds one formulation; a model needs at least two, and an "
-            "interval four"
+            f"{selection.chosen.name}: predicts no number of some micrographs; if a training "
+            f"diverged, lower learning_rate = {parameters.learning_rate:g} or set target to "
+            "minmax, else take another predictor"
         )
-    training_set = parameters.prediction_training_set
-    left_out = leave_one_out.leave_one_out_splits(dataset, parameters, training_set)
-    results = leave_one_out.train_splits(dataset, parameters, left_out)
-    predictions = leave_one_out.held_out_predictions(results)
-    splits = leave_one_out.full_splits(parameters, training_set)
-    networks = leave_one_out.kept_networks(dataset, parameters, splits)
-    weights = [weight for network in networks for weight in network.model.get_weights()]
-    if not all(np.isfinite(part).all() for part in (predictions["predicted_km"], *weights)):
-        raise ModelError(
-            f"learning_rate = {parameters.learning_rate:g}: a training diverged, and its network "
-            "predicts no numbers; lower learning_rate, or set target to minmax"
-        )
-    residuals = intervals.residuals_of_formulations(predictions)
-    formulations = [str(name) for name in dataset.images["formulation"]]
-    processed = processed_micrographs(dataset, parameters)
-    textures = np.stack([texture_description(image) for image in processed])
-    domain = Domain(textures, tuple(formulations))
-    shown = InputScale.fit(network_inputs(dataset, parameters), parameters)
-    card = card_of(dataset, parameters, networks, residuals, domain, shown)
-    return Model(card, tuple(networks))
+    return Model(card_of(dataset, parameters, known, selection, learned), learned)
 
 
 def load_model(folder: Path | str) -> Model:
@@ -249,8 +271,7 @@ def load_model(folder: Path | str) -> Model:
     ...     print(error)
     no_such_model: no such folder; give a folder that `fesem train` wrote
     """
-    card, networks = read_folder(Path(folder))
-    return Model(card, tuple(networks))
+    return Model(*read_folder(Path(folder)))
 
 
 def predict_files(
@@ -259,6 +280,7 @@ def predict_files(
     layer: Layer | None = None,
     pixel_size_um: float | None = None,
     parallel_jobs: int = 0,
+    composition: str = "",
 ) -> Iterator[Prediction]:
     """Predict micrographs one after the other, read and processed as those of the training.
 
@@ -274,6 +296,8 @@ def predict_files(
         Of all files, µm, instead of what they tell.
     parallel_jobs
         How many are read and processed at the same time, 0 for one on each core.
+    composition
+        Of all micrographs, such as ``"4% dextran + 1% mannitol"``, for models that go by it.
 
     Yields
     ------
@@ -285,19 +309,21 @@ def predict_files(
     >>> for each in predict_files(load_model("model"), ["new.tif"]):  # doctest: +SKIP
     ...     print(each.image, each.k_m, each.remarks or each.error)
     """
-    see = partial(_seen_file, model, pixel_size_um=pixel_size_um)
-    for file, seen in zip(files, _each_in_turn(see, files, parallel_jobs), strict=True):
+    seeing = partial(_seen_file, model, pixel_size_um=pixel_size_um, composition=composition)
+    for file, seen in zip(files, _each_in_turn(seeing, files, parallel_jobs), strict=True):
         name = _readable(file)
-        if isinstance(seen, str):
-            yield Prediction(name, error=_readable(seen))
-        else:
+        try:
+            if isinstance(seen, str):
+                raise PredictionError(_readable(seen))
             yield model.predict(seen, layer or Layer(), name)
+        except PredictionError as error:
+            yield Prediction(name, error=str(error))
 
 
 def predict_micrographs(
-    model: Model, images: Sequence[GreyImage], layer: Layer | None = None
+    model: Model, images: Sequence[GreyImage], layer: Layer | None = None, composition: str = ""
 ) -> list[Prediction]:
-    """Predict micrographs in memory, all of the model's size and pixel size.
+    """Predict micrographs in memory, all of the model's pixel size.
 
     Parameters
     ----------
@@ -307,20 +333,56 @@ def predict_micrographs(
         As read and cropped, uint8, shape (H, W).
     layer
         For which the resistance is given.
+    composition
+        Of all micrographs, for models that go by it.
 
     Raises
     ------
     PredictionError
-        When one is of another size.
+        When one is of a size that the predictor cannot take.
 
     Examples
     --------
     >>> (prediction,) = predict_micrographs(model, [micrograph.image])  # doctest: +SKIP
     """
-    for image in images:
-        _check_shape(image.shape, model.card.shape)
-    each_seen = _each_in_turn(partial(_seen, model.card.parameters), images)
-    return [model.predict(seen, layer or Layer()) for seen in each_seen]
+    micrographs = [Micrograph(image, model.card.pixel_size_um) for image in images]
+    seeing = partial(see, model.card, composition=composition)
+    every = _each_in_turn(seeing, micrographs)
+    return [model.predict(seen, layer or Layer()) for seen in every]
+
+
+def mean_prediction(
+    model: Model, rows: Sequence[Prediction], layer: Layer | None = None
+) -> Prediction:
+    """The mean in log k_m over micrographs of one product; without those that have an error.
+
+    The interval is that of a single micrograph, unless every formulation of the training set has
+    several: then that of their means. Raises a PredictionError where there is no prediction.
+
+    Examples
+    --------
+    >>> mean_prediction(model, predict_micrographs(model, images))  # doctest: +SKIP
+    """
+    usable = [row for row in rows if not row.error]
+    if not usable:
+        raise PredictionError("no micrograph can be used, so that there is no mean")
+    layer, width = layer or Layer(), model.half_width
+    if model.card.micrographs_each > 1:
+        width = intervals.jackknife_half_width(list(model.card.residuals.values()))
+    k_m = float(np.exp(np.mean([np.log(row.k_m) for row in usable])))
+    low, high = intervals.interval(k_m, width)
+    outside = sum(not row.in_domain for row in usable)
+    return Prediction(
+        image=f"mean of {len(usable)}",
+        k_m=k_m,
+        k_m_low=low,
+        k_m_high=high,
+        resistance=layer.resistance(k_m),
+        resistance_low=layer.resistance(high),
+        resistance_high=layer.resistance(low),
+        in_domain=not outside,
+        remarks=f"{outside} of them outside the domain" if outside else "",
+    )
 
 
 def _each_in_turn(
@@ -345,55 +407,14 @@ def _readable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in encodable)
 
 
-def _seen_file(model: Model, file: str, pixel_size_um: float | None) -> Seen | str:
-    """A file as the model is shown it; or what is wrong with it."""
+def _seen_file(
+    model: Model, file: str, pixel_size_um: float | None, composition: str
+) -> Seen | str:
+    """A file as the predictor sees it; or what is wrong with it."""
     try:
         micrograph = read_micrograph(file, model.card.parameters.crop)
         if pixel_size_um is not None:
             micrograph = replace(micrograph, pixel_size_um=pixel_size_um)
-        image, note = _fitted(micrograph, model.card)
-        return _seen(model.card.parameters, image, note)
+        return see(model.card, micrograph, composition)
     except (ValueError, OSError, MemoryError) as error:
         return (str(error) or type(error).__name__).removeprefix(f"{file}: ")
-
-
-def _fitted(micrograph: Micrograph, card: Card) -> tuple[GreyImage, str]:
-    """The micrograph at the model's size and pixel size, and what could not be checked."""
-    own_um, models_um = micrograph.pixel_size_um, card.pixel_size_um
-    if micrograph.has_data_bar:
-        raise PredictionError(
-            f"the data bar is still there (from row {micrograph.data_bar_row}); cut it off, the "
-            "model was trained without"
-        )
-    if card.parameters.rescale and models_um is not None:
-        try:
-            return rescale_micrograph(micrograph, models_um, card.shape).image, ""
-        except DatasetError as error:
-            raise PredictionError(f"{error} (--pixel-size)") from None
-    _check_shape(micrograph.image.shape, card.shape, micrograph.cut_rows)
-    note = ""
-    if models_um is None:
-        note = "the model knows no pixel size, so that it was not checked"
-    elif own_um is None:
-        note = f"pixel size not told, taken for the model's {models_um:.4g} µm"
-    elif card.parameters.check_pixel_size and pixel_sizes_differ(own_um, models_um):
-        raise PredictionError(
-            f"{own_um:.4g} µm a pixel, but the model was trained at {models_um:.4g} µm; take the "
-            "micrograph at the same magnification, or tell the true pixel size with --pixel-size"
-        )
-    return micrograph.image, note
-
-
-def _check_shape(found: tuple[int, ...], expected: tuple[int, int], cut_rows: int = 0) -> None:
-    if found == expected:
-        return
-    cut = f" without the {cut_rows} rows of its data bar, which were cut off" if cut_rows else ""
-    raise PredictionError(
-        f"{found[1]}×{found[0]} px{cut}, but the model was trained on {expected[1]}×{expected[0]} "
-        "px (width × height, after cropping); take the micrograph so that this size is left"
-    )
-
-
-def _seen(parameters: Parameters, image: GreyImage, note: str = "") -> Seen:
-    processed = process_with(parameters, image).equalized
-    return shrunk_input(processed, parameters.input_width), texture_description(processed), note

@@ -42,6 +42,7 @@ def predict_new_micrographs(
     That is a fresh stand-in of random k_m where the data set is synthetic, else its first
     micrograph mirrored. Raises a PredictionError when `image` names nothing that can be used.
     """
+    parameters = parameters.changed(composition=_composition(dataset, parameters))
     layer = Layer(parameters.layer_thickness_mm / 1e3, parameters.front_temperature_k)
     if parameters.image:
         return _from_files(model, layer, parameters)
@@ -52,16 +53,22 @@ def predict_new_micrographs(
     else:
         source, name, true_km = "mirrored", f"{dataset.images['image'].iloc[0]}, mirrored", math.nan
         image = np.ascontiguousarray(dataset.micrographs[0].image[:, ::-1])
-    (prediction,) = predict_micrographs(model, [image], layer)
+    (prediction,) = predict_micrographs(model, [image], layer, parameters.composition)
     pictures = _pictures({name: image}, model)
     return NewMicrographs(source, (replace(prediction, image=name),), pictures, true_km)
+
+
+def _composition(dataset: Dataset, parameters: Parameters) -> str:
+    own = dataset.formulations.get("composition")
+    return parameters.composition or ("" if own is None else str(own.iloc[0]))
 
 
 def _from_files(model: Model, layer: Layer, parameters: Parameters) -> NewMicrographs:
     files = image_files([parameters.image])
     rows = []
     with progress(len(files), "micrographs") as advance:
-        for row in predict_files(model, files, layer, parallel_jobs=parameters.parallel_jobs):
+        jobs, told = parameters.parallel_jobs, parameters.composition
+        for row in predict_files(model, files, layer, None, jobs, told):
             rows.append(row)
             advance()
     usable = [(row.image, file) for row, file in zip(rows, files, strict=True) if not row.error]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic_core import to_json
 
-from fesemlib.prediction.intervals import LEVEL
+from fesemlib.prediction.folder import Card
 from fesemlib.prediction.model import Layer, Model, Prediction
 from fesemlib.storage import write_atomically
 
@@ -20,15 +20,25 @@ def name_width(files: Sequence[str]) -> int:
     return min(max([len(file) for file in files] + [len("image")]), _WIDEST_NAME)
 
 
+def quality(card: Card) -> str:
+    """Which predictor it is, and how wrong it is about a formulation that it has not seen."""
+    found = (
+        f"errs by {100 * card.relative_error:.0f} % on average about a formulation left out (mean "
+        f"|ln| {card.error:.2f}), skill {card.skill:.2f} against the median of the others"
+    )
+    return found if card.informed else f"no image information found: {found}"
+
+
 def heading(model: Model, layer: Layer, width: int) -> str:
     """What stands above the lines: the model, the layer, and the columns with their units."""
-    members = len(model.networks)
-    networks = "1 network" if members == 1 else f"{members} networks"
+    card, members = model.card, len(model.networks)
+    networks = f" ({members} of them)" if members > 1 else ""
     return "\n".join(
         [
-            f"model: {model.card.data}; {networks}, {model.card.made}",
-            f"interval: nominally {100 * LEVEL:g} %, from leaving out each of "
-            f"{len(model.card.k_m)} formulations; so few carry no guarantee",
+            f"model: {card.data}; {card.made}",
+            f"predictor: {card.predictor}{networks}; {quality(card)}",
+            f"interval: nominally {100 * model.level:.0f} %, from leaving out each of "
+            f"{len(card.k_m)} formulations; so few carry no guarantee",
             f"R_p: of {1e3 * layer.thickness:g} mm dried, front at "
             f"{layer.front_temperature - 273.15:g} °C",
             "",
@@ -66,10 +76,11 @@ def write_json(path: Path, rows: Sequence[Prediction], model: Model, layer: Laye
     card = model.card
     content = {
         "model": {
-            **card.model_dump(include={"data", "synthetic", "data_digest", "made"}),
+            **card.model_dump(include={"data", "synthetic", "data_digest", "made", "predictor"}),
+            **{"error": card.error, "relative_error": card.relative_error, "skill": card.skill},
             "members": [member.sha256 for member in card.members],
         },
-        "level": LEVEL,
+        "level": model.level,
         "layer_thickness": layer.thickness,
         "front_temperature": layer.front_temperature,
         "predictions": list(rows),

@@ -36,10 +36,15 @@ _GRAINS = (0.0, 0.7, 1.5, 3.0, 6.0, 12.0)  # standard deviation of the blur of n
 
 
 def stand_in_model(model: Model, parameters: Parameters) -> Model:
-    """A model of the stand-ins of Table 1 with these settings; the given one where it is one."""
-    if model.card.synthetic:
+    """A model of the stand-ins of Table 1 with these settings; the given one where it is one.
+
+    Its predictor is of the same kind, if that goes by the image or by nothing.
+    """
+    kind = model.predictor.kind
+    if model.card.synthetic and kind != "composition":
         return model
-    settings = parameters.changed(dataset=SYNTHETIC, rescale=False)
+    kind = "length" if kind == "composition" else kind
+    settings = parameters.changed(dataset=SYNTHETIC, rescale=False, predictor=kind)
     dataset = load_dataset(settings)
     width = min(settings.input_width, dataset.shape[1])
     return train_model(dataset, settings.changed(input_width=width))

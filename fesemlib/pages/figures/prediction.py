@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from fesemlib.drying.outlook import Outlook
 from fesemlib.pages.figures.micrographs import titled_figure
 from fesemlib.pages.style import COLOURS, INK, drawing, plain_logarithmic
+from fesemlib.prediction.folder import Card
 from fesemlib.prediction.model import Model, Prediction
+from fesemlib.predictors.regressions import MEDIAN
 from fesemlib.processing import GreyImage
 
 _PALE = "#999999"
@@ -28,6 +30,7 @@ _WIDTH = 8.5  # inches, of every figure
 _MOST_ROWS = 40  # micrographs in one figure
 _K_M = "k$_m$ (10$^{-3}$ m² s$^{-1}$)"
 _LONGEST_NAME = 28
+_LEAST_ERROR = 1e-3  # smaller ones are drawn there
 _TICKS = (1, 2, 5)  # of each decade
 
 
@@ -40,6 +43,33 @@ def short_names(images: Sequence[str]) -> list[str]:
     if len(set(names)) == len(names):
         return names
     return [f"{number}: {name}" for number, name in enumerate(names, start=1)]
+
+
+def candidates_figure(card: Card) -> Figure:
+    """|ln(predicted/true)| of what each candidate was not fitted to, and of the choice among them.
+
+    A dot for each formulation, a diamond for their mean; the best candidate on top.
+    """
+    errors = card.candidate_residuals.dropna(axis="columns").abs()
+    errors = errors.loc[:, errors.mean().sort_values().index]
+    errors.insert(0, f"chosen: {card.predictor}", pd.Series(card.residuals).abs())
+    figure, axes = drawing(_WIDTH, 1.6 + 0.36 * errors.shape[1], label_size=12)
+    for place, name in enumerate(errors):
+        colour = _OUTSIDE if place == 0 else _INSIDE
+        own = errors[name].clip(lower=_LEAST_ERROR)
+        axes.plot(own, [place] * len(own), "o", color=colour, alpha=0.45, ms=5)
+        axes.plot(max(errors[name].mean(), _LEAST_ERROR), place, "D", color=colour, ms=9)
+    axes.axvline(errors[MEDIAN.name].mean(), color=INK, ls="--", lw=1)
+    axes.set_yticks(range(errors.shape[1]), list(errors), fontsize=10)
+    axes.set(
+        ylim=(errors.shape[1] - 0.5, -0.5), xlabel="|ln(predicted/true)| of formulations left out"
+    )
+    plain_logarithmic(axes, "x", (1, 3))
+    axes.plot([], [], "o", color=INK, alpha=0.45, ms=5, label="a formulation")
+    axes.plot([], [], "D", color=INK, ms=9, label="mean")
+    axes.plot([], [], "--", color=INK, lw=1, label="mean of the median rule")
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
 
 
 def pictures_figure(pictures: Mapping[str, GreyImage]) -> Figure:

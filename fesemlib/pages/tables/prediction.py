@@ -13,11 +13,11 @@ from fesemlib.pages.figures.prediction import short_names
 from fesemlib.pages.numbers import minus, percent, typeset
 from fesemlib.pages.report import show_table
 from fesemlib.params import Parameters
-from fesemlib.prediction.intervals import LEVEL
+from fesemlib.prediction.folder import Card
 from fesemlib.prediction.model import Model, Prediction
 from fesemlib.prediction.new_micrographs import NewMicrographs
 from fesemlib.prediction.trials import FRESH
-from fesemlib.processing import input_shape
+from fesemlib.predictors.regressions import MEDIAN
 
 _FEWEST_FOR_A_SLOPE = 3
 
@@ -25,24 +25,42 @@ _FEWEST_FOR_A_SLOPE = 3
 def show_model(model: Model) -> Styler:
     """What the model card holds, in its main lines."""
     card = model.card
-    height, width = input_shape(card.shape, card.parameters.input_width)
     pixel = card.pixel_size_um
     least, greatest = card.k_m_range
+    within = card.within_formulations
     parts = {
         "trained on": card.data,
-        "training set": card.parameters.prediction_training_set,
-        "networks, one a seed": len(model.networks),
+        "predictor": card.predictor,
+        "mean |ln(predicted/true)|, left out": f"{card.error:.3f}",
+        "mean relative error, left out (%)": percent(card.relative_error),
+        "skill against the median": minus(f"{card.skill:.2f}"),
+        "deviation of ln within a formulation": f"{within:.3f}" if within is not None else "—",
+        "deviation of ln between formulations": f"{np.std(list(card.residuals.values())):.3f}",
         "micrographs (px)": f"{card.shape[1]} × {card.shape[0]}",
         "pixel (µm)": f"{pixel:.4g}" if pixel else "not known",
-        "network's input (px)": f"{width} × {height}",
-        "two pixels of it (µm)": f"{2 * pixel * card.shape[1] / width:.3g}" if pixel else "—",
         "k_m of the training (10⁻³ m² s⁻¹)": f"{1e3 * least:.3g} to {1e3 * greatest:.3g}",
         "digest of the data": card.data_digest,
     }
     return show_table(pd.DataFrame({"": parts}), "The model card, in its main lines", texts=[""])
 
 
-def show_predictions(new: NewMicrographs, parameters: Parameters) -> Styler:
+def show_candidates(card: Card) -> Styler:
+    """The leave-one-out error of each candidate, and how often it was chosen; best first."""
+    residuals, folds = card.candidate_residuals, pd.Series(card.chosen_in_fold).value_counts()
+    relative = residuals.map(lambda residual: abs(math.expm1(-residual)))
+    errors = {"mean |ln|": residuals.abs().mean(), "mean (%)": relative.mean()}
+    shown = pd.DataFrame(errors)[residuals.notna().all()]
+    shown["skill"] = 1 - shown["mean |ln|"] / shown["mean |ln|"][MEDIAN.name]
+    shown["chosen in folds"] = folds.reindex(shown.index, fill_value=0)
+    return show_table(
+        shown.sort_values("mean |ln|"),
+        "What each candidate makes of the formulations left out, by itself, and in how many folds "
+        "it was chosen",
+        {"mean |ln|": "{:.3f}", "mean (%)": percent, "skill": "{:.2f}"},
+    )
+
+
+def show_predictions(new: NewMicrographs, model: Model, parameters: Parameters) -> Styler:
     """Predictions, errors among them, and what a stand-in was made with."""
     rows = pd.DataFrame(list(new.rows))
     shown = pd.DataFrame(
@@ -59,8 +77,8 @@ def show_predictions(new: NewMicrographs, parameters: Parameters) -> Styler:
     ).dropna(axis="columns", how="all")
     return show_table(
         shown,
-        f"Predictions with intervals of nominally {100 * LEVEL:g} %, and the product resistance of "
-        f"{parameters.layer_thickness_mm:g} mm of dried cake with the front at "
+        f"Predictions with intervals of nominally {100 * model.level:.0f} %, and the product "
+        f"resistance of {parameters.layer_thickness_mm:g} mm of dried cake with the front at "
         f"{_celsius(parameters.front_temperature_k)} °C",
         dict.fromkeys(shown.columns.drop(["micrograph", "domain"]), _three_digits),
         texts=["domain"],
@@ -77,8 +95,8 @@ def show_residuals(model: Model) -> Styler:
         shown.assign(**{"within the interval": np.where(inside, "yes", "no")})
         .dropna()
         .sort_values("|ln|", kind="stable"),
-        "How far the ensemble is wrong about a formulation that it has not seen; where the errors "
-        "are enough for bounds, the greatest one within the interval is its half-width",
+        "How far the predictor is wrong about a formulation that it has not seen; the greatest "
+        "one within the interval is its half-width",
         {"k_m (10⁻³ m² s⁻¹)": "{:.3g}", "true / predicted": "{:.2f}", "|ln|": "{:.2f}"},
     )
 
@@ -90,7 +108,7 @@ def show_following(trial: pd.DataFrame, model: Model) -> Styler:
     slope = np.polyfit(true, predicted, 1)[0] if enough else math.nan
     median = np.median(np.log(list(model.card.k_m.values())))
     rows = {
-        "the ensemble": [2**slope, np.exp((predicted - true).abs().mean())],
+        "the model": [2**slope, np.exp((predicted - true).abs().mean())],
         "always the median of the training set": [1.0, np.exp((median - true).abs().mean())],
     }
     names = ["change where the true k_m doubles", "off by, on average"]

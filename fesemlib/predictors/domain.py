@@ -1,9 +1,9 @@
 """Does a micrograph resemble those of the training set?
 
-A network answers whatever it is shown. Here what counts is the distance of a processed micrograph's
-`texture_description` to the nearest mixture of two micrographs of the training set: with few
-formulations, what lies between two of them is familiar as well. It is compared with the distances
-that the micrographs of the training set have when their own formulation is left out. If the
+A predictor answers whatever it is shown. Here what counts is the distance of a micrograph's texture
+(its `fesemlib.texture.wavelets`) to the nearest mixture of two micrographs of the training set:
+with few formulations, what lies between two of them is familiar as well. It is compared with the
+distances that these micrographs have when their own formulation is left out. If the
 formulations are exchangeable, a new one exceeds all n of them in about one of n + 1 cases or in
 fewer: its own distance is to all n, theirs to n − 1.
 """
@@ -14,10 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+
+from fesemlib.predictors.measures import TEXTURE
 
 Values = npt.NDArray[np.float64]
 
 _MOST_MIXED = 32  # of the nearest training micrographs
+_FAMILY = "^wavelets: "
 _LEAST_SPREAD = 0.02  # of a feature over the training set, whose scale it is
 
 
@@ -25,8 +29,17 @@ _LEAST_SPREAD = 0.02  # of a feature over the training set, whose scale it is
 class Domain:
     """What the micrographs of a training set look like, and which formulation each shows."""
 
-    textures: Values  # of `fesemlib.texture.texture_description`, shape (n, features)
+    textures: Values  # shape (n, features)
     formulations: tuple[str, ...]
+
+    @classmethod
+    def of(cls, measures: pd.DataFrame, formulations: npt.NDArray[np.str_]) -> Domain:
+        """The domain of micrographs with these measures."""
+        return cls(_texture(measures), tuple(formulations))
+
+    def distance_of(self, measures: pd.Series[float]) -> float:
+        """The distance of a micrograph with these measures."""
+        return self.distance(_texture(measures.to_frame().T)[0])
 
     @property
     def spread(self) -> Values:
@@ -52,6 +65,10 @@ class Domain:
         Root mean square over the features, in units of `spread`.
         """
         return _distance(texture, self.textures, self.spread)
+
+
+def _texture(measures: pd.DataFrame) -> Values:
+    return measures[TEXTURE].filter(regex=_FAMILY).to_numpy(dtype=np.float64)
 
 
 def _distance(texture: Values, others: Values, spread: Values) -> float:
