@@ -331,11 +331,11 @@ report.save_table(outlook.reset_index(), "drying_outlook", parameters)
 
 # %% [markdown]
 # **How to read it.** Plan for the lower end of the interval: there drying is longest and the front is warmest. *No* means that the front becomes warmer than the
-# collapse temperature even as predicted, *only as predicted* that it does so at the lower end, or that there is no
-# such end. The former ask for a colder shelf; without a lower end, nothing can be planned from this. Where the ice would melt, there is no such cycle (∞ h). A dash stands where the interval has no bounds.
+# collapse temperature even as predicted, *only as predicted* that it does so at the lower end. Either asks for a colder shelf. Where the ice would melt, there is no such cycle (∞ h).
 #
 # ## What was shown
 #
+# - Among many predictors, the error that counts is that of the choice: each formulation as predicted by what was chosen without it.
 # - The interval held the truth for {glue:text}`covered:d` of {glue:text}`fresh:d` fresh stand-ins; a sound one does so for
 #   {glue:text}`expected_least:d` to {glue:text}`expected_most:d` of them in 95 % of the models.
 # - A prediction without an interval, and without a word on whether the micrograph belongs, is half of one.

@@ -45,7 +45,6 @@ from fesemlib.predictors.known import Predictor
 from fesemlib.predictors.measures import LENGTH, TEXTURE, Measuring
 from fesemlib.predictors.networks import IMAGE, Networks
 from fesemlib.predictors.regressions import MEDIAN
-from fesemlib.predictors.selection import rises
 from fesemlib.processing import input_shape
 from fesemlib.progress import remark
 from fesemlib.storage import DiskFullError, code_digest, disk_is_full, writable, write_atomically
@@ -106,6 +105,8 @@ class Card(_Strict):
     log_residuals: dict[str, float]
     residuals: dict[str, float]
     candidates: dict[str, dict[str, float | None]]
+    skill: float  # 1 − error/error of the median of the others, by the mean absolute residual
+    informed: bool  # whether it errs less than that median, and rises with the truth
     within_formulations: float | None  # standard deviation of ln of several micrographs of one
     members: list[Member]  # networks; none of another predictor
     input_scale: InputScale
@@ -134,19 +135,6 @@ class Card(_Strict):
     def relative_error(self) -> float:
         """The mean of |predicted − true|/true over the formulations, likewise."""
         return float(np.mean(np.abs(np.expm1(-np.array(list(self.residuals.values()))))))
-
-    @property
-    def skill(self) -> float:
-        """1 − error/error of the median of the others, by the mean |ln|."""
-        median = np.mean(np.abs([each or 0.0 for each in self.candidates[MEDIAN.name].values()]))
-        return float(1 - self.error / median) if median > 0 else 0.0
-
-    @property
-    def informed(self) -> bool:
-        """Whether it has shown skill: it errs less than the median, and rises with the truth."""
-        residuals = pd.Series(self.residuals)
-        true = pd.Series({name: np.log(self.k_m[name]) for name in self.residuals})
-        return self.predictor != MEDIAN.name and self.skill > 0 and rises(true - residuals, true)
 
     @property
     def candidate_residuals(self) -> pd.DataFrame:
@@ -225,6 +213,8 @@ def card_of(
         log_residuals=_named(intervals.residuals_of_formulations(*of_images)),
         residuals=_named(selection.residuals),
         candidates=_named(_without_nan(selection.candidates).apply(_named)),
+        skill=selection.skill,
+        informed=selection.informed(known),
         within_formulations=None if np.isnan(within) else within,
         members=members,
         input_scale=shown,

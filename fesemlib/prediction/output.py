@@ -53,7 +53,7 @@ def line(row: Prediction, width: int) -> str:
     name = row.image if len(row.image) <= width else f"…{row.image[1 - width :]}"
     if row.error:
         return f"{name:{width}} error: {row.error}"
-    interval = f"{1e3 * row.k_m_low:.3g} – {1e3 * row.k_m_high:.3g}".replace("inf", "∞")
+    interval = f"{1e3 * row.k_m_low:.3g} – {1e3 * row.k_m_high:.3g}"
     domain = "inside" if row.in_domain else "OUTSIDE"
     text = (
         f"{name:{width}} {1e3 * row.k_m:9.3g} {interval:>15} {1e-5 * row.resistance:8.3g}  {domain}"

@@ -27,8 +27,9 @@ def see(card: Card, micrograph: Micrograph, composition: str = "") -> Seen:
             "model was trained without"
         )
     micrograph, note = with_pixel_size(micrograph, card)
-    measures = card.measuring.of(micrograph.image, micrograph.pixel_size_um)
-    if LENGTH in predictor.needs and np.isnan(measures[LENGTH]).any():
+    by_length = LENGTH in predictor.needs
+    measures = card.measuring.of(micrograph.image, micrograph.pixel_size_um, by_length)
+    if by_length and np.isnan(measures[LENGTH]).any():
         raise PredictionError(
             "has no correlation length, which the model goes by: it is too small for its pores, or "
             "shaded throughout; take the micrograph of a larger field"
