@@ -140,9 +140,10 @@ report.glue(
 # %% [markdown]
 # **How to read it.** What counts is the top row of the figure. It may lie right of the best candidate below it: that difference
 # is the price of not knowing beforehand which one is best. The *skill* is 1 less the mean |ln| over that of the median:
-# 1 would be perfect, 0 is no better than seeing no image. A candidate is preferred to the median only
-# if it errs less and its predictions rise with the truth beyond chance (p < 1 %); where none does, the model is the
-# median, and says so. Of two that are equally good the simpler one is taken. To compare them quickly, networks are
+# 1 would be perfect, 0 is no better than seeing no image. A fold takes
+# the median where no candidate errs less. In the end the whole procedure must err less than the median, and its predictions must
+# rise with the truth beyond chance (p < 1 %); else the model is the
+# median, and says so: with few formulations that may hide a weak signal. Of candidates within one standard error of the best, the simplest is taken. To compare them quickly, networks are
 # trained with the small input of [the evaluation](07_evaluation.ipynb). More than twelve formulations are held out in twelve groups
 # when predictors are compared; with fewer than five there is nothing to choose by.
 #
@@ -291,8 +292,8 @@ tables.show_domain(strange)
 
 # %% [markdown]
 # **How to read it.** The limit, {glue:text}`limit:.3g`, is the greatest distance of a training micrograph to those of the other
-# formulations. If fresh stand-ins were of the same kind as the {glue:text}`tried_formulations:d` formulations of the training, about one in {glue:text}`one_in:d` of them, or fewer, would
-# lie beyond it by chance. Whatever flags a fresh stand-in, it is a false alarm. Of the strange images all should be flagged: of those that are not, the
+# formulations. If fresh stand-ins were of the same kind as the {glue:text}`tried_formulations:d` formulations of the training, about one in {glue:text}`one_in:d` of them would
+# lie beyond it by chance; of fewer than nine formulations more, since these set the scale of the distance, too. Whatever flags a fresh stand-in, it is a false alarm. Of the strange images all should be flagged: of those that are not, the
 # prediction would be believed. Where fresh stand-ins are flagged as often as the strange ones, the flag distinguishes
 # nothing. Where *by $k_m$* is 0 throughout, no prediction leaves the range of the training, whatever is shown, and only the texture
 # warns. A micrograph that is not flagged is not thereby predicted well.

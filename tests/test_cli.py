@@ -53,7 +53,7 @@ def test_interruption_says_what_is_left(
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, Path]]:
     """What `fesem train` hands to the writer of Keras files, without any training."""
     written: list[tuple[object, Path]] = []
-    errors = {"error": 0.2, "relative_error": 0.2, "skill": 0.5, "informed": True}
+    errors = {"error": 0.2, "relative_error": 0.2, "skill": 0.5, "informed": True, "finding": ""}
     card = SimpleNamespace(data="3 micrographs", predictor="the paper's network", **errors)
     model = SimpleNamespace(card=card, networks=[1], half_width=1)
     model.save = lambda *_: model

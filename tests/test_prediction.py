@@ -466,6 +466,7 @@ def test_a_composition_on_which_other_lines_would_differ_is_refused(here):
 
 def test_mean_of_one_product_is_that_of_the_logarithms(length_model):
     rows = predict_micrographs(length_model, [grain(50, SHAPE, 1.6), grain(51, SHAPE, 3.0)])
+    rows = [replace(row, in_domain=True) for row in rows]
     rows = [*rows, Prediction("broken.png", error="no image")]
     layer = Layer(0.008, 240.0)
     found = mean_prediction(length_model, rows, layer)
@@ -473,11 +474,14 @@ def test_mean_of_one_product_is_that_of_the_logarithms(length_model):
     assert found.k_m == pytest.approx(math.sqrt(rows[0].k_m * rows[1].k_m))
     assert found.k_m_high == pytest.approx(found.k_m * math.exp(length_model.half_width))
     assert found.resistance_low == pytest.approx(layer.resistance(found.k_m_high))
-    assert found.in_domain == all(row.in_domain for row in rows[:2])
+    assert found.in_domain
     odd = [replace(rows[0], in_domain=False), rows[1]]
-    assert mean_prediction(length_model, odd).remarks == "1 of them outside the domain"
-    with pytest.raises(PredictionError, match="no micrograph can be used"):
-        mean_prediction(length_model, rows[2:])
+    without = mean_prediction(length_model, odd)
+    assert (without.k_m, without.in_domain) == (pytest.approx(rows[1].k_m), True)
+    assert without.remarks == "1 outside the domain left out"
+    strange = mean_prediction(length_model, odd[:1])
+    assert (strange.in_domain, strange.remarks) == (False, "all of them outside the domain")
+    assert mean_prediction(length_model, rows[2:]).error == "no micrograph can be used"
 
 
 def test_interval_of_a_mean_is_that_of_means_where_every_formulation_has_several():
@@ -486,12 +490,14 @@ def test_interval_of_a_mean_is_that_of_means_where_every_formulation_has_several
     assert model.card.micrographs_each == 3
     assert model.card.within_formulations > 0
     images = [each.image for each in dataset.micrographs[:3]]
-    rows = predict_micrographs(model, images)
+    rows = [replace(row, in_domain=True) for row in predict_micrographs(model, images)]
     of_means = max(abs(each) for each in model.card.residuals.values())
     of_one = max(abs(each) for each in model.card.log_residuals.values())
     assert of_means != pytest.approx(of_one)
     found = mean_prediction(model, rows)
     assert found.k_m_high == pytest.approx(found.k_m * math.exp(of_means))
+    fewer = mean_prediction(model, rows[:2])  # than those of the means
+    assert fewer.k_m_high == pytest.approx(fewer.k_m * math.exp(of_one))
     assert rows[0].k_m_high == pytest.approx(rows[0].k_m * math.exp(of_one))
 
 
@@ -562,8 +568,9 @@ def test_command_prints_and_writes(model_folder, here, capsys):
     lines = told.out.splitlines()
     card = load_model(model_folder).card
     assert lines[0] == f"model: 5 micrographs of 5 formulations in manifest.csv; {card.made}"
-    named = "predictor: the paper's network (2 of them); no image information found: errs by "
+    named = f"predictor: the paper's network (2 of them); {card.finding}: errs by "
     assert lines[1].startswith(f"{named}{100 * card.relative_error:.0f} % on average")
+    assert card.finding == "no skill shown beyond chance (p < 1 %)"
     assert f"(mean |ln| 0.23), skill {card.skill:.2f} against the median" in lines[1]
     assert "few carry no guarantee" in lines[2]
     assert "8 mm dried, front at -30 °C" in lines[3]
@@ -613,7 +620,7 @@ def test_command_goes_on_after_a_bad_file_and_says_so(model_folder, here, capsys
         (["MODEL", "a.png", "--thickness", "nan"], "--thickness nan"),
         (["MODEL", "a.png", "--thickness", "0.007"], "0.1 to 100; 7 is 7 mm"),
         (["MODEL", "a.png", "--front-temperature", "243.15"], "give °C, not K"),
-        (["MODEL", "a.png", "--csv", "./a.png"], "a.png: is one of the micrographs; choose"),
+        (["MODEL", "a.png", "--csv", "./a.png"], "a.png: is one of the files to read; choose"),
         (["MODEL", "a.png", "--json", "MODEL/model_card.json"], "is within the model's folder"),
         (["MODEL", "a.png", "--csv", "x", "--json", "x"], "is what --csv names, too; choose"),
         (["MODEL", "a.png", "--csv", "/dev/null"], "/dev/null: is no regular file"),
@@ -624,7 +631,13 @@ def test_command_goes_on_after_a_bad_file_and_says_so(model_folder, here, capsys
         (["MODEL", "a.png", "--json", "."], "is a folder"),
         (["MODEL", "a.png", "--report", "MODEL/page.html"], "is within the model's folder"),
         (["MODEL", "a.png", "--csv", "x", "--report", "x"], "is what --csv names, too; choose"),
-        (["MODEL", "a.png", "--cycle", "gone.yml"], "gone.yml: no such parameter file"),
+        (["MODEL", "a.png", "--cycle", "c.yml"], "is for the report; add --report FILE"),
+        (
+            ["MODEL", "a.png", "--cycle", "gone.yml", "--report", "x.html"],
+            "gone.yml: no such parameter file",
+        ),
+        (["MODEL", "a.png", "--report", "a.png"], "is one of the files to read"),
+        (["MODEL", "a.png", "--composition", "4% PVP"], "does not go by it; leave out"),
     ],
 )
 def test_wrong_arguments_end_before_any_work(arguments, message, model_folder, here, capsys):
@@ -667,16 +680,21 @@ def test_command_adds_the_mean_of_one_product(length_model, here, capsys):
     assert rows[2]["k_m"] == pytest.approx(math.sqrt(rows[0]["k_m"] * rows[1]["k_m"]))
     (here / "broken.png").write_bytes(b"no image")
     assert predict("model", "broken.png", "--one-product") == 1
-    assert "no micrograph can be used, so that there is no mean" in capsys.readouterr().err
+    assert capsys.readouterr().out.splitlines()[-1].endswith("error: no micrograph can be used")
 
 
 def test_command_tells_a_model_the_composition(here, capsys):
     by_composition().save(here / "model")
     write_grain(here / "a.png", 1)
-    assert predict("model", "a.png") == 1
-    assert "tell it with --composition" in capsys.readouterr().out
-    assert predict("model", "a.png", "--composition", "mannitol") == 1
-    assert "write it as '4% dextran + 1% mannitol'" in capsys.readouterr().out
+    for told, message in {
+        "": "goes by the composition; tell it (--composition)",
+        "mannitol": "write it as '4% dextran + 1% mannitol'",
+        "90% dextran + 20% mannitol": "more than 100 mass %",
+        "5% sucrose": "sucrose is unknown; the model knows dextran, mannitol",
+    }.items():
+        assert predict("model", "a.png", "--composition", told) == 2
+        assert message in capsys.readouterr().err
+    assert predict("model", "a.png", "--composition", "4% Dextran + 1% mannitol") == 0
     assert predict("model", "a.png", "--composition", "4% dextran + 1% mannitol") == 0
 
 
@@ -732,7 +750,7 @@ def test_train_writes_no_image_predictor_without_skill(micrographs, here, capsys
     path = micrographs(False)
     assert train(path, "--predictor", "length") == 1
     told = capsys.readouterr()
-    assert "predictor = length: no image information found: errs by" in told.err
+    assert "predictor = length: no skill shown beyond chance (p < 1 %): errs by" in told.err
     assert "no model was written: take --predictor median, or --force" in told.err
     assert told.out == ""
     assert not (here / "model").exists()

@@ -11,6 +11,7 @@ from fesemlib.params import WIDEST_SYNTHETIC, Parameters, quoted, read_parameter
 
 if TYPE_CHECKING:
     from fesemlib.dataset import Dataset
+    from fesemlib.prediction.folder import Card
 
 NETWORKS = ("paper_network", "averaging_network")
 """The predictors that take frames of one size only."""
@@ -121,7 +122,7 @@ def check_target(path: Path, kind: str, suffixes: tuple[str, ...], force: bool) 
 
 def check_outputs(model: Path, files: Sequence[str], outputs: dict[str, Path | None]) -> None:
     """Raise a ValueError or an OSError where the tables cannot or should not be written."""
-    taken = {Path(file).resolve(): "one of the micrographs" for file in files}
+    taken = {Path(file).resolve(): "one of the files to read" for file in files}
     for option, path in outputs.items():
         if path is None:
             continue
@@ -133,8 +134,23 @@ def check_outputs(model: Path, files: Sequence[str], outputs: dict[str, Path | N
             what = "no regular file"
         if what is not None:
             raise ValueError(f"{option} {path}: is {what}; choose another name")
+        suffix = {"--report": ".html"}.get(option, f".{option.removeprefix('--')}")
+        if path.exists() and path.is_file() and path.suffix.lower() != suffix:
+            raise ValueError(f"{option} {path}: exists, and is no {suffix}; choose another name")
         _check_can_be_written(path)
         taken[target] = f"what {option} names, too"
+
+
+def check_composition(card: Card, composition: str) -> None:
+    """Raise a ValueError where a model lacks a composition that it can read, or needs none."""
+    from fesemlib.predictors.measures import COMPOSITION, told_composition
+
+    goes_by_it = COMPOSITION in card.as_predictor.needs
+    if goes_by_it and composition:
+        told_composition(composition, list(card.known.measures[COMPOSITION]))
+    elif goes_by_it or composition:
+        which = "goes by the composition; tell it" if goes_by_it else "does not go by it; leave out"
+        raise ValueError(f"the model ({card.predictor}) {which} (--composition)")
 
 
 def _check_can_be_written(path: Path) -> None:

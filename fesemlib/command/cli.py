@@ -342,7 +342,7 @@ def predict(
       fesem predict model batch_7 --one-product --report batch_7.html --cycle mine.yml
       fesem predict model 'batch_*/*.tif' --thickness 8 --csv predictions.csv
     """
-    from fesemlib.command.checks import check_outputs
+    from fesemlib.command.checks import check_composition, check_outputs
     from fesemlib.micrographs.files import image_files
     from fesemlib.params import Parameters, read_parameters
     from fesemlib.prediction import output
@@ -351,9 +351,13 @@ def predict(
 
     with ending(2):
         files = image_files(images)
-        check_outputs(folder, files, {"--csv": csv, "--json": json, "--report": report})
+        inputs = [*files, *([str(cycle)] if cycle else [])]
+        check_outputs(folder, inputs, {"--csv": csv, "--json": json, "--report": report})
+        if cycle and not report:
+            raise ValueError(f"--cycle {cycle}: is for the report; add --report FILE")
         drying = read_parameters(cycle) if cycle else Parameters()
         model = load_model(folder)
+        check_composition(model.card, composition)
     layer = Layer(thickness / 1e3, round(front_temperature + 273.15, 6))
     width = output.name_width(files)
     click.echo(output.heading(model, layer, width))

@@ -31,11 +31,17 @@ from fesemlib.storage import write_atomically
 
 _WIDTH = 900  # px, of a micrograph in the report
 _DETAIL = 24  # correlation lengths across the part of it that is enlarged
-_CYCLE = (  # the parameters that the drying depends on
-    *("heat_transfer_coefficient", "area_ratio", "ice_thickness_mm", "solids_percent"),
-    *("shelf_start_k", "shelf_hold_k", "shelf_ramp_k_per_min", "chamber_pressure_pa"),
-    "collapse_temperature_k",
-)
+_CYCLE = {  # what the drying depends on, and what the page calls it
+    "heat_transfer_coefficient": "k_v (W m⁻² K⁻¹)",
+    "area_ratio": "A_v/A_p",
+    "ice_thickness_mm": "ice (mm)",
+    "solids_percent": "solids (mass %)",
+    "shelf_start_k": "shelf at the start (°C)",
+    "shelf_hold_k": "shelf then (°C)",
+    "shelf_ramp_k_per_min": "ramp of the shelf (K/min)",
+    "chamber_pressure_pa": "chamber (Pa)",
+    "collapse_temperature_k": "collapse temperature (°C)",
+}
 _K_M = "k$_m$ (10$^{-3}$ m² s$^{-1}$)"
 
 
@@ -57,13 +63,19 @@ def write_report(
     page = Environment(
         loader=PackageLoader("fesemlib.pages"), autoescape=select_autoescape(default=True)
     ).get_template("prediction_report.html.jinja")
+    cycle = {
+        text: minus(f"{getattr(drying, name) - 273.15 * name.endswith('_k'):.4g}")
+        for name, text in _CYCLE.items()
+    }
     text = page.render(
         card=model.card,
         level=100 * model.level,
         factor=math.exp(model.half_width),
         candidates=model.card.candidate_residuals.abs().mean(skipna=False).sort_values().to_dict(),
         parameters=model.card.parameters.model_dump(exclude_defaults=True),
-        cycle={name: getattr(drying, name) for name in _CYCLE},
+        cycle=cycle,
+        drying=f"{cycle['ice (mm)']} mm of ice, shelf at {cycle['shelf then (°C)']} °C, chamber at "
+        f"{cycle['chamber (Pa)']} Pa, collapse temperature {cycle['collapse temperature (°C)']} °C",
         layer=f"{1e3 * layer.thickness:g} mm of dried cake, front at "
         f"{minus(f'{layer.front_temperature - 273.15:g}')} °C",
         micrographs=len(files),
@@ -84,23 +96,24 @@ def _result(
     outlook = outlook_of(row.image, row.k_m, row.k_m_low, row.k_m_high, drying)
     cases = {"as predicted": outlook.predicted, "slowest": outlook.slow, "fastest": outlook.fast}
     collapse = drying.collapse_temperature_k
+    resistances = (row.resistance, row.resistance_low, row.resistance_high)
     return {
         "image": row.image,
         "k_m": [f"{1e3 * each:.3g}" for each in (row.k_m, row.k_m_low, row.k_m_high)],
-        "resistance": [
-            f"{each / CLASSIC_RESISTANCE:.3g}"
-            for each in (row.resistance, row.resistance_low, row.resistance_high)
-        ],
+        "resistance_si": [f"{1e-5 * each:.3g}" for each in resistances],
+        "resistance": [f"{each / CLASSIC_RESISTANCE:.3g}" for each in resistances],
         "in_domain": row.in_domain,
         "remarks": row.remarks,
-        "drying": {name: _drying(case, collapse) for name, case in cases.items() if case},
+        "drying": {
+            name: _drying(case, collapse) for name, case in cases.items() if case and row.in_domain
+        },
         "picture": _picture(file, row, model, told_um) if file else "",
     }
 
 
 def _drying(case: Case, collapse: float) -> dict[str, str]:
     if case.run is None:
-        return {"hours": "—", "front": "—", "stays": case.problem}
+        return {"hours": "—", "front": "—", "stays": "no: the ice would melt"}
     return {
         "hours": f"{case.time / 3600:.1f}",
         "front": minus(f"{case.warmest_front - 273.15:.1f}"),
@@ -167,7 +180,8 @@ def _draw_training_set(axes: Axes, length: float, row: Prediction, model: Model)
         left_out = true / np.exp(list(card.residuals.values()))
         axes.plot([true.min(), true.max()], [true.min(), true.max()], "--", color=INK, lw=1)
         axes.plot(left_out, true, "o", color=COLOURS[0], label="training set, each left out")
-        axes.errorbar(k_m[:1], k_m[:1], error, **new)
+        axes.axvspan(k_m[1], k_m[2], color=COLOURS[3], alpha=0.2)
+        axes.axvline(k_m[0], color=COLOURS[3], lw=2, label="this micrograph")
         axes.set(xlabel=f"predicted {_K_M}", ylabel=f"measured {_K_M}")
     plain_logarithmic(axes, "xy", (1, 2, 5))
-    axes.legend(loc="upper left", fontsize=9)
+    axes.legend(loc="best", fontsize=9)

@@ -102,9 +102,9 @@ def predictor_banner(card: Card) -> Banner:
         )
     return Banner(
         "No image information found",
-        f"New micrographs are predicted by: {card.predictor}. On these data it does not err less "
-        "than the median of the other formulations, or does not follow the truth: what it says of "
-        "a new micrograph is no better than that median.",
+        f"New micrographs are predicted by: {card.predictor}. With so few formulations nothing was "
+        "shown, beyond chance (p < 1 %), to err less than their median and to follow the truth: do "
+        "not take what is said of a new micrograph for more than that median.",
         "warning",
     )
 

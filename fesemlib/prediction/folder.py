@@ -107,6 +107,7 @@ class Card(_Strict):
     candidates: dict[str, dict[str, float | None]]
     skill: float  # 1 − error/error of the median of the others, by the mean absolute residual
     informed: bool  # whether it errs less than that median, and rises with the truth
+    finding: str  # what there is to say of it where it is not
     within_formulations: float | None  # standard deviation of ln of several micrographs of one
     members: list[Member]  # networks; none of another predictor
     input_scale: InputScale
@@ -215,6 +216,7 @@ def card_of(
         candidates=_named(_without_nan(selection.candidates).apply(_named)),
         skill=selection.skill,
         informed=selection.informed(known),
+        finding=_finding(selection, known),
         within_formulations=None if np.isnan(within) else within,
         members=members,
         input_scale=shown,
@@ -226,6 +228,13 @@ def card_of(
         formulations=list(known.formulations),
         measures=_without_nan(known.measures).to_numpy().tolist(),
     )
+
+
+def _finding(selection: Selection, known: Known) -> str:
+    if selection.informed(known):
+        return ""
+    blind = selection.chosen.name == MEDIAN.name
+    return "no image information found" if blind else "no skill shown beyond chance (p < 1 %)"
 
 
 def _named(values: pd.Series[Any]) -> dict[str, Any]:

@@ -37,11 +37,11 @@ def residuals_of_formulations(
 ) -> pd.Series[float]:
     """How far left-out predictions of images (n,) are off: ln(true/predicted), by formulation.
 
-    Of a formulation with several images it is the residual of median size: the interval is one
-    image's, and the formulation is what is left out.
+    Of a formulation with several images it is one that as large a share of them does not exceed as
+    the interval is to hold: that is one image's, and the formulation is what is left out.
     """
     residuals = pd.Series(np.log(k_m) - np.log(predicted))
-    middle: pd.Series[float] = residuals.groupby(formulations, sort=False).agg(_of_median_size)
+    middle: pd.Series[float] = residuals.groupby(formulations, sort=False).agg(_of_level_size)
     return middle.rename("log_residual").rename_axis("formulation")
 
 
@@ -106,7 +106,7 @@ def interval(k_m: float, half_width: float) -> tuple[float, float]:
     return k_m / factor, k_m * factor
 
 
-def _of_median_size(residuals: pd.Series[float]) -> float:
-    """The residual whose absolute value is the median, the greater one of two."""
+def _of_level_size(residuals: pd.Series[float]) -> float:
+    """The residual whose absolute value is the quantile of the level, the greater one of two."""
     order = np.argsort(np.abs(residuals.to_numpy()))
-    return float(residuals.iloc[order[len(order) // 2]])
+    return float(residuals.iloc[order[math.ceil(LEVEL * len(order)) - 1]])

@@ -49,7 +49,7 @@ _IMPOSSIBLE = {
     "of the manifest",
     "length_and_texture": "it needs the pixel size of the micrographs (column pixel_size_um of the "
     "manifest) and five formulations",
-    "texture": "there are fewer than five formulations; take another predictor",
+    "texture": "there are fewer than five formulations; take `length` or `median`",
     "composition": "not every formulation has a composition such as '4% dextran + 1% mannitol', or "
     "all have the same; complete the column composition of the manifest",
 }
@@ -354,24 +354,28 @@ def predict_micrographs(
 def mean_prediction(
     model: Model, rows: Sequence[Prediction], layer: Layer | None = None
 ) -> Prediction:
-    """The mean in log k_m over micrographs of one product; without those that have an error.
+    """The mean in log k_m over the micrographs of one product that are inside the domain.
 
-    The interval is that of a single micrograph, unless every formulation of the training set has
-    several: then that of their means. Raises a PredictionError where there is no prediction.
+    Over all that have no error if none is inside. The interval is that of a single micrograph,
+    unless every formulation of the training set has several, but no more than these: then that of
+    their means. An error where there is no prediction.
 
     Examples
     --------
     >>> mean_prediction(model, predict_micrographs(model, images))  # doctest: +SKIP
     """
-    usable = [row for row in rows if not row.error]
+    every = [row for row in rows if not row.error]
+    usable = [row for row in every if row.in_domain] or every
     if not usable:
-        raise PredictionError("no micrograph can be used, so that there is no mean")
+        return Prediction("mean of 0", error="no micrograph can be used")
     layer, width = layer or Layer(), model.half_width
-    if model.card.micrographs_each > 1:
+    if 1 < model.card.micrographs_each <= len(usable):
         width = intervals.jackknife_half_width(list(model.card.residuals.values()))
     k_m = float(np.exp(np.mean([np.log(row.k_m) for row in usable])))
     low, high = intervals.interval(k_m, width)
-    outside = sum(not row.in_domain for row in usable)
+    left, outside = len(every) - len(usable), not usable[0].in_domain
+    remarks = ["all of them outside the domain"] if outside else []
+    remarks += [f"{left} outside the domain left out"] if left else []
     return Prediction(
         image=f"mean of {len(usable)}",
         k_m=k_m,
@@ -381,7 +385,7 @@ def mean_prediction(
         resistance_low=layer.resistance(high),
         resistance_high=layer.resistance(low),
         in_domain=not outside,
-        remarks=f"{outside} of them outside the domain" if outside else "",
+        remarks="; ".join(remarks),
     )
 
 

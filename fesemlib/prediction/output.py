@@ -26,7 +26,7 @@ def quality(card: Card) -> str:
         f"errs by {100 * card.relative_error:.0f} % on average about a formulation left out (mean "
         f"|ln| {card.error:.2f}), skill {card.skill:.2f} against the median of the others"
     )
-    return found if card.informed else f"no image information found: {found}"
+    return f"{card.finding}: {found}" if card.finding else found
 
 
 def heading(model: Model, layer: Layer, width: int) -> str:

@@ -51,10 +51,12 @@ def with_pixel_size(micrograph: Micrograph, card: Card) -> tuple[Micrograph, str
     if models_um is not None and own_um is not None and card.parameters.check_pixel_size:
         return micrograph, ""
     if micrograph.image.shape[1] != card.shape[1]:
+        remedy = "tell it with --pixel-size, or take the micrograph so that this width is left"
+        if models_um is None:
+            remedy = "take the micrograph so that this width is left, or train with pixel_size_um"
         raise PredictionError(
             f"{micrograph.image.shape[1]} px wide, but the model was trained on frames of "
-            f"{card.shape[1]} px, and the pixel size that could tell why is not known; tell it "
-            "with --pixel-size, or take the micrograph so that this width is left"
+            f"{card.shape[1]} px, and the pixel size that could tell why is not known; {remedy}"
         )
     if models_um is None:
         note = "the model knows no pixel size, so that it was not checked"

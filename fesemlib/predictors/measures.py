@@ -164,6 +164,10 @@ def told_composition(text: str, components: Sequence[str]) -> pd.Series[float]:
         raise PredictionError(
             f"composition {text!r}: write it as '4% dextran + 1% mannitol', in mass %"
         )
+    known = {str(name).casefold(): name for name in components}
+    parts = {known.get(name.casefold(), name): percent for name, percent in parts.items()}
+    if sum(parts.values()) > 100:
+        raise PredictionError(f"composition {text!r}: more than 100 mass %")
     if unknown := sorted(set(parts) - set(components)):
         raise PredictionError(
             f"composition {text!r}: {', '.join(unknown)} is unknown; the model knows "

@@ -62,7 +62,7 @@ class Selection:
 
     def informed(self, known: Known) -> bool:
         """Whether it errs less than the median of the others, and rises with the truth."""
-        true = _true(known)
+        true = pd.Series(np.log(known.k_m)).groupby(known.formulations, sort=False).first()
         return self.skill > 0 and rises(true - self.residuals, true)
 
 
@@ -74,9 +74,9 @@ def select(
 ) -> Selection:
     """Choose among predictors, the simplest first, and measure the error of choosing so.
 
-    Those `beside` are left out in turn, too, and not chosen. Where `or_median`, the choice falls on
-    the median wherever no candidate errs less and rises with the truth beyond chance, or where
-    there are fewer than five formulations.
+    Those `beside` are left out in turn, too, and not chosen. Where `or_median`, a fold takes the
+    median where no candidate errs less, and in the end the choice falls on it unless the whole
+    procedure is `Selection.informed`, or where there are fewer than five formulations.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def select(
         whole = {name: np.select(own, list(table)) for name, table in tables.items()}
         final = _best(whole, known, (), or_median)
     selection = _outcome(every[final], in_fold, alone, known)
-    if or_median and not selection.informed(known):
+    if or_median and (final == MEDIAN.name or not selection.informed(known)):
         return _outcome(MEDIAN, dict.fromkeys(names, MEDIAN.name), alone, known)
     return selection
 
@@ -195,9 +195,7 @@ def _best(
     best = str(rivals.columns[worse.mean() <= worse.std() / np.sqrt(len(worse))][0])
     if not or_median:
         return best
-    true = _true(known).loc[errors.index]
-    better = sizes[best].mean() < sizes[MEDIAN.name].mean()
-    return best if better and rises(true + errors[best], true) else MEDIAN.name
+    return best if sizes[best].mean() < sizes[MEDIAN.name].mean() else MEDIAN.name
 
 
 def rises(predicted: pd.Series[float], true: pd.Series[float]) -> bool:
@@ -208,10 +206,6 @@ def rises(predicted: pd.Series[float], true: pd.Series[float]) -> bool:
     if len(true) < 3 or predicted.std() == 0 or true.std() == 0:
         return False
     return bool(pearsonr(predicted, true, alternative="greater").pvalue < _CHANCE)
-
-
-def _true(known: Known) -> pd.Series[float]:
-    return pd.Series(np.log(known.k_m)).groupby(known.formulations, sort=False).first()
 
 
 def _logarithms(predicted: dict[str, Values], known: Known) -> pd.DataFrame:
