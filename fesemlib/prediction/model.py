@@ -169,17 +169,10 @@ class Model:
                 "determine it; take another predictor"
             )
         k_m = float(positive(predicted, min(self.card.k_m_range)))
-        low, high = intervals.interval(k_m, self.half_width)
         distance = self.domain.distance_of(seen.measures)
         reasons = self._reasons(k_m, distance)
-        return Prediction(
-            image=image,
-            k_m=k_m,
-            k_m_low=low,
-            k_m_high=high,
-            resistance=layer.resistance(k_m),
-            resistance_low=layer.resistance(high),
-            resistance_high=layer.resistance(low),
+        return replace(
+            _with_interval(image, k_m, self.half_width, layer),
             in_domain=not reasons,
             texture_distance=distance,
             texture_limit=self.texture_limit,
@@ -368,25 +361,22 @@ def mean_prediction(
     usable = [row for row in every if row.in_domain] or every
     if not usable:
         return Prediction("mean of 0", error="no micrograph can be used")
-    layer, width = layer or Layer(), model.half_width
+    width = model.half_width
     if 1 < model.card.micrographs_each <= len(usable):
         width = intervals.jackknife_half_width(list(model.card.residuals.values()))
     k_m = float(np.exp(np.mean([np.log(row.k_m) for row in usable])))
-    low, high = intervals.interval(k_m, width)
     left, outside = len(every) - len(usable), not usable[0].in_domain
     remarks = ["all of them outside the domain"] if outside else []
     remarks += [f"{left} outside the domain left out"] if left else []
-    return Prediction(
-        image=f"mean of {len(usable)}",
-        k_m=k_m,
-        k_m_low=low,
-        k_m_high=high,
-        resistance=layer.resistance(k_m),
-        resistance_low=layer.resistance(high),
-        resistance_high=layer.resistance(low),
-        in_domain=not outside,
-        remarks="; ".join(remarks),
-    )
+    mean = _with_interval(f"mean of {len(usable)}", k_m, width, layer or Layer())
+    return replace(mean, in_domain=not outside, remarks="; ".join(remarks))
+
+
+def _with_interval(image: str, k_m: float, half_width: float, layer: Layer) -> Prediction:
+    """A k_m with its interval, and the resistance of a layer."""
+    low, high = intervals.interval(k_m, half_width)
+    slow, middle, fast = map(layer.resistance, (low, k_m, high))
+    return Prediction(image, k_m, low, high, middle, fast, slow)
 
 
 def _each_in_turn(
