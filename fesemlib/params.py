@@ -111,9 +111,19 @@ class DryingParameters(_Group):
     """path of the record of a drying run (CSV), from which *The data set* works k_m out; empty for
     a computed run"""
 
-    heat_transfer_coefficient: float = _knob(14.2, "not stated", "W m⁻² K⁻¹", ge=0.1, le=1000.0)
+    heat_transfer_coefficient: (
+        Annotated[float, Field(ge=0.1, le=1000.0)] | Literal["from_end_of_drying"]
+    ) = _knob(14.2, "not stated", "W m⁻² K⁻¹")
     """heat transfer coefficient k_v of the vials with a thermocouple, with respect to their outer
-    area, at the pressure of the chamber"""
+    area, at the pressure of the chamber; or `from_end_of_drying`: from the ice balance of
+    `drying_run`"""
+
+    end_of_drying: Annotated[float, Field(gt=0.0)] | Literal["auto", "temperatures", "pirani"] = (
+        _knob("auto", unit="h")
+    )
+    """when the ice of `drying_run` was gone, in hours of the record; or where the record shows it:
+    `temperatures` (a thermocouple is halfway from ice to shelf), `pirani` (the Pirani gauge is
+    halfway to the capacitance gauge), `auto` for the first of these that is there"""
 
     area_ratio: float = _knob(1.21, "not stated", ge=0.5, le=3.0)
     """outer area of a vial over that of the product in it, A_v/A_p; 1 as in Eq. (1)"""
@@ -136,6 +146,15 @@ class DryingParameters(_Group):
 
     pressure_uncertainty_percent: float = _knob(2.0, unit="%", ge=0.0, le=20.0)
     """standard uncertainty of the chamber's pressure"""
+
+    area_ratio_uncertainty_percent: float = _knob(2.0, unit="%", ge=0.0, le=20.0)
+    """standard uncertainty of A_v/A_p"""
+
+    ice_thickness_uncertainty_percent: float = _knob(3.0, unit="%", ge=0.0, le=20.0)
+    """standard uncertainty of the thickness of the frozen layer"""
+
+    unfrozen_water: float = _knob(0.3, unit="g/g", ge=0.0, le=1.0)
+    """water that does not freeze, per mass of solids: as much as this, or any share of it"""
 
     layer_thickness_mm: float = _knob(7.0, unit="mm", ge=0.1, le=100.0)
     """thickness of the dried layer for which a prediction's product resistance is given"""

@@ -35,7 +35,8 @@ check_pixel_size: bool = True
 rescale: bool = False
 example_formulation: str = "C"
 drying_run: str = ""  # or the path of a record
-heat_transfer_coefficient: float = 14.2
+heat_transfer_coefficient: float = 14.2  # or from_end_of_drying
+end_of_drying: str = "auto"  # or hours, temperatures, pirani
 area_ratio: float = 1.21
 ice_thickness_mm: float = 7.0
 solids_percent: float = 5.0
@@ -43,6 +44,9 @@ front_correction: bool = True
 temperature_uncertainty_k: float = 0.5
 heat_transfer_uncertainty_percent: float = 5.0
 pressure_uncertainty_percent: float = 2.0
+area_ratio_uncertainty_percent: float = 2.0
+ice_thickness_uncertainty_percent: float = 3.0
+unfrozen_water: float = 0.3
 background_radius_px: float = 50.0
 light_background: bool = True
 smooth_background: bool = True
@@ -52,25 +56,30 @@ padding: str = "same"
 results: str = ""
 
 # %% tags=["hide-input"]
+import numpy as np
+
 from fesemlib.dataset import load_dataset
+from fesemlib.drying.calibration import calibrate, vial_of
 from fesemlib.drying.coefficients import (
-    DRAWS,
     STEADY,
     label_run,
-    spread_of_offsets,
-    uncertainty_budget,
-    vial_of,
     worth_of_corrections,
 )
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.records import read_drying_run
+from fesemlib.drying.resistance import cost_of_one_number, fit_resistance
+from fesemlib.drying.uncertainty import (
+    DRAWS,
+    spread_of_offsets,
+    uncertainty_budget,
+)
 from fesemlib.evaluation import baselines, published
 from fesemlib.formulations import table1
 from fesemlib.network.architecture import number_of_weights
 from fesemlib.network.inputs import shrunk_input
 from fesemlib.pages import report, statements
 from fesemlib.pages.figures import micrographs as figures
-from fesemlib.pages.figures.drying import drying_run_figure
+from fesemlib.pages.figures.drying import depth_figure, drying_run_figure
 from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.pages.tables import data as tables
 from fesemlib.pages.tables import drying as drying_report
@@ -214,16 +223,16 @@ report.glue(
 # its mean there is the value of a thermocouple.
 
 # %%
-vial = vial_of(parameters)
 run = read_drying_run(drying_report.drying_record(parameters))
+vial = vial_of(parameters, run)
 labels = label_run(run, vial, parameters.front_correction)
 report.save_table(labels.thermocouples, "drying_labels", parameters)
 drying_report.show_thermocouples(labels)
 
 # %% [markdown]
 # The last row is what Table 1 holds of a formulation: the mean over the thermocouples and their standard deviation; of a
-# single one there is none. In the figure, $k_m$ should be level where it is drawn dark: a slope there may come from a cake that changes with
-# depth, or from a wrong $k_v$; a step, from a thermocouple that has lost the ice.
+# single one there is none. In the figure, $k_m$ should be level where it is drawn dark: a slope there may come from a [cake that changes with
+# depth](#one-number-or-a-law), or from a wrong $k_v$; a fall, from a thermocouple that has lost the ice.
 #
 # - Set right in the record: {glue:text}`drying_remarks`
 # - What speaks against this $k_m$: {glue:text}`drying_doubts`
@@ -235,6 +244,22 @@ report.save_figure(drying_run_figure(labels), "drying_run", parameters)
 # Drying models ask for the *product resistance*
 # $R_p = R\,T\,L_d/(M_w\,k_m)$ instead, which grows with the dried layer: in the steady part from
 # {glue:text}`least_resistance:.1f` to {glue:text}`greatest_resistance:.1f` cm² Torr h g⁻¹.
+#
+# ### The end of drying tells $k_v$
+#
+# By Eq. (1) the ice that has sublimed is proportional to $k_v$, and by the end it is all of the ice. So the time at which the ice was gone
+# gives $k_v$. A record may show that time twice: each thermocouple rises from the ice to the shelf, and a Pirani gauge, which takes vapour
+# for more than nitrogen, falls to the capacitance gauge {cite}`patel2010`. The end is taken halfway, and lies somewhere between the beginning and the end of the rise or fall.
+
+# %%
+calibration = calibrate(run, vial, parameters.end_of_drying)
+drying_report.show_ends(calibration)
+
+# %% [markdown]
+# From this, $k_v$ is {glue:text}`calibrated_k_v` W m⁻² K⁻¹, to {glue:text}`calibrated_uncertainty` %; here {glue:text}`k_v:.1f` is used.
+# Set `heat_transfer_coefficient: from_end_of_drying` to take the former. It is the better one where $k_v$ was not measured for these vials at this
+# pressure: $k_m$ goes with its square. The two ends need not agree. The gauge tells the end of the last vials, a thermocouple that of its own, which
+# often dries sooner.
 #
 # ### Two details
 #
@@ -251,7 +276,7 @@ drying_report.show_corrections(corrections)
 # %% [markdown]
 # Leaving the area ratio out changes $k_m$ by {glue:text}`area_ratio_worth:.1f` %, leaving the front temperature out by
 # {glue:text}`front_worth:.1f` %. The area counts twice: where the flux is too small, so is the
-# thickness.
+# thickness. (With a $k_v$ from the end of drying, it does not count: only the product of both enters, and the ice gives that.)
 #
 # ### How well a coefficient is known
 #
@@ -260,10 +285,16 @@ drying_report.show_corrections(corrections)
 # values, {glue:text}`draws:.0f` times, and $k_m$ is worked out from each draw. The widths are assumed.
 
 # %%
-budget = uncertainty_budget(labels, parameters)
-drying_report.show_uncertainty(budget, parameters, labels)
+calibrated = (
+    calibration
+    if parameters.heat_transfer_coefficient == "from_end_of_drying"
+    else None
+)
+budget = uncertainty_budget(labels, parameters, vial, calibrated)
+drying_report.show_uncertainty(budget, labels)
 
 # %% tags=["remove-cell"]
+known = calibration.source != ""
 resistance = labels.instants["resistance"][labels.instants["steady"]]
 stated = table1()["std_percent"]
 computed = f"computed for formulation {drying_report.computed_formulation(parameters)}"
@@ -272,6 +303,12 @@ report.glue(
     drying_remarks=" ".join(run.remarks) or "nothing.",
     drying_doubts=" ".join(labels.doubts) or "nothing that the record shows.",
     k_v=vial.heat_transfer_coefficient,
+    calibrated_k_v=f"{calibration.heat_transfer_coefficient:.1f}"
+    if known
+    else "unknown",
+    calibrated_uncertainty=f"{calibration.uncertainty_percent:.1f}"
+    if known
+    else "unknown",
     area_ratio=vial.area_ratio,
     ice_thickness=1e3 * vial.ice_thickness,
     ice_share=100 * vial.porosity,
@@ -282,8 +319,8 @@ report.glue(
     area_ratio_worth=100 * abs(corrections["difference"]["area ratio"]),
     front_worth=100 * abs(corrections["difference"]["front temperature"]),
     draws=DRAWS,
-    k_m_uncertainty=budget["all together"],
-    offsets_spread=spread_of_offsets(labels, parameters),
+    k_m_uncertainty=budget["percent"]["all together"],
+    offsets_spread=spread_of_offsets(labels, parameters, vial),
     temperature_uncertainty=parameters.temperature_uncertainty_k,
     table_1_least_std=stated.min(),
     table_1_greatest_std=stated.max(),
@@ -304,6 +341,46 @@ report.glue(
 # enter every pair. Not all of that is scatter. The paper warns that a probe may alter how its vial freezes; if
 # vials with a probe nucleate earlier, and have wider pores, every $k_m$ is too large for the vial in the picture, and
 # no average takes that away.
+#
+# ### One number, or a law?
+#
+# Eq. (2) has one $k_m$ for the whole layer. In many cakes the resistance grows less than the thickness, so that $k_m$ rises as the layer
+# grows. The field describes it by
+#
+# $$R_p = R_0 + \frac{A_1 L_d}{1 + A_2 L_d},$$
+#
+# which is fitted here to all thermocouples together, with $k_v$ beside it, held by its uncertainty above.
+
+# %%
+heat_known = 100 * budget["assumed"]["heat transfer coefficient"]
+fit = fit_resistance(labels, vial, heat_known, parameters.front_correction)
+cost = cost_of_one_number(labels, fit)
+drying_report.show_cost(cost)
+
+# %% mystnb={"figure": {"name": "figure-depth", "caption": "The mass transfer coefficient as the dried layer grows: from the readings (pale: outside the steady part), from the law of R<sub>p</sub>, and the mean that is the label."}, "image": {"alt": "Curves of the mass transfer coefficient against the thickness of the dried layer, one for each thermocouple, a dashed line for the fitted law and a dotted one for the mean"}}
+report.save_figure(depth_figure(labels, fit), "k_m_of_depth", parameters)
+
+# %% tags=["remove-cell"]
+first, last = cost.index
+depths = vial.ice_thickness * np.array(STEADY)
+at_start, at_end = depths / fit.law(depths)
+report.glue(
+    law_at_start=fit.law.at_start / CLASSIC_RESISTANCE,
+    law_slope=fit.law.slope / CLASSIC_RESISTANCE / 100,
+    law_bend=fit.law.bend / 100,
+    fitted_k_v=fit.vial.heat_transfer_coefficient,
+    fit_deviation=fit.deviation_k,
+    rise_with_depth=at_end / at_start,
+    cost_in_time=100 * (cost["time"][last] / cost["time"][first] - 1),
+    cost_in_kelvin=cost["warmest_front"][last] - cost["warmest_front"][first],
+)
+
+# %% [markdown]
+# By the fit, $R_0$ is {glue:text}`law_at_start:.2f` cm² Torr h g⁻¹, $A_1$ {glue:text}`law_slope:.1f` cm Torr h g⁻¹, $A_2$ {glue:text}`law_bend:.2f` cm⁻¹ and $k_v$
+# {glue:text}`fitted_k_v:.1f` W m⁻² K⁻¹; the temperatures deviate from it by {glue:text}`fit_deviation:.2f` K. Over the steady part $k_m$ changes by a factor of
+# {glue:text}`rise_with_depth:.2f`. One number for all depths changes the drying time by {glue:text}`cost_in_time:+.1f` % and the warmest front by
+# {glue:text}`cost_in_kelvin:+.1f` K. In the computed run, which was made with one number, all of these should be small, and the factor 1. Who plans a cycle near the collapse temperature should take the law;
+# a label for a micrograph has to be one number.
 
 # %% [markdown]
 # ## The micrographs

@@ -65,7 +65,9 @@ prediction_training_set: str = "original"
 coverage_stand_ins: int = 10
 layer_thickness_mm: float = 7.0
 front_temperature_k: float = 243.15
-heat_transfer_coefficient: float = 14.2
+drying_run: str = ""
+heat_transfer_coefficient: float = 14.2  # or from_end_of_drying
+end_of_drying: str = "auto"
 area_ratio: float = 1.21
 ice_thickness_mm: float = 7.0
 solids_percent: float = 5.0
@@ -84,7 +86,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from fesemlib.dataset import load_dataset
-from fesemlib.drying.coefficients import vial_of
+from fesemlib.drying.calibration import vial_of
 from fesemlib.drying.outlook import outlook_of, outlook_table
 from fesemlib.pages import explorers, numbers, report, statements
 from fesemlib.pages.figures import prediction as figures

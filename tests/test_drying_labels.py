@@ -14,12 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
+from fesemlib.drying.calibration import vial_of
 from fesemlib.drying.coefficients import (
     DryingLabels,
     label_run,
-    spread_of_offsets,
-    uncertainty_budget,
-    vial_of,
     worth_of_corrections,
 )
 from fesemlib.drying.equations import (
@@ -30,6 +28,7 @@ from fesemlib.drying.equations import (
     vapour_flux,
 )
 from fesemlib.drying.records import DryingRun, DryingRunError, read_drying_run
+from fesemlib.drying.uncertainty import spread_of_offsets, uncertainty_budget
 from fesemlib.drying.vial import PAPER_CYCLE, Cycle, Vial, recorded_drying
 from fesemlib.params import Parameters
 
@@ -436,12 +435,21 @@ def shifted(shelf=0.0, bottom=0.0, k_v=1.0, pressure=1.0) -> float:
 
 def assumed(temperature: float, heat_transfer: float, pressure: float, **others) -> Parameters:
     """Uncertainties in K, % and %, of the vials of this file."""
+    certain = dict.fromkeys(
+        ["area_ratio_uncertainty_percent", "ice_thickness_uncertainty_percent", "unfrozen_water"],
+        0.0,
+    )
     return Parameters(
         temperature_uncertainty_k=temperature,
         heat_transfer_uncertainty_percent=heat_transfer,
         pressure_uncertainty_percent=pressure,
-        **others,
+        **(certain | others),
     )
+
+
+def budget_of(labels: DryingLabels, *uncertainties: float, **others) -> pd.Series:
+    parameters = assumed(*uncertainties, **others)
+    return uncertainty_budget(labels, parameters, VIAL, None)["percent"]
 
 
 def test_vials_are_those_of_the_parameters():
@@ -450,7 +458,7 @@ def test_vials_are_those_of_the_parameters():
 
 def test_monte_carlo_agrees_with_linear_propagation(labels, monkeypatch):
     # The standard deviation of 4000 draws is known to about 1 %.
-    monkeypatch.setattr("fesemlib.drying.coefficients.DRAWS", 4000)
+    monkeypatch.setattr("fesemlib.drying.uncertainty.DRAWS", 4000)
     derivatives = [
         (shifted(shelf=0.05) - shifted(shelf=-0.05)) / 2,
         (shifted(bottom=0.05) - shifted(bottom=-0.05)) / 2,
@@ -458,12 +466,12 @@ def test_monte_carlo_agrees_with_linear_propagation(labels, monkeypatch):
         (shifted(pressure=1.005) - shifted(pressure=0.995)) / 2,
     ]
     linear = 100 * float(np.linalg.norm(derivatives)) / shifted()
-    budget = uncertainty_budget(labels, assumed(0.05, 0.5, 0.5))
+    budget = budget_of(labels, 0.05, 0.5, 0.5)
     assert budget["all together"] == pytest.approx(linear, rel=0.05)
 
 
 def test_k_v_enters_twice(labels):
-    budget = uncertainty_budget(labels, assumed(0.0, 2.0, 0.0, front_correction=False))
+    budget = budget_of(labels, 0.0, 2.0, 0.0, front_correction=False)
     assert budget["heat transfer coefficient"] == pytest.approx(4.0, rel=0.06)
     assert budget["temperatures"] == budget["chamber pressure"] == pytest.approx(0, abs=1e-9)
     assert budget["all together"] == budget["heat transfer coefficient"]
@@ -471,16 +479,26 @@ def test_k_v_enters_twice(labels):
 
 def test_spread_of_offsets_is_that_of_shifted_thermocouples(labels):
     change = (shifted(bottom=0.05) - shifted(bottom=-0.05)) / 2 / shifted()
-    spread = spread_of_offsets(labels, assumed(0.05, 5.0, 2.0))
+    spread = spread_of_offsets(labels, assumed(0.05, 5.0, 2.0), VIAL)
     assert spread == pytest.approx(100 * abs(change), rel=0.08)
 
 
 def test_sources_add_in_squares(labels):
-    budget = uncertainty_budget(labels, assumed(0.1, 1.0, 2.0))
+    budget = budget_of(
+        labels, 0.1, 1.0, 2.0, area_ratio_uncertainty_percent=1.0, unfrozen_water=0.5
+    )
     parts = budget.drop("all together")
     assert budget["all together"] == pytest.approx(float(np.linalg.norm(parts)), rel=0.06)
 
 
 def test_no_uncertainty_changes_nothing(labels):
-    budget = uncertainty_budget(labels, assumed(0, 0, 0))
-    assert budget.to_numpy() == pytest.approx(np.zeros(4), abs=1e-9)
+    budget = budget_of(labels, 0, 0, 0)
+    assert budget.to_numpy() == pytest.approx(np.zeros(7), abs=1e-9)
+
+
+def test_a_uniform_share_of_unfrozen_water_goes_into_the_thickness(labels):
+    # 5 % of solids bind up to 0.95 g/g, 5 % of the water; L_d grows by 1/(1 − share).
+    budget = budget_of(labels, 0, 0, 0, unfrozen_water=0.95, front_correction=False)
+    shares = np.linspace(0, 0.05, 10_001)
+    expected = 100 * np.std(1 / (1 - shares))
+    assert budget["water that does not freeze"] == pytest.approx(expected, rel=0.05)

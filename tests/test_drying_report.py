@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from fesemlib.drying.calibration import vial_of
 from fesemlib.drying.coefficients import (
     DryingLabels,
     label_run,
-    uncertainty_budget,
-    vial_of,
     worth_of_corrections,
 )
 from fesemlib.drying.records import read_drying_run
+from fesemlib.drying.uncertainty import uncertainty_budget
 from fesemlib.drying.vial import PAPER_CYCLE, recorded_drying
 from fesemlib.formulations import table1
 from fesemlib.pages.figures.drying import drying_run_figure
@@ -94,11 +94,12 @@ def test_corrections_are_shown_with_their_size(parameters):
 
 def test_uncertainty_stands_beside_the_spread(parameters, tmp_path):
     labels = labels_for(tmp_path / "run.csv", [1e-3, 1.1e-3])
-    budget = uncertainty_budget(labels, parameters)
-    table = written(drying_report.show_uncertainty(budget, parameters, labels))
-    assert list(table["assumed"]) == ["0.5 K each", "5 %", "2 %", "—", "—"]
+    budget = uncertainty_budget(labels, parameters, vial_of(parameters), None)
+    table = written(drying_report.show_uncertainty(budget, labels))
+    assumed = ["0.5 K each", "5 %", "2 %", "3 %", "0 to 1.6 %", "2 %", "—", "—"]
+    assert list(table["assumed"]) == assumed
     assert table["of kₘ (%)"].iloc[-1] == "6.7"
-    assert table["of kₘ (%)"]["all together"] == f"{budget['all together']:.2g}"
+    assert table["of kₘ (%)"]["all together"] == f"{budget['percent']['all together']:.2g}"
 
 
 def test_figure_has_no_front_where_none_was_worked_out(tmp_path):

@@ -26,7 +26,7 @@ from prediction_models import (
 )
 
 from fesemlib.command.cli import main
-from fesemlib.drying.coefficients import vial_of
+from fesemlib.drying.calibration import vial_of
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.outlook import cycle_of, outlook_of, outlook_table
 from fesemlib.drying.vial import drying_time, simulate_primary_drying

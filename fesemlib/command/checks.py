@@ -53,10 +53,12 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
 
     dataset = load_dataset(parameters)
     if parameters.drying_run:
-        from fesemlib.drying.coefficients import label_run, vial_of
+        from fesemlib.drying.calibration import vial_of
+        from fesemlib.drying.coefficients import label_run
         from fesemlib.drying.records import read_drying_run
 
-        label_run(read_drying_run(parameters.drying_run), vial_of(parameters))
+        run = read_drying_run(parameters.drying_run)
+        label_run(run, vial_of(parameters, run))
     if parameters.image:
         _check_new_images(parameters, dataset.shape)
     try:

@@ -17,9 +17,7 @@ from fesemlib.drying import equations
 from fesemlib.drying.equations import TRIPLE_POINT, BoolArray, FloatArray, ice_vapour_pressure
 from fesemlib.drying.records import DryingRun, DryingRunError
 from fesemlib.drying.vial import Vial
-from fesemlib.params import Parameters
 
-DRAWS = 1000  # of the Monte Carlo method
 STEADY = (0.2, 0.95)  # dried fractions: after the start, before the ice gets patchy
 
 _FEWEST_READINGS = 10
@@ -29,7 +27,7 @@ _PRESSURE_TOLERANCE = 0.1  # relative to its median in the steady part
 _JUMP = 2.0  # K from one reading to the next, beyond what the shelf did, at least, and
 _JUMP_NOISES = 8.0  # this many standard deviations of the readings' noise
 _SAME_SHARE = 0.2  # of primary drying: a reading that does not change for so long is stuck
-_DEPARTURE = 1.5  # factor from the first third by which k_m is no longer that of the cake
+_DEPARTURE = 1.5  # factor by which k_m has to fall to be no longer that of the cake
 _SMOOTHING = 9  # readings in the running median that shows a departure
 _UNDER_WAY = 0.2  # resistance at the start over that in the steady part, and
 _UNDER_WAY_AT_ANY_RATE = 0.5  # where the record shows ice that cannot sublime yet
@@ -39,8 +37,7 @@ _OVERSHOOT = 1.2  # dried fraction at which k_v or the vial cannot be right
 _UNDERSHOOT = 0.85  # dried fraction below which the readings leave the ice too early
 _CONTRADICTION = 1.5  # factor between a thermocouple's k_m and the others'
 _LOWEST_PRESSURE = 1.0  # Pa in the steady part: freeze-dryers are run above it
-_MOST_INSTANTS = 2000  # of a run, for the Monte Carlo method; more of them are thinned out
-_MEASURED = ("time", "shelf_temperature", "bottom_temperature", "chamber_pressure")
+MEASURED = ("time", "shelf_temperature", "bottom_temperature", "chamber_pressure")
 
 
 @dataclass(frozen=True)
@@ -69,16 +66,6 @@ class DryingLabels:
 
 class _UnderWayError(DryingRunError):
     """A thermocouple finds that sublimation began before the record."""
-
-
-def vial_of(parameters: Parameters) -> Vial:
-    """The vials of the drying run, as the parameters describe them."""
-    return Vial(
-        heat_transfer_coefficient=parameters.heat_transfer_coefficient,
-        ice_thickness=parameters.ice_thickness_mm / 1000,
-        solids_mass_fraction=parameters.solids_percent / 100,
-        area_ratio=parameters.area_ratio,
-    )
 
 
 def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingLabels:
@@ -170,67 +157,31 @@ def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
     return pd.DataFrame({"k_m": k_m, "difference": np.divide(k_m, k_m[0]) - 1}, left_out)
 
 
-def uncertainty_budget(labels: DryingLabels, parameters: Parameters) -> pd.Series[float]:
-    """Standard uncertainty of the k_m of one thermocouple, %, by source and from all together.
-
-    Monte Carlo (JCGM 101:2008); shelf and thermocouple have offsets that stay through a run.
-    """
-    temperature = parameters.temperature_uncertainty_k
-    heat = parameters.heat_transfer_uncertainty_percent / 100
-    pressure = parameters.pressure_uncertainty_percent / 100
-    sources = {
-        "temperatures": (temperature, temperature, 0.0, 0.0),
-        "heat transfer coefficient": (0.0, 0.0, heat, 0.0),
-        "chamber pressure": (0.0, 0.0, 0.0, pressure),
-        "all together": (temperature, temperature, heat, pressure),
-    }
-    return pd.Series(sources).map(lambda scales: _drawn_spread(labels, scales, parameters))
+def measured_in(run: DryingRun, bottom: FloatArray) -> dict[str, FloatArray]:
+    """What `course_of` needs of a record, with the readings of a thermocouple, K, shape (n,)."""
+    values = (run.time, run.shelf_temperature, bottom, run.chamber_pressure)
+    return dict(zip(MEASURED, values, strict=True))
 
 
-def spread_of_offsets(labels: DryingLabels, parameters: Parameters) -> float:
-    """The standard deviation over thermocouples, %, that offsets of theirs alone would make.
-
-    The offset of the shelf's sensor, which all thermocouples share, makes no spread.
-    """
-    offsets = (0.0, parameters.temperature_uncertainty_k, 0.0, 0.0)
-    return _drawn_spread(labels, offsets, parameters)
-
-
-def _drawn_spread(labels: DryingLabels, scales: tuple[float, ...], parameters: Parameters) -> float:
-    """Standard deviation of k_m, %, for inputs drawn anew for the median thermocouple.
-
-    `scales`: of the shelf and the bottom (K), of k_v and the pressure (relative).
-    """
-    known = labels.thermocouples["k_m"].dropna().sort_values()
-    place = (len(known) - 1) // 2
-    table = labels.instants[labels.instants["thermocouple"] == known.index[place]]
-    # What has warmed up is beyond the steady part, and does not count.
-    table = table[table["time"] <= table["time"][table["steady"]].max()]
-    table = table.iloc[:: -(-len(table) // _MOST_INSTANTS)]
-    measured = {column: table[column].to_numpy() for column in _MEASURED}
-    deviations = np.random.default_rng(0).standard_normal((DRAWS, 4, 1))
-    shelf, bottom, heat, pressure = (deviations * np.array(scales)[:, np.newaxis]).swapaxes(0, 1)
-    measured["shelf_temperature"] = measured["shelf_temperature"] + shelf
-    measured["bottom_temperature"] = measured["bottom_temperature"] + bottom
-    measured["chamber_pressure"] = measured["chamber_pressure"] * (1 + pressure)
-    vial = vial_of(parameters)
-    heat_transfer = vial.heat_transfer_coefficient * (1 + heat)
-    course = _course(measured, vial, heat_transfer, parameters.front_correction)
-    means = pd.DataFrame(course["k_m"][:, table["steady"].to_numpy()]).mean(axis=1)
-    return 100 * float(np.nanstd(means, ddof=1)) / float(known.iloc[place])
-
-
-def _course(
-    measured: dict[str, FloatArray], vial: Vial, heat_transfer: npt.ArrayLike, correct_front: bool
+def course_of(
+    measured: dict[str, FloatArray],
+    vial: Vial,
+    heat_transfer: npt.ArrayLike,
+    correct_front: bool,
+    ice_thickness: float | FloatArray | None = None,
 ) -> dict[str, FloatArray]:
-    """What was measured and what follows, NaN where nothing sublimes; shapes (…, n)."""
-    shelf, bottom, pressure = np.broadcast_arrays(*(measured[name] for name in _MEASURED[1:]))
-    subliming = _subliming(shelf, bottom, pressure)
+    """What was measured and what follows, NaN where nothing sublimes; shapes (…, n).
+
+    With this k_v, W m⁻² K⁻¹, and this thickness of the ice, m, if it is not the vial's.
+    """
+    ice_at_start = vial.ice_thickness if ice_thickness is None else ice_thickness
+    shelf, bottom, pressure = np.broadcast_arrays(*(measured[name] for name in MEASURED[1:]))
+    subliming = subliming_in(shelf, bottom, pressure)
     ice = np.where(subliming, bottom, 240.0)
     warm = np.where(subliming, shelf, ice)
     flux = equations.vapour_flux(heat_transfer, warm, ice, vial.area_ratio)
     thickness = equations.dried_thickness(measured["time"], flux, vial.porosity)
-    frozen = np.maximum(vial.ice_thickness - thickness, 0.0)
+    frozen = np.maximum(ice_at_start - thickness, 0.0)
     front = equations.front_temperature(ice, flux, frozen) if correct_front else ice
     driving = ice_vapour_pressure(front) - pressure
     good = subliming & (driving > 0) & (thickness > 0)
@@ -244,13 +195,13 @@ def _course(
         "flux": flux,
         "front_temperature": np.where(subliming, front, np.nan),
         "dried_thickness": thickness,
-        "dried_fraction": thickness / vial.ice_thickness,
+        "dried_fraction": thickness / ice_at_start,
         "k_m": k_m,
         "resistance": resistance,
     }
 
 
-def _subliming(shelf: FloatArray, bottom: FloatArray, pressure: FloatArray) -> BoolArray:
+def subliming_in(shelf: FloatArray, bottom: FloatArray, pressure: FloatArray) -> BoolArray:
     """Where the reading is one of ice that is heated and has more pressure than the chamber."""
     ice = (bottom > 110) & (bottom < TRIPLE_POINT)  # false where there is no reading
     return ice & (shelf > bottom) & (ice_vapour_pressure(np.where(ice, bottom, 240.0)) > pressure)
@@ -264,8 +215,9 @@ def _instants(
     last, remark, may_be_gone = _end_of_contact(run, bottom)
     bottom = np.where(np.arange(bottom.size) < last, bottom, np.nan)
     shelf, pressure = run.shelf_temperature, run.chamber_pressure
-    measured = dict(zip(_MEASURED, (run.time, shelf, bottom, pressure), strict=True))
-    course = _course(measured, vial, vial.heat_transfer_coefficient, correct_front)
+    course = course_of(
+        measured_in(run, bottom), vial, vial.heat_transfer_coefficient, correct_front
+    )
     k_m, fraction = course["k_m"], course["dried_fraction"]
     if fraction.max() >= STEADY[1]:
         remark = ""  # what happens to the reading later does not matter
@@ -306,7 +258,7 @@ def _end_of_contact(run: DryingRun, bottom: FloatArray) -> tuple[int, str, bool]
     shelf = run.shelf_temperature
     if np.isnan(bottom).all():
         raise DryingRunError("it has no reading at all")
-    subliming = _subliming(shelf, bottom, run.chamber_pressure)
+    subliming = subliming_in(shelf, bottom, run.chamber_pressure)
     if not subliming.any():
         raise DryingRunError(
             "it never reads ice that is colder than the shelf and has a higher vapour pressure "
@@ -350,14 +302,18 @@ def _stuck(time: FloatArray, bottom: FloatArray, subliming: BoolArray) -> int:
 
 
 def _departure(k_m: FloatArray, counts: BoolArray) -> int | None:
-    """From which instant on k_m stays away from what it was in the first third that counts."""
+    """From which instant on k_m stays far below what it was: the reading is warmer than the ice.
+
+    A k_m that rises is the cake's: the resistance of the layer grows less than its thickness.
+    """
     places = np.flatnonzero(counts)
     if places.size < _FEWEST_READINGS:
         return None
     values = pd.Series(k_m[places])
-    usual = float(values.iloc[: max(places.size // 3, 3)].median())
     smooth = values.rolling(min(_SMOOTHING, places.size), center=True, min_periods=1).median()
-    near = smooth.between(usual / _DEPARTURE, usual * _DEPARTURE).to_numpy()
+    third = max(places.size // 3, 3)
+    usual = smooth[third:].cummax().reindex(smooth.index).clip(lower=values[:third].median())
+    near = (smooth >= usual.fillna(values[:third].median()) / _DEPARTURE).to_numpy()
     after = places.size - _first(near[::-1])
     return int(places[after]) if after < places.size else None
 

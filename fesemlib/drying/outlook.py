@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fesemlib.drying.coefficients import vial_of
+from fesemlib.drying.calibration import vial_of
 from fesemlib.drying.vial import Cycle, PrimaryDryingError, drying_time, simulate_primary_drying
 from fesemlib.params import Parameters
 

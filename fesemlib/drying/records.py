@@ -64,6 +64,7 @@ class DryingRun:
     product_temperatures: pd.DataFrame  # K, a column a thermocouple; NaN: no reading to be used
     lines: npt.NDArray[np.int64]  # of the file, shape (n,), for messages
     remarks: tuple[str, ...] = ()  # what was set right or left out, a sentence each
+    pirani_pressure: FloatArray | None = None  # Pa, shape (n,); NaN: no reading
 
 
 def read_drying_run(path: Path | str) -> DryingRun:

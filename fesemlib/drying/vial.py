@@ -99,15 +99,30 @@ def _check(name: str, value: float, least: float, greatest: float, unit: str) ->
 PAPER_CYCLE = Cycle(223.15, 263.15, ramp_rate=1 / 60, chamber_pressure=10.0)
 
 
+@dataclass(frozen=True)
+class ResistanceLaw:
+    """R_p = R_0 + A_1 L/(1 + A_2 L), m s⁻¹, of a dried layer of thickness L, m."""
+
+    at_start: float  # R_0, m s⁻¹
+    slope: float  # A_1, s⁻¹
+    bend: float  # A_2, m⁻¹
+
+    def __call__(self, thickness: npt.ArrayLike) -> FloatArray:
+        """R_p, m s⁻¹, of this thickness, m."""
+        depth = np.asarray(thickness, dtype=np.float64)
+        resistance: FloatArray = self.at_start + self.slope * depth / (1 + self.bend * depth)
+        return resistance
+
+
 def simulate_primary_drying(
-    k_m: float, vial: Vial, cycle: Cycle, time_step: float = 60.0
+    k_m: float | ResistanceLaw, vial: Vial, cycle: Cycle, time_step: float = 60.0
 ) -> pd.DataFrame:
     """Primary drying of one vial, from the start of the ramp until its ice is gone.
 
     Parameters
     ----------
     k_m
-        Mass transfer coefficient of the dried layer, m² s⁻¹.
+        Mass transfer coefficient of the dried layer, m² s⁻¹; or the law of its resistance.
     vial, cycle
         The vial and what the freeze-dryer does.
     time_step
@@ -137,7 +152,8 @@ def simulate_primary_drying(
     >>> print(f"{drying_time(run) / 3600:.1f} h, at most {run['front_temperature'].max():.1f} K")
     17.0 h, at most 249.9 K
     """
-    _check("k_m", k_m, 1e-8, 1.0, "in m² s⁻¹")
+    if not isinstance(k_m, ResistanceLaw):
+        _check("k_m", k_m, 1e-8, 1.0, "in m² s⁻¹")
     balance = _Balance(k_m, vial, cycle)
     pieces = balance.solved()
     end = float(pieces[-1].t[-1])
@@ -205,7 +221,7 @@ def recorded_drying(
 class _Balance:
     """Heat and mass at the sublimation front of one vial."""
 
-    def __init__(self, k_m: float, vial: Vial, cycle: Cycle) -> None:
+    def __init__(self, k_m: float | ResistanceLaw, vial: Vial, cycle: Cycle) -> None:
         self.k_m, self.vial, self.cycle = k_m, vial, cycle
         self.outside = vial.heat_transfer_coefficient * vial.area_ratio  # W m⁻² K⁻¹ of the product
         self.ice = equations.ICE_DENSITY * vial.porosity  # kg m⁻³ of the frozen layer
@@ -228,17 +244,21 @@ class _Balance:
         return 1 / (1 / self.outside + inside) * (shelf - front)
 
     def excess(self, front: float, shelf: float, dried: float) -> float:
-        """Heat that sublimation would take less the heat supplied, times the dried thickness."""
-        vapour = self.k_m * MOLAR_MASS_WATER / (GAS_CONSTANT * front) * self._driving(front)
-        supplied = self.heat(shelf, dried, front)
-        return vapour * float(equations.sublimation_enthalpy(front)) - dried * supplied
+        """Heat that sublimation would take less the heat supplied, times the resistance, R_p."""
+        if isinstance(self.k_m, ResistanceLaw):
+            resistance = float(self.k_m(dried))
+        else:
+            resistance = GAS_CONSTANT * front * dried / (MOLAR_MASS_WATER * self.k_m)
+        vapour = self._driving(front) * float(equations.sublimation_enthalpy(front))
+        return vapour - resistance * self.heat(shelf, dried, front)
 
     def front(self, shelf: float, dried: float) -> float:
         """Temperature of the front, K: where sublimation takes the heat that is supplied."""
         if shelf <= self.saturation:
             return shelf
         # With a dry layer, the excess is a hair above zero there by rounding.
-        if dried <= 0 or self.excess(self.saturation, shelf, dried) >= 0:
+        bare = dried <= 0 and not isinstance(self.k_m, ResistanceLaw)
+        if bare or self.excess(self.saturation, shelf, dried) >= 0:
             return self.saturation
         warmest = min(shelf, TRIPLE_POINT)
         if self.excess(warmest, shelf, dried) < 0:
@@ -292,7 +312,8 @@ class _Balance:
 
     def melts(self, shelf: float) -> PrimaryDryingError:
         """The error for a shelf that is too warm."""
+        cake = "this R_p" if isinstance(self.k_m, ResistanceLaw) else f"k_m = {self.k_m:g} m² s⁻¹"
         return PrimaryDryingError(
-            f"with the shelf at {shelf:g} K and k_m = {self.k_m:g} m² s⁻¹ the ice would reach "
+            f"with the shelf at {shelf:g} K and {cake} the ice would reach "
             f"{TRIPLE_POINT} K and melt; cool the shelf"
         )

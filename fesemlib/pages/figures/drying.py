@@ -4,12 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from fesemlib.drying.coefficients import DryingLabels
+from fesemlib.drying.resistance import ResistanceFit
 from fesemlib.pages.style import COLOURS, INK, drawing
 
 _NAMED = 4  # with more thermocouples, the legend does not name each
+
+
+def depth_figure(labels: DryingLabels, fit: ResistanceFit) -> Figure:
+    """k_m against the dried thickness: the thermocouples, the law of R_p, and the mean."""
+    figure, axes = drawing(8.5, 3.4, label_size=12)
+    steady = labels.instants[labels.instants["steady"]]
+    for number, name in enumerate(labels.used):
+        table = labels.instants[labels.instants["thermocouple"] == name]
+        dried, k_m = 1e3 * table["dried_thickness"], 1e3 * table["k_m"]
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot(dried, k_m, color=colour, linewidth=1, alpha=0.3)
+        label = name if len(labels.used) <= _NAMED else f"_{name}"
+        axes.plot(dried, k_m.where(table["steady"]), color=colour, linewidth=1.2, label=label)
+    depth = np.linspace(0, fit.vial.ice_thickness, 200)
+    law = 1e3 * fit.k_m(depth, float(steady["front_temperature"].median()))
+    axes.plot(1e3 * depth, law, "--", color=INK, linewidth=1.5, label="law of R$_p$")
+    axes.axhline(1e3 * labels.k_m, color=INK, linewidth=1, linestyle=":", label="mean")
+    axes.set(xlabel="thickness of the dried layer (mm)", ylabel="k$_m$ (10$^{-3}$ m² s$^{-1}$)")
+    axes.set(xlim=(0, 1e3 * fit.vial.ice_thickness), ylim=(0, 1.4e3 * steady["k_m"].max()))
+    axes.grid(axis="y", color="#e6e6e6")
+    figure.legend(loc="outside upper center", ncols=_NAMED + 2)
+    return figure
 
 
 def drying_run_figure(labels: DryingLabels) -> Figure:

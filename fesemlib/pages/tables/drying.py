@@ -7,13 +7,15 @@ from pathlib import Path
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from fesemlib.drying.coefficients import DryingLabels, vial_of
+from fesemlib.drying.calibration import Calibration, vial_of
+from fesemlib.drying.coefficients import DryingLabels
 from fesemlib.drying.vial import PAPER_CYCLE, recorded_drying
 from fesemlib.formulations import table1
 from fesemlib.pages.report import results_folder, save_table, show_table
 from fesemlib.params import Parameters
 
 _NOISE = 0.1  # K, of a thermocouple in the computed run
+_ENDS = {"temperatures": "its own reading", "pirani": "Pirani gauge"}
 _K_M = "k_m (10⁻³ m² s⁻¹)"
 
 
@@ -65,18 +67,44 @@ def show_corrections(table: pd.DataFrame) -> Styler:
     )
 
 
-def show_uncertainty(
-    budget: pd.Series[float], parameters: Parameters, labels: DryingLabels
-) -> Styler:
-    """The `uncertainty_budget` of k_m by source, beside the spread over the thermocouples."""
-    assumed = {
-        "temperatures": f"{parameters.temperature_uncertainty_k:g} K each",
-        "heat transfer coefficient": f"{parameters.heat_transfer_uncertainty_percent:g} %",
-        "chamber pressure": f"{parameters.pressure_uncertainty_percent:g} %",
-    }
-    percent = pd.Series({**budget.to_dict(), "spread over the thermocouples": labels.std_percent})
+def show_ends(calibration: Calibration) -> Styler:
+    """The ends of drying that a record shows, and the k_v that each gives."""
+    ends = calibration.ends
+    ends = ends.set_axis(ends["thermocouple"] + ", " + ends["source"].replace(_ENDS))
+    shown = pd.DataFrame({"end of drying (h)": ends["end"] / 3600})
+    shown["± (h)"] = ends["end_uncertainty"] / 3600
+    shown["k_v (W m⁻² K⁻¹)"] = ends["k_v"]
     return show_table(
-        pd.DataFrame({"assumed": pd.Series(assumed, percent.index), "of k_m (%)": percent}),
+        shown,
+        "The end of drying, and the k_v that makes the ice of each vial last until then",
+        {"end of drying (h)": "{:.1f}", "± (h)": "{:.2f}", "k_v (W m⁻² K⁻¹)": "{:.1f}"},
+    )
+
+
+def show_cost(cost: pd.DataFrame) -> Styler:
+    """Present `fesemlib.drying.resistance.cost_of_one_number`."""
+    shown = pd.DataFrame(
+        {
+            "drying time (h)": cost["time"] / 3600,
+            "warmest front (°C)": cost["warmest_front"] - 273.15,
+        }
+    )
+    return show_table(
+        shown,
+        "Primary drying of these vials at the shelf temperature and pressure of the steady part",
+        dict.fromkeys(shown, "{:.1f}"),
+    )
+
+
+def show_uncertainty(budget: pd.DataFrame, labels: DryingLabels) -> Styler:
+    """The `uncertainty_budget` of k_m by source, beside the spread over the thermocouples."""
+    spread = pd.DataFrame({"percent": labels.std_percent}, index=["spread over the thermocouples"])
+    table = pd.concat([budget, spread])
+    assumed = (100 * table["assumed"]).map("{:.2g} %".format, na_action="ignore")
+    assumed["temperatures"] = f"{budget['assumed']['temperatures']:g} K each"
+    assumed["water that does not freeze"] = f"0 to {assumed['water that does not freeze']}"
+    return show_table(
+        pd.DataFrame({"assumed": assumed, "of k_m (%)": table["percent"]}),
         "Standard uncertainty of the k_m of one thermocouple from that of what it is worked out "
         "from (Monte Carlo)",
         {"of k_m (%)": "{:.2g}"},

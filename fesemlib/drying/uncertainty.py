@@ -1,0 +1,105 @@
+"""How well the k_m of a drying run is known: a budget of what it is worked out from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from fesemlib.drying.calibration import Calibration
+from fesemlib.drying.coefficients import MEASURED, DryingLabels, course_of
+from fesemlib.drying.vial import Vial
+from fesemlib.params import Parameters
+
+DRAWS = 1000  # of the Monte Carlo method
+_MOST_INSTANTS = 2000  # of a run; more of them are thinned out
+_SOURCES = {
+    "temperatures": ["shelf", "bottom"],
+    "heat transfer coefficient": ["k_v"],
+    "ratio of areas": ["area"],
+    "thickness of the ice": ["thickness"],
+    "water that does not freeze": ["unfrozen"],
+    "chamber pressure": ["pressure"],
+}
+
+
+def uncertainty_budget(
+    labels: DryingLabels, parameters: Parameters, vial: Vial, calibration: Calibration | None
+) -> pd.DataFrame:
+    """Standard uncertainty of the k_m of one thermocouple, by source and from all together.
+
+    Columns: ``assumed`` (K, or a fraction; of the unfrozen water, the greatest) and ``percent`` (of
+    k_m). Monte Carlo (JCGM 101:2008); offsets stay through a run. With a calibration, each draw
+    takes k_v from the end of drying again: the ice that was there tells the flux, not A_v/A_p.
+    """
+    scales = _scales(parameters, calibration)
+    correct_front = parameters.front_correction
+
+    def percent(inputs: list[str]) -> float:
+        drawn = scales.where(scales.index.isin(inputs), 0.0)
+        return _drawn_spread(labels, drawn, vial, calibration, correct_front)
+
+    rows = {source: (scales[inputs[0]], percent(inputs)) for source, inputs in _SOURCES.items()}
+    rows["all together"] = (np.nan, percent(list(scales.index)))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["assumed", "percent"])
+
+
+def spread_of_offsets(labels: DryingLabels, parameters: Parameters, vial: Vial) -> float:
+    """The standard deviation over thermocouples, %, that offsets of theirs alone would make.
+
+    The offset of the shelf's sensor, which all thermocouples share, makes no spread.
+    """
+    scales = _scales(parameters, None)
+    offsets = scales.where(scales.index == "bottom", 0.0)
+    return _drawn_spread(labels, offsets, vial, None, parameters.front_correction)
+
+
+def _scales(parameters: Parameters, calibration: Calibration | None) -> pd.Series[float]:
+    """How widely each input is drawn: K, or a fraction."""
+    told = parameters.heat_transfer_uncertainty_percent
+    solids = parameters.solids_percent
+    scales = {
+        "shelf": parameters.temperature_uncertainty_k,
+        "bottom": parameters.temperature_uncertainty_k,
+        "k_v": (calibration.uncertainty_percent if calibration else told) / 100,
+        "area": parameters.area_ratio_uncertainty_percent / 100,
+        "thickness": parameters.ice_thickness_uncertainty_percent / 100,
+        "unfrozen": parameters.unfrozen_water * solids / (100 - solids),  # of the water
+        "pressure": parameters.pressure_uncertainty_percent / 100,
+    }
+    return pd.Series(scales)
+
+
+def _drawn_spread(
+    labels: DryingLabels,
+    scales: pd.Series[float],
+    vial: Vial,
+    calibration: Calibration | None,
+    correct_front: bool,
+) -> float:
+    """Standard deviation of k_m, %, for inputs drawn anew for the median thermocouple."""
+    known = labels.thermocouples["k_m"].dropna().sort_values()
+    place = (len(known) - 1) // 2
+    table = labels.instants[labels.instants["thermocouple"] == known.index[place]]
+    # What has warmed up is beyond the steady part, and does not count.
+    table = table[table["time"] <= table["time"][table["steady"]].max()]
+    table = table.iloc[:: -(-len(table) // _MOST_INSTANTS)]
+    measured = {column: table[column].to_numpy() for column in MEASURED}
+    generator = np.random.default_rng(0)
+    deviations = generator.standard_normal((len(scales), DRAWS, 1))
+    deviations[scales.index.get_loc("unfrozen")] = generator.random((DRAWS, 1))
+    drawn = dict(zip(scales.index, deviations * scales.to_numpy()[:, None, None], strict=True))
+    measured["shelf_temperature"] = measured["shelf_temperature"] + drawn["shelf"]
+    measured["bottom_temperature"] = measured["bottom_temperature"] + drawn["bottom"]
+    measured["chamber_pressure"] = measured["chamber_pressure"] * (1 + drawn["pressure"])
+    frozen_share, thickness = 1 - drawn["unfrozen"], 1 + drawn["thickness"]
+    heat_transfer = vial.heat_transfer_coefficient * (1 + drawn["k_v"])
+    if calibration:
+        warmer = 1 + (drawn["shelf"] - drawn["bottom"]) / calibration.mean_gap
+        heat_transfer = heat_transfer * thickness * frozen_share / warmer
+    else:
+        heat_transfer = heat_transfer * (1 + drawn["area"])
+    ice = vial.ice_thickness * thickness
+    course = course_of(measured, vial, heat_transfer, correct_front, ice)
+    k_m = course["k_m"][:, table["steady"].to_numpy()] / frozen_share  # it leaves a thicker layer
+    means = pd.DataFrame(k_m).mean(axis=1)
+    return 100 * float(np.nanstd(means, ddof=1)) / float(known.iloc[place])

@@ -1,0 +1,222 @@
+"""k_v from the end of drying, and the law of R_p: hidden values that have to come out again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fesemlib.drying.calibration import calibrate, vial_of
+from fesemlib.drying.coefficients import label_run
+from fesemlib.drying.equations import CLASSIC_RESISTANCE, GAS_CONSTANT, MOLAR_MASS_WATER
+from fesemlib.drying.records import DryingRun, DryingRunError
+from fesemlib.drying.resistance import cost_of_one_number, fit_resistance
+from fesemlib.drying.uncertainty import uncertainty_budget
+from fesemlib.drying.vial import (
+    PAPER_CYCLE,
+    ResistanceLaw,
+    Vial,
+    drying_time,
+    recorded_drying,
+    simulate_primary_drying,
+)
+from fesemlib.params import Parameters
+
+VIAL = Vial(16.0, 8e-3, area_ratio=1.19)
+HIDDEN = replace(VIAL, heat_transfer_coefficient=1.0)  # what is told where k_v has to be found
+LYOPRONTO = Path(__file__).parent / "data" / "lyopronto"
+META = json.loads((LYOPRONTO / "meta.json").read_text())
+# 5 % mannitol, about: R_p rises by less and less.
+LAW = ResistanceLaw(1.0 * CLASSIC_RESISTANCE, 16.0 * 100 * CLASSIC_RESISTANCE, 1.2 * 100)
+
+
+def run_of(record: pd.DataFrame, pirani: np.ndarray | None = None, **shifts: float) -> DryingRun:
+    products = record.filter(like="T_product").rename(
+        columns=lambda name: name.removesuffix(" (°C)")
+    )
+    return DryingRun(
+        "made",
+        3600 * record["time (h)"].to_numpy(),
+        record["T_shelf (°C)"].to_numpy() + 273.15 + shifts.get("shelf", 0.0),
+        record["pressure (Pa)"].to_numpy(),
+        products + 273.15 + shifts.get("bottom", 0.0),
+        np.arange(len(record)),
+        pirani_pressure=pirani,
+    )
+
+
+def recorded(*cakes: float | ResistanceLaw, noise: float = 0.05) -> pd.DataFrame:
+    return recorded_drying(cakes, VIAL, PAPER_CYCLE, noise=noise)
+
+
+@pytest.mark.parametrize("case", META["cases"])
+def test_another_simulators_k_v_comes_out_of_its_end(case):
+    about = META["cases"][case]
+    table = pd.read_csv(LYOPRONTO / f"{case}.csv", comment="#")
+    record = pd.DataFrame(
+        {
+            "time (h)": table["t_hr"],
+            "T_shelf (°C)": table["Tshelf_C"],
+            "T_product_1 (°C)": table["Tbot_C"],
+            "pressure (Pa)": table["Pch_mTorr"] * 101_325 / 760_000,
+        }
+    )
+    solids = about["product"]["cSolid"]
+    dried = float(table["percent_dried"].iloc[-1]) / 100  # the last row is near the end
+    vial = Vial(1.0, dried * about["L0_m"], solids, META["Av_cm2"] / META["Ap_cm2"])
+    found = calibrate(run_of(record), vial, float(table["t_hr"].iloc[-1]))
+    assert found.heat_transfer_coefficient == pytest.approx(META["Kv_W_m2K"], rel=0.01)
+
+
+def test_temperatures_that_meet_the_shelf_tell_k_v_within_its_uncertainty():
+    found = calibrate(run_of(recorded(8e-4, 1e-3, 1.3e-3)), HIDDEN)
+    assert found.source == "temperatures"
+    assert list(found.counted["thermocouple"]) == [f"T_product_{n}" for n in (1, 2, 3)]
+    away = found.counted["k_v"] / VIAL.heat_transfer_coefficient - 1
+    assert (100 * away.abs() < 2 * found.counted["uncertainty_percent"]).all()
+    assert found.heat_transfer_coefficient == pytest.approx(16.0, rel=0.02)
+
+
+def test_pirani_gauge_that_falls_to_the_other_tells_k_v():
+    record = recorded(1e-3)
+    hours = record["time (h)"].to_numpy()
+    end = drying_time(simulate_primary_drying(1e-3, VIAL, PAPER_CYCLE)) / 3600
+    vapour = 1 / (1 + np.exp((hours - end) / 0.3))
+    pirani = record["pressure (Pa)"].to_numpy() * (1 + 0.6 * vapour)
+    pirani[hours < 0.2] = np.nan  # not on yet
+    found = calibrate(run_of(record, pirani), HIDDEN, "pirani")
+    assert found.heat_transfer_coefficient == pytest.approx(16.0, rel=0.01)
+    # Logistic: from 0.9 to 0.1 it takes 2 ln 9 scales; uniform over that.
+    width = found.counted["end_uncertainty"].iloc[0] / 3600
+    assert width == pytest.approx(2 * np.log(9) * 0.3 / np.sqrt(12), rel=0.05)
+    assert calibrate(run_of(record, np.full(hours.size, 16.0)), HIDDEN, "pirani").source == ""
+
+
+def test_thermocouple_that_falls_off_early_does_not_decide():
+    record = recorded(1e-3, 1e-3, 1e-3)
+    gone = record["time (h)"] > 6
+    record["T_product_2 (°C)"] = record["T_product_2 (°C)"].mask(gone, record["T_shelf (°C)"])
+    found = calibrate(run_of(record), HIDDEN)
+    assert found.counted["k_v"].max() > 1.5 * 16.0
+    assert found.heat_transfer_coefficient == pytest.approx(16.0, rel=0.02)
+    assert found.uncertainty_percent > 20  # the three contradict each other
+
+
+def test_record_without_its_end_says_what_to_give():
+    record = recorded(1e-3)
+    run = run_of(record[record["time (h)"] < 10])
+    told = Parameters(
+        heat_transfer_coefficient="from_end_of_drying", drying_run="run.csv", ice_thickness_mm=8.0
+    )
+    with pytest.raises(DryingRunError, match=r"made: the end of drying .* end_of_drying in hours"):
+        vial_of(told, run)
+    late = told.model_copy(update={"end_of_drying": 20.0})
+    with pytest.raises(DryingRunError, match="end_of_drying = 20"):
+        vial_of(late, run)
+
+
+def test_vial_of_the_parameters_takes_k_v_from_the_record():
+    told = Parameters(
+        heat_transfer_coefficient="from_end_of_drying",
+        drying_run="run.csv",
+        ice_thickness_mm=8.0,
+        area_ratio=1.19,
+    )
+    vial = vial_of(told, run_of(recorded(1e-3, noise=0.0)))
+    assert vial.heat_transfer_coefficient == pytest.approx(16.0, rel=0.02)
+
+
+def test_a_k_m_that_doubles_while_the_cake_dries_is_not_taken_for_lost_contact():
+    labels = label_run(run_of(recorded(LAW)), VIAL)
+    k_m = labels.instants["k_m"][labels.instants["steady"]]
+    assert k_m.max() > 1.7 * k_m.iloc[:20].median()
+    assert labels.thermocouples["remark"].to_list() == [""]
+    assert labels.instants["dried_fraction"][labels.instants["steady"]].max() > 0.94
+
+
+def test_law_of_the_resistance_comes_out_again():
+    labels = label_run(run_of(recorded(LAW, LAW)), VIAL)
+    fit = fit_resistance(labels, VIAL, 2.0)
+    depth = np.linspace(0.1, 1, 10) * VIAL.ice_thickness
+    np.testing.assert_allclose(fit.law(depth), LAW(depth), rtol=0.03)
+    assert fit.deviation_k == pytest.approx(0.05, rel=0.3)
+    assert fit.vial.heat_transfer_coefficient == pytest.approx(16.0, rel=0.01)
+
+
+def test_law_of_one_k_m_is_a_straight_line_through_the_origin():
+    labels = label_run(run_of(recorded(1e-3)), VIAL)
+    fit = fit_resistance(labels, VIAL, 2.0)
+    depth = np.linspace(0.2, 0.95, 5) * VIAL.ice_thickness
+    line = GAS_CONSTANT * 247.0 * depth / (MOLAR_MASS_WATER * 1e-3)
+    np.testing.assert_allclose(fit.law(depth), line, rtol=0.03)
+    cost = cost_of_one_number(labels, fit)
+    assert np.ptp(cost["time"]) / cost["time"].mean() < 0.01
+    assert np.ptp(cost["warmest_front"]) < 0.2
+
+
+def test_drying_with_a_law_takes_the_time_of_its_integral():
+    # In a thin layer the ice's own temperature drop is small: heat and mass balance at each depth.
+    thin = Vial(16.0, 1e-4)
+    law = ResistanceLaw(1e6, 0.0, 1.0)  # one resistance: the flux is the same at all depths
+    run = simulate_primary_drying(law, thin, PAPER_CYCLE)
+    hold = run[run["time"] > PAPER_CYCLE.ramp_time]
+    assert np.ptp(hold["flux"]) / hold["flux"].mean() < 0.01
+    driving = hold["flux"] * 1e6
+    vapour = np.exp(
+        9.550426
+        - 5723.265 / hold["front_temperature"]
+        + 3.53068 * np.log(hold["front_temperature"])
+        - 0.00728332 * hold["front_temperature"]
+    )
+    np.testing.assert_allclose(vapour - 10.0, driving, rtol=1e-6)
+
+
+def test_offsets_count_less_when_the_end_sets_k_v_again():
+    # The whole way, calibration included, with a sensor that is off.
+    record = recorded(1e-3, noise=0.0)
+
+    def percent_per_kelvin(sensor: str) -> float:
+        k_m = []
+        for shift in (-0.1, 0.1):
+            run = run_of(record, **{sensor: shift})
+            k_v = calibrate(run, VIAL).heat_transfer_coefficient
+            k_m.append(label_run(run, replace(VIAL, heat_transfer_coefficient=k_v)).k_m)
+        return 100 * (k_m[1] - k_m[0]) / 0.2 / np.mean(k_m)
+
+    linear = 0.2 * np.hypot(percent_per_kelvin("shelf"), percent_per_kelvin("bottom"))
+    run = run_of(record)
+    found = calibrate(run, VIAL)
+    vial = replace(VIAL, heat_transfer_coefficient=found.heat_transfer_coefficient)
+    labels, known = label_run(run, vial), Parameters(temperature_uncertainty_k=0.2)
+    told = uncertainty_budget(labels, known, vial, found)["percent"]["temperatures"]
+    assert told == pytest.approx(linear, rel=0.1)
+    assert told < 0.7 * uncertainty_budget(labels, known, vial, None)["percent"]["temperatures"]
+
+
+def test_area_ratio_does_not_count_when_the_end_tells_k_v_and_the_ice_counts_twice():
+    run = run_of(recorded(1e-3, noise=0.0))
+    found = calibrate(run, VIAL)
+    labels = label_run(run, VIAL, False)
+    known = Parameters(
+        area_ratio_uncertainty_percent=2.0,
+        ice_thickness_uncertainty_percent=1.0,
+        front_correction=False,
+    )
+    budget = uncertainty_budget(labels, known, VIAL, found)["percent"]
+    assert budget["ratio of areas"] == pytest.approx(0.0, abs=1e-9)
+    assert budget["thickness of the ice"] == pytest.approx(2.0, rel=0.05)
+
+
+def test_ramp_to_secondary_drying_is_no_second_end():
+    record = recorded(1e-3, noise=0.0)
+    hours = record["time (h)"].to_numpy()
+    later = pd.DataFrame({"time (h)": hours[-1] + np.arange(1, 61) / 30})
+    later["T_shelf (°C)"] = -10 + 35 * np.minimum(later["time (h)"] - hours[-1], 1.0)
+    later["T_product_1 (°C)"] = later["T_shelf (°C)"].shift(15, fill_value=-10.0)  # lags by 17 K
+    later["pressure (Pa)"] = 10.0
+    run = run_of(pd.concat([record, later], ignore_index=True))
+    assert calibrate(run, HIDDEN).heat_transfer_coefficient == pytest.approx(16.0, rel=0.02)
