@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import median_filter
 
-from fesemlib.drying.equations import FloatArray
+from fesemlib.drying.equations import BoolArray, FloatArray
 from fesemlib.formulations import read_cells
 from fesemlib.params import quoted
 
@@ -37,6 +37,7 @@ _NAMES = {
     "pressure": r"p|pc|pch|pchamber|(chamber|capacitance|cm)?pressure|vacuum",
 }
 _PRODUCT = r"(t|tc|temperature)?(product|bottom|vial|thermocouple|probe)\w*|tc\d*|tp\d*|t\d+"
+_EXTRAS = {"pirani": r"\w*pirani", "phase": r"(drying|process|recipe)?(phase|stage)(name)?"}
 _EXAMPLES = {"time": "time (h)", "shelf": "T_shelf (°C)", "pressure": "pressure (Pa)"}
 
 _NO_READING = {"", "nan", "na", "n/a", "-", "--", "---", "none", "null", "ol", "open"}
@@ -65,6 +66,7 @@ class DryingRun:
     lines: npt.NDArray[np.int64]  # of the file, shape (n,), for messages
     remarks: tuple[str, ...] = ()  # what was set right or left out, a sentence each
     pirani_pressure: FloatArray | None = None  # Pa, shape (n,); NaN: no reading
+    primary_drying: BoolArray | None = None  # where the dryer's phase says so, shape (n,)
 
 
 def read_drying_run(path: Path | str) -> DryingRun:
@@ -122,12 +124,15 @@ def _checked(cells: pd.DataFrame, name: str) -> DryingRun:
         raise DryingRunError(
             f"{instants} instants are too few for a drying; record {_FEWEST_ROWS}, minutes apart"
         )
-    table = pd.DataFrame({role: _in_si(role, cells[each]) for role, each in headings.items()})
+    readers = dict.fromkeys(headings, _in_si) | {"phase": _is_primary_drying}
+    table = pd.DataFrame(
+        {role: readers[role](role, cells[each]) for role, each in headings.items()}
+    )
     table = _in_order(table, headings["time"], remarks)
     for role in ("shelf", "pressure"):
         table[role] = _without_gaps(table, role, cells[headings[role]])
     _check_steps(table["time"])
-    products = [role for role in headings if role not in _NAMES]
+    products = [role for role in headings if role not in {**_NAMES, **_EXTRAS}]
     for product in products:
         table[product] = _cleaned(table, product, remarks)
     if table[products].isna().all(axis=None):
@@ -135,6 +140,7 @@ def _checked(cells: pd.DataFrame, name: str) -> DryingRun:
             f"no thermocouple has any reading (columns {quoted(', '.join(products), 200)}); give "
             "the record of a run with one"
         )
+    phase = table.get("phase", pd.Series(dtype=bool))
     return DryingRun(
         name=name,
         time=table["time"].to_numpy(),
@@ -143,6 +149,8 @@ def _checked(cells: pd.DataFrame, name: str) -> DryingRun:
         product_temperatures=table[products].reset_index(drop=True),
         lines=table.index.to_numpy(),
         remarks=tuple(remarks),
+        pirani_pressure=table["pirani"].to_numpy() if "pirani" in table else None,
+        primary_drying=phase.to_numpy() if phase.any() else None,
     )
 
 
@@ -165,6 +173,9 @@ def _headings(columns: list[str]) -> dict[str, str]:
         raise DryingRunError(
             f"no column of a product temperature, {there}; name it as in 'T_product_1 (°C)'"
         )
+    for role, pattern in _EXTRAS.items():
+        alike = [heading for heading in columns if re.fullmatch(pattern, plain[heading])]
+        found |= {role: alike[0]} if len(alike) == 1 else {}
     for heading in products:
         found[heading if names[heading] in found else names[heading]] = heading
     return found
@@ -177,7 +188,7 @@ def _name_and_unit(heading: str) -> tuple[str, str]:
 
 def _in_si(role: str, texts: pd.Series[str]) -> pd.Series[float]:
     """The values of a column in SI, NaN where there is none."""
-    kind = role if role in _UNITS else "temperature"
+    kind = {"pirani": "pressure"}.get(role, role if role in _UNITS else "temperature")
     name, unit = _name_and_unit(str(texts.name))
     if not unit:
         raise DryingRunError(
@@ -204,6 +215,11 @@ def _in_si(role: str, texts: pd.Series[str]) -> pd.Series[float]:
         )
     zero = 273.15 if kind == "temperature" and plain[0] != "k" else 0.0
     return numbers.where(~empty) * factors[plain] + zero
+
+
+def _is_primary_drying(_: str, texts: pd.Series[str]) -> pd.Series[bool]:
+    """Where the name of the phase says that it is primary drying."""
+    return texts.str.contains("primary", case=False)
 
 
 def _in_order(table: pd.DataFrame, heading: str, remarks: list[str]) -> pd.DataFrame:
