@@ -253,6 +253,7 @@ report.save_figure(drying_run_figure(labels), "drying_run", parameters)
 
 # %%
 calibration = calibrate(run, vial, parameters.end_of_drying)
+report.save_table(calibration.ends, "drying_ends", parameters)
 drying_report.show_ends(calibration)
 
 # %% [markdown]

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fesemlib.drying.calibration import vial_of
-from fesemlib.drying.vial import Cycle, PrimaryDryingError, drying_time, simulate_primary_drying
+from fesemlib.drying.vial import (
+    Cycle,
+    PrimaryDryingError,
+    ResistanceLaw,
+    Vial,
+    drying_time,
+    simulate_primary_drying,
+)
 from fesemlib.params import Parameters
 
 _TIME_STEP = 300.0  # s, between the points of a curve
@@ -58,6 +65,14 @@ def cycle_of(parameters: Parameters) -> Cycle:
     )
 
 
+def case_of(k_m: float | ResistanceLaw, vial: Vial, cycle: Cycle) -> Case:
+    """The drying with one k_m, m² s⁻¹, or a law of the resistance."""
+    try:
+        return Case(simulate_primary_drying(k_m, vial, cycle, _TIME_STEP))
+    except PrimaryDryingError as error:
+        return Case(None, str(error))
+
+
 def outlook_of(
     image: str, k_m: float, k_m_low: float, k_m_high: float, parameters: Parameters
 ) -> Outlook:
@@ -82,19 +97,12 @@ def outlook_of(
     >>> print([f"{case.time / 3600:.0f} h" for case in cases])
     ['14 h', '17 h', '22 h']
     """
-    vial, cycle = vial_of(parameters), cycle_of(parameters)
-
-    def case(k_m: float) -> Case:
-        try:
-            return Case(simulate_primary_drying(k_m, vial, cycle, _TIME_STEP))
-        except PrimaryDryingError as error:
-            return Case(None, str(error))
-
+    drying = vial_of(parameters), cycle_of(parameters)
     return Outlook(
         image=image,
-        predicted=case(k_m),
-        slow=case(k_m_low) if k_m_low > 0 else None,
-        fast=case(k_m_high) if math.isfinite(k_m_high) else None,
+        predicted=case_of(k_m, *drying),
+        slow=case_of(k_m_low, *drying) if k_m_low > 0 else None,
+        fast=case_of(k_m_high, *drying) if math.isfinite(k_m_high) else None,
     )
 
 

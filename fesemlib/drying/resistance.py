@@ -21,7 +21,8 @@ from fesemlib.drying.equations import (
     ice_vapour_pressure,
     sublimation_enthalpy,
 )
-from fesemlib.drying.vial import Cycle, ResistanceLaw, Vial, drying_time, simulate_primary_drying
+from fesemlib.drying.outlook import case_of
+from fesemlib.drying.vial import Cycle, ResistanceLaw, Vial
 
 _FROM = 0.05  # dried fraction from which the law is fitted: before, the ice itself still warms
 _RANGES = ((0.1, 1e3), (1e2, 1e7), (1e4, 1e10), (1e-2, 1e4))  # of k_v, R_0, A_1, A_2
@@ -120,17 +121,12 @@ def cost_of_one_number(labels: DryingLabels, fit: ResistanceFit) -> pd.DataFrame
     """Drying of the run's vials with the law, and with the mean k_m for all depths.
 
     At the shelf and pressure of the steady part, from its start on. Columns ``time`` (s) and
-    ``warmest_front`` (K).
+    ``warmest_front`` (K), infinite where the ice would melt.
     """
     steady = labels.instants[labels.instants["steady"]]
     shelf, pressure = steady[["shelf_temperature", "chamber_pressure"]].median()
     cycle = Cycle(shelf, shelf, 0.1, pressure)
-    runs = {
-        "the law of R_p": simulate_primary_drying(fit.law, fit.vial, cycle),
-        "one k_m, the mean": simulate_primary_drying(labels.k_m, fit.vial, cycle),
-    }
-    rows = {
-        name: (drying_time(run), float(run["front_temperature"].max()))
-        for name, run in runs.items()
-    }
+    cakes = {"the law of R_p": fit.law, "one k_m, the mean": labels.k_m}
+    cases = {name: case_of(cake, fit.vial, cycle) for name, cake in cakes.items()}
+    rows = {name: (case.time, case.warmest_front) for name, case in cases.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["time", "warmest_front"])
