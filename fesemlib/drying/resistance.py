@@ -126,7 +126,10 @@ def cost_of_one_number(labels: DryingLabels, fit: ResistanceFit) -> pd.DataFrame
     steady = labels.instants[labels.instants["steady"]]
     shelf, pressure = steady[["shelf_temperature", "chamber_pressure"]].median()
     cycle = Cycle(shelf, shelf, 0.1, pressure)
-    cakes = {"the law of R_p": fit.law, "one k_m, the mean": labels.k_m}
+    cakes: dict[str, float | ResistanceLaw] = {
+        "the law of R_p": fit.law,
+        "one k_m, the mean": labels.k_m,
+    }
     cases = {name: case_of(cake, fit.vial, cycle) for name, cake in cakes.items()}
     rows = {name: (case.time, case.warmest_front) for name, case in cases.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["time", "warmest_front"])
