@@ -114,9 +114,19 @@ def test_record_without_its_end_says_what_to_give():
     )
     with pytest.raises(DryingRunError, match=r"made: the end of drying .* end_of_drying in hours"):
         vial_of(told, run)
-    late = told.model_copy(update={"end_of_drying": 20.0})
-    with pytest.raises(DryingRunError, match="end_of_drying = 20"):
-        vial_of(late, run)
+    for hours in (20.0, 0.01):  # after the record, and before anything sublimes
+        other = told.model_copy(update={"end_of_drying": hours})
+        with pytest.raises(DryingRunError, match=f"end_of_drying = {hours:g}"):
+            vial_of(other, run)
+
+
+def test_channel_without_a_reading_is_passed_over():
+    # One is empty, another in a warm room.
+    record = recorded(1e-3, noise=0.0).assign(
+        **{"T_product_2 (°C)": np.nan, "T_product_3 (°C)": 20.0}
+    )
+    found = calibrate(run_of(record), HIDDEN)
+    assert list(found.counted["thermocouple"]) == ["T_product_1"]
 
 
 def test_vial_of_the_parameters_takes_k_v_from_the_record():

@@ -119,7 +119,7 @@ def calibrate(run: DryingRun, vial: Vial, end: str | float = "auto") -> Calibrat
     """
     rows: list[dict[str, object]] = []
     told = f"{end:g} h" if isinstance(end, float | int) else ""
-    for name in map(str, run.product_temperatures.columns):
+    for name in map(str, run.product_temperatures.dropna(axis="columns", how="all")):
         bottom = run.product_temperatures[name].to_numpy()
         own = _end_on_shelf(run, bottom)
         held, contact = _held(run.time, bottom, own)
@@ -129,8 +129,13 @@ def calibrate(run: DryingRun, vial: Vial, end: str | float = "auto") -> Calibrat
             "pirani": _end_by_pirani(run, course["flux"]),
             told: (0, 3600 * float(end), 0.0) if told else None,
         }
+        started = run.time[int(np.argmax(course["dried_thickness"] > 0))]
         for source, fall in found.items():
-            if fall and contact >= _LEAST_CONTACT * fall[1] and fall[1] <= run.time[-1]:
+            if (
+                fall
+                and course["flux"].any()
+                and started < fall[1] <= min(contact / _LEAST_CONTACT, run.time[-1])
+            ):
                 balance = _balance(course, vial, *fall[1:])
                 rows.append({"thermocouple": name, "source": source, **balance})
     columns = ["thermocouple", "source", "end", "end_uncertainty", "k_v", "uncertainty_percent"]
