@@ -102,4 +102,4 @@ def _drawn_spread(
     course = course_of(measured, vial, heat_transfer, correct_front, ice)
     k_m = course["k_m"][:, table["steady"].to_numpy()] / frozen_share  # it leaves a thicker layer
     means = pd.DataFrame(k_m).mean(axis=1)
-    return 100 * float(np.nanstd(means, ddof=1)) / float(known.iloc[place])
+    return round(100 * float(np.nanstd(means, ddof=1)) / float(known.iloc[place]), 9)
