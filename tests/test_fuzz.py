@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fesemlib.micrographs.decoding import MicrographError
+from fesemlib.micrographs.channels import MicrographError
 from fesemlib.micrographs.reading import read_micrograph
 
 NUMBER_OF_FILES = int(os.environ.get("FESEM_FUZZ_FILES", "2400"))
@@ -39,7 +39,7 @@ READER = """
 import faulthandler, json, resource, sys
 from pathlib import Path
 import numpy as np
-from fesemlib.micrographs.decoding import MicrographError
+from fesemlib.micrographs.channels import MicrographError
 from fesemlib.micrographs.reading import read_micrograph
 
 folder, spare, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
@@ -51,8 +51,10 @@ for path in sorted(folder.iterdir()):
     (folder.parent / "current").write_text(path.name)
     faulthandler.dump_traceback_later(seconds, exit=True)
     try:
-        image = read_micrograph(path).image
+        micrograph = read_micrograph(path)
+        image, um = micrograph.image, micrograph.pixel_size_um
         good = image.dtype == np.uint8 and image.ndim == 2 and np.ptp(image) > 0
+        good = good and (um is None or 1e-4 <= um <= 50)
         outcome = "image" if good else f"wrong: {image.dtype} {image.shape}"
     except MicrographError as error:
         text = str(error)
@@ -102,6 +104,23 @@ FEI = (
     b"[Beam]\r\nBeam=EBeam\r\nScan=EScan\r\n[Scan]\r\nPixelWidth=9.766e-007\r\n"
     b"PixelHeight=9.766e-007\r\n[Image]\r\nResolutionX=32\r\n"
 )
+TESCAN = b"[MAIN]\r\nDevice=MIRA3\r\nPixelSizeX=9.8e-07\r\nPixelSizeY=9.8e-07\r\n[SEM]\r\n"
+PHENOM = (
+    b'<?xml version="1.0"?><FeiImage><pixelWidth unit="nm">980.0</pixelWidth>'
+    b'<pixelHeight unit="nm">980.0</pixelHeight></FeiImage>'
+)
+FIBSEM = json.dumps({"image": {"resolution": [32, 24]}, "pixel_size": {"x": 1e-6, "y": 1e-6}})
+MICRON = "µm\0".encode("utf-16-le")
+GATAN = [(code, "B", len(MICRON), MICRON, True) for code in (65003, 65004)]
+GATAN += [(code, "d", 1, 0.98, True) for code in (65009, 65010)]
+SIS = struct.pack("<4s6xhhhhh6x32sHhhI", b"SIS0", 1, 2, 3, 4, 118, b"cell", 1, 1, 1, 8) + bytes(99)
+
+
+HITACHI = "[SemImageFile]\r\nDataSize=32x24\r\nPixelSize=992.2\r\nMagnification=100\r\n"
+JEOL = (
+    "$CM_FORMAT JEOL-SEM\r\n$$SM_MICRON_BAR 102\r\n$$SM_MICRON_MARKER 100um\r\n"
+    "$CM_FIELD_OF_VIEW 31.37um 23.53um\r\n$CM_FULL_SIZE 32 24\r\n"
+)
 
 
 def tiff(pixels: np.ndarray, **options: object) -> bytes:
@@ -114,6 +133,15 @@ def with_pillow(pixels: np.ndarray, form: str, **options: object) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, form, **options)
     return file.getvalue()
+
+
+def run_lengths() -> bytes:
+    """A BMP of 8 bit, whose rows are runs of one pixel."""
+    rows = b"".join(b"".join(bytes((1, level)) for level in row) + b"\0\0" for row in GREY)
+    start = 54 + 4 * 256
+    head = struct.pack("<2sIIIIii", b"BM", start + len(rows), 0, start, 40, 32, 24)
+    head += struct.pack("<HHIIiiII", 1, 8, 1, len(rows), 0, 0, 256, 256)
+    return head + b"".join(bytes((n, n, n, 0)) for n in range(256)) + rows + b"\0\1"
 
 
 def several_pages() -> bytes:
@@ -157,6 +185,16 @@ SEEDS: dict[str, bytes] = {
     ),
     "fei.tif": tiff(DEEP, extratags=[(34682, "s", 0, FEI, True)]),
     "imagej.tif": tiff(DEEP, imagej=True, resolution=(1, 1), metadata={"unit": "um"}),
+    "tescan.tif": tiff(GREY, extratags=[(50431, 7, len(TESCAN), b"Y\x14\0\0" + TESCAN, True)]),
+    "phenom.tif": tiff(GREY, extratags=[(34683, "s", 0, PHENOM, True)]),
+    "sis.tif": tiff(GREY, extratags=[(33560, 7, len(SIS), SIS, True)]),
+    "dm.tif": tiff(GREY, extratags=GATAN),
+    "openfibsem.tif": tiff(GREY, description=FIBSEM, metadata=None),
+    "ome.tif": tiff(GREY, ome=True, metadata={"PhysicalSizeX": 0.98, "PhysicalSizeY": 0.98}),
+    "grey.bmp": with_pillow(GREY, "BMP"),
+    "rgb.bmp": with_pillow(RGB, "BMP"),
+    "palette.bmp": run_lengths()[:30] + bytes(4) + run_lengths()[34:].ljust(4096, b"\7"),
+    "run-lengths.bmp": run_lengths(),
     "grey.png": with_pillow(GREY, "PNG"),
     "deep.png": with_pillow(DEEP, "PNG"),
     "rgba.png": with_pillow(np.dstack([RGB, GREY * 0 + 255]), "PNG"),
@@ -165,7 +203,11 @@ SEEDS: dict[str, bytes] = {
     "one-bit.png": with_pillow(GREY > 99, "PNG"),
     "grey.jpg": with_pillow(GREY, "JPEG", quality=85),
     "rgb.jpg": with_pillow(RGB, "JPEG", progressive=True),
+    **{f"hitachi-{code}.txt": HITACHI.encode(code) for code in ("ascii", "utf-16")},
+    "jeol.txt": JEOL.encode(),
+    "tescan.hdr": TESCAN,
 }
+BESIDE = (".txt", ".hdr")  # the endings of files that lie beside an image
 
 
 # ----------------------------------------------------------------------------------- mutations
@@ -203,6 +245,7 @@ def splice(content: bytes, rng: np.random.Generator) -> bytes:
 # Codes of tags, and numbers, that decide what a reader does.
 CODES = (256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 282, 284, 317, 320, 322, 323, 324, 325)
 CODES += (254, 330, 338, 339, 347, 32997, 33628, 34118, 34412, 34680, 34682, 50838, 50839)
+CODES += (270, 296, 33560, 34683, 50431, 65003, 65009)
 NUMBERS = (*range(13), 16, 31, 33, 64, 255, 256, 32773, 34892, 34925, 50000, 65535, 65536, 10**6)
 NUMBERS += (2**31 - 1, 2**31, 2**32 - 1)
 
@@ -245,7 +288,7 @@ def mutated(number: int) -> tuple[str, bytes]:
         mutation = MUTATIONS[rng.integers(len(MUTATIONS))]
         content = mutation(content, rng) or b"\0"
     if rng.random() < 0.05:
-        name += str(rng.choice([".tif", ".png", ".jpg", ".TIFF"]))
+        name += str(rng.choice([".tif", ".png", ".jpg", ".TIFF", ".bmp"]))
     return f"{number:06}-{name}", content
 
 
@@ -259,9 +302,15 @@ BATCHES = [
 def test_mutated_file_gives_an_image_or_an_error(tmp_path, batch):
     folder = tmp_path / "files"
     folder.mkdir()
+    images = []
     for name, content in map(mutated, batch):
         (folder / name).write_bytes(content)
-    outcomes = list(read_all(folder).values())
+        if name.endswith(BESIDE):
+            images.append(f"{name.rpartition('.')[0]}.png")
+            (folder / images[-1]).write_bytes(SEEDS["grey.png"])
+    read = read_all(folder)
+    assert {read.pop(name) for name in images} <= {"image"}
+    outcomes = list(read.values())
     assert len(outcomes) == len(batch)
     assert 0.05 * len(batch) < outcomes.count("image") < 0.95 * len(batch)
 
@@ -275,7 +324,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
         start = draw(st.integers(0, max(len(content) - 1, 0)))
         length = draw(st.sampled_from([0, 1, 2, 4, 12, len(content)]))
         content[start : start + length] = draw(st.binary(max_size=16))
-    return name + draw(st.sampled_from(["", "", "", ".tif", ".png", ".jpg"])), bytes(content)
+    return name + draw(st.sampled_from(["", "", "", ".tif", ".png", ".bmp"])), bytes(content)
 
 
 @given(damaged())
@@ -435,6 +484,43 @@ def test_chain_of_directories_is_counted_once(tmp_path, page):
     words = "the file has 2000 pages" if page == 2001 else "cannot be read"
     with pytest.raises(MicrographError, match=words):
         read_micrograph(path, page=page)
+
+
+def bomb(root: str) -> str:
+    """An XML text of a few hundred bytes which would be of many billions."""
+    parts = [f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12)]
+    return f'<!DOCTYPE {root} [<!ENTITY e0 "1">{"".join(parts)}]><{root}>&e11;</{root}>'
+
+
+def described(text: str) -> bytes:
+    return tiff(GREY, description=text, metadata=None)
+
+
+METADATA: dict[str, bytes] = {
+    "bomb": tiff(GREY, extratags=[(34683, "s", 0, bomb("FeiImage").encode(), True)]),
+    "ome-bomb": described(bomb("OME")),
+    "deep": tiff(GREY, extratags=[(34683, "s", 0, b"<a>" * 300_000, True)]),
+    "many": described("<OME>" + "<Pixels/>" * 100_000 + "</OME>"),
+    "long": described("<OME>" + "<Pixels/>" * 1_600_000 + "</OME>"),
+    "list": described("[" * 15_000_000),
+    "number": described('{"pixel_size": {"x": ' + "9" * 1_000_000 + "}}"),
+    "spaces": tiff(GREY, extratags=[(50431, 2, 10**7, b"PixelSizeX" + b" " * 10**7, True)]),
+}
+
+
+def test_hostile_metadata_tell_nothing_and_take_little(tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name, content in METADATA.items():
+        (folder / f"{name}.tif").write_bytes(content)
+    for name in ("large.txt", "large.hdr"):
+        (folder / "large.png").write_bytes(SEEDS["grey.png"])
+        with (folder / name).open("wb") as file:
+            file.write(HITACHI.encode())
+            file.truncate(8 << 30)
+    outcomes = read_all(folder)
+    assert (outcomes.pop("large.txt"), outcomes.pop("large.hdr")) == ("error", "error")
+    assert set(outcomes.values()) == {"image"}
 
 
 # -------------------------------------------------------------------------------- largest files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy import ndimage
 
-from fesemlib.micrographs.decoding import MicrographError
+from fesemlib.micrographs.channels import MicrographError
 from fesemlib.micrographs.reading import Micrograph, crop_micrograph, read_micrograph
 from fesemlib.synthetic import synthesize_micrograph
 
@@ -59,6 +60,26 @@ def palette(entries: dict[int, tuple[int, int, int]], times: int = 257) -> np.nd
 
 
 # ------------------------------------------------------------------------------------- formats
+
+PALETTE = np.repeat(np.arange(256, dtype=np.uint8), 4).reshape(256, 4)
+PALETTE[:, 3] = 0
+
+
+def bmp(pixels: np.ndarray, colours: np.ndarray, kind: int = 0, data: bytes | None = None) -> bytes:
+    """A BMP of 8 bit from the top down, or of this kind of compressed rows from the bottom up."""
+    height, width = pixels.shape
+    data, start = pixels.tobytes() if data is None else data, 54 + colours.size
+    head = struct.pack("<2sIIIIii", b"BM", start + len(data), 0, start, 40, width, -height)
+    if kind:
+        head = head[:-4] + struct.pack("<i", height)
+    head += struct.pack("<HHIIiiII", 1, 8, kind, len(data), 0, 0, 256, 256)
+    return head + colours.tobytes() + data
+
+
+def run_lengths(pixels: np.ndarray) -> bytes:
+    rows = (b"".join(bytes((1, level)) for level in row) + b"\0\0" for row in pixels[::-1])
+    return bmp(pixels, PALETTE, 1, b"".join(rows) + b"\0\1")
+
 
 RED_MARKS = palette({18: (0, 255, 0), 200: (255, 0, 0), 243: (255, 255, 255)})
 SAME_GREY = {
@@ -131,6 +152,19 @@ SAME_GREY = {
     "16-bit-rgb.png": with_imagecodecs(np.dstack([NARROW] * 3)),
     "16-bit-rgba.png": with_imagecodecs(np.dstack([NARROW] * 3 + [WIDE])),
     "palette.png": lambda path: Image.fromarray(GREY).convert("P").save(path),
+    "grey.bmp": with_pillow(GREY),
+    "rgb.bmp": with_pillow(rgb()),
+    "rgba.bmp": with_pillow(np.dstack([rgb(), OPAQUE])),
+    "upside-down-palette.bmp": lambda path: path.write_bytes(bmp(255 - GREY, PALETTE[::-1])),
+    "run-lengths.bmp": lambda path: path.write_bytes(run_lengths(GREY)),
+    # The first bytes decide, not the ending.
+    "png.tif": with_pillow(GREY, format="PNG"),
+    "bmp.tif": with_pillow(GREY, format="BMP"),
+    "tiff.jpg": with_pillow(GREY, format="TIFF"),
+    "tiff.bmp": with_pillow(GREY, format="TIFF"),
+    "png.jpeg": with_pillow(GREY, format="PNG"),
+    "no-ending": with_pillow(GREY, format="PNG"),
+    "other.dat": lambda path: tifffile.imwrite(path, GREY, bigtiff=True, byteorder=">"),
 }
 
 
@@ -227,6 +261,40 @@ def test_page_that_does_not_exist_is_refused_with_those_that_do(tmp_path, page):
     for name, words in (("two.tif", "2 pages; set page to 1–2"), ("one.png", "1 page; set")):
         with pytest.raises(MicrographError, match=f"page = {page}, but the file has {words}"):
             read_micrograph(tmp_path / name, page=page)
+
+
+COLOURED = {"data": np.dstack([GREY, GREY, 255 - GREY]), "photometric": "rgb"}
+
+
+@pytest.mark.parametrize("first", [COLOURED, {"data": GREY, "photometric": "cfa"}])
+def test_message_names_the_pages_that_would_do(tmp_path, first):
+    """Not those in colour, complex or small copies; nor what lies beyond the first dozen."""
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffWriter(path) as file:
+        small = {"data": GREY[:8, :8], "subfiletype": 1}
+        for page in (first, COLOURED, {"data": WIDE[:40]}, small):
+            file.write(**page)
+        for _ in range(8):
+            file.write(GREY.astype(np.complex64))
+        file.write(GREY)
+    told = "which is grey: set page in the manifest, or --page of fesem predict"
+    with pytest.raises(MicrographError, match=f"page 1: .*, or take page 3, {told}$"):
+        read_micrograph(path)
+    tifffile.imwrite(path, **first)
+    tifffile.imwrite(path, GREY, append=True)
+    tifffile.imwrite(path, GREY[:50], append=True)
+    with pytest.raises(MicrographError, match="take page 2 or 3, which is grey"):
+        read_micrograph(path)
+    assert np.array_equal(read_micrograph(path, page=2).image, GREY)
+
+
+def test_message_names_no_page_where_none_would_do(tmp_path):
+    path = tmp_path / "pages.tif"
+    for _ in range(2):
+        tifffile.imwrite(path, **COLOURED, append=True)
+    with pytest.raises(MicrographError) as caught:
+        read_micrograph(path)
+    assert str(caught.value).endswith("is grey: save it as greyscale")
 
 
 def test_grey_is_stretched_from_what_is_kept(tmp_path):
@@ -706,12 +774,40 @@ REFUSED = {
     "absent.tif": (Path.exists, "no such file .*correct the path"),
     "folder.png": (Path.mkdir, "no such file"),
     "empty.tif": (Path.touch, "the file is empty; export"),
-    "image.bmp": (with_pillow(GREY), r"not one of \.tif, \.tiff, \.png, \.jpg, \.jpeg; export"),
-    "none": (with_pillow(GREY, format="PNG"), "not one of"),
-    "text.tif": (lambda path: path.write_text("text"), "cannot be read .*export the micrograph"),
-    "text.png": (lambda path: path.write_text("text"), "cannot be read"),
-    "text.jpg": (lambda path: path.write_text("text"), "cannot be read"),
-    "png.tif": (with_pillow(GREY, format="PNG"), "not what its name says"),
+    **{
+        f"{number}.{ending}": (
+            lambda path, start=start: path.write_bytes(start + bytes(9)),
+            f"no TIFF, PNG, JPEG or BMP, but seems to be .*{what}.*; export the micrograph as TIFF",
+        )
+        for number, (ending, start, what) in enumerate(
+            [
+                ("tif", b"%PDF-1.7\n", "PDF"),
+                ("png", b"GIF89a", "GIF"),
+                ("jpg", b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+                ("tif", b"\x89HDF\r\n\x1a\n", "HDF5, such as EMD"),
+                ("tif", b"\0\0\0\3\0\0\x10", "DM3"),
+                ("tif", b"\0\0\0\4\0\0\0\0", "DM4"),
+                ("tif", b"PK\3\4", "zip"),
+                ("bmp", b"\xd0\xcf\x11\xe0", "Office"),
+                ("jpg", b"<!DOCTYPE html>", "web page"),
+                ("tif", b"\xd4what", "of an unknown kind"),
+                ("gif", b"GIF89a", "GIF"),
+            ]
+        )
+    },
+    "text.tif": (lambda path: path.write_text("text"), "seems to be a text; export the micrograph"),
+    "bm.bmp": (lambda path: path.write_text("BM, no image"), "cannot be read .*damaged: export"),
+    "colour.bmp": (with_pillow(np.dstack([GREY, GREY, 255 - GREY])), "in colour"),
+    "wide.bmp": (
+        lambda path: path.write_bytes(bmp(np.zeros((1, 70_000), np.uint8), PALETTE, 1, b"\0\1")),
+        "70000 columns in run lengths",
+    ),
+    "huge.bmp": (
+        lambda path: path.write_bytes(
+            bmp(GREY, PALETTE)[:18] + struct.pack("<ii", 30_000, 20_000) + bmp(GREY, PALETTE)[26:]
+        ),
+        "30000×20000 px are more than the 100 megapixels",
+    ),
     "colour.png": (with_pillow(np.dstack([GREY, GREY, 255 - GREY])), "colour; .*greyscale"),
     "colour.jpg": (with_pillow(np.dstack([GREY, GREY, 255 - GREY])), "in colour"),
     "colour.tif": (
@@ -773,6 +869,8 @@ TRUNCATED = {
     "16-bit.tif": with_tifffile(WIDE),
     "grey.png": with_pillow(GREY),
     "grey.jpg": with_pillow(GREY),
+    "grey.bmp": with_pillow(GREY),
+    "run-lengths.bmp": lambda path: path.write_bytes(run_lengths(GREY)),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fesemlib.micrographs.decoding import Pixels, in_bands
+from fesemlib.micrographs.channels import Pixels, in_bands
 from fesemlib.processing import GreyImage
 
 # In a burnt-in data bar most pixels of a row are of one level, the ground. Its upper edge is

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from fesemlib.micrographs.channels import MicrographError, Pixels
 from fesemlib.micrographs.data_bar import find_data_bar, to_eight_bit, value_range
-from fesemlib.micrographs.decoding import SUFFIXES, MicrographError, Pixels, decode
+from fesemlib.micrographs.decoding import decode
 from fesemlib.micrographs.pixel_size import PixelSize, PixelSizeSource
 from fesemlib.processing import GreyImage
 
@@ -32,14 +33,15 @@ class Micrograph:
 
 
 def read_micrograph(path: Path | str, crop: Crop = "auto", page: int = 1) -> Micrograph:
-    """Read a micrograph from a TIFF, PNG or JPEG file.
+    """Read a micrograph from a TIFF, PNG, JPEG or BMP file.
 
     Parameters
     ----------
     path
-        The file. TIFF may be of any byte order, in strips or tiles, uncompressed or compressed
-        with LZW, Deflate, PackBits, JPEG, LZMA or Zstandard, of whole numbers or floats. Colours
-        are read if all are shades of grey. The orientation that a file tells is applied.
+        The file; its first bytes decide what it is, not its ending. TIFF may be of any byte order,
+        in strips or tiles, uncompressed or compressed with LZW, Deflate, PackBits, JPEG, LZMA or
+        Zstandard, of whole numbers or floats. Colours are read if all are shades of grey. The
+        orientation that a file tells is applied. An instrument's text beside it is looked for.
     crop
         See `crop_micrograph`.
     page
@@ -103,8 +105,6 @@ def crop_micrograph(micrograph: Micrograph, crop: Crop) -> Micrograph:
 
 
 def _check_file(path: Path) -> None:
-    if path.suffix.lower() not in SUFFIXES:
-        raise MicrographError(f"not one of {', '.join(SUFFIXES)}; export it as TIFF")
     if not path.is_file():
         raise MicrographError(
             f"no such file (looked for {path.resolve()}); correct the path (one in a manifest is "
