@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _OF_FORMULATIONS = ["composition", "k_m", "std_percent"]
-_PIXEL_SIZE_TOLERANCE = 0.01
+_PIXEL_SIZE_TOLERANCE = 0.01 + 1e-9  # 1 %, whichever way it is rounded
 _MOST_NAMED = 5  # outliers that a message lists
 
 
@@ -73,6 +73,20 @@ class Dataset:
         """Median pixel size in µm, or None where none is known or the known ones differ."""
         known = pd.Series([m.pixel_size_um for m in self.micrographs], dtype=float).dropna()
         return None if known.empty or _differing(known).any() else float(known.median())
+
+    @property
+    def page(self) -> int:
+        """The page of its file that every micrograph is, or 1 where they are of several."""
+        pages = {page for _, page in self.files}
+        return pages.pop() if len(pages) == 1 else 1
+
+    @property
+    def unchecked_magnification(self) -> str:
+        """What there is to say where the pixel size of micrographs is not known; else empty."""
+        sizes = [each.pixel_size_um for each in self.micrographs]
+        names = [name for name, um in zip(self.images["image"], sizes, strict=True) if um is None]
+        which = f"{len(names)} of {len(sizes)} micrographs: {_first_few(names)}"
+        return f"pixel size unknown: magnification not checked ({which})" if names else ""
 
     @property
     def k_m(self) -> npt.NDArray[np.float64]:
@@ -302,11 +316,15 @@ def _fitted(
 
 
 def _refuse(found: Sequence[str], problem: str) -> None:
-    """Refuse a set because of what was found; name the first few, and how many there are beyond."""
-    more = len(found) - _MOST_NAMED
-    listed = ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    """Refuse a set because of what was found."""
     if found:
-        raise DatasetError(f"{listed}{problem}")
+        raise DatasetError(f"{_first_few(found)}{problem}")
+
+
+def _first_few(found: Sequence[str]) -> str:
+    """The first few of what was found, and how many there are beyond."""
+    more = len(found) - _MOST_NAMED
+    return ", ".join(found[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _check_bars(named: Mapping[str, Micrograph]) -> None:

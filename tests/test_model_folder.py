@@ -274,6 +274,11 @@ def test_an_edited_card_is_refused(length_folder, before, after):
         load_model(length_folder)
 
 
+def test_a_folder_from_before_pages_were_kept_is_of_the_first(length_folder):
+    resealed(length_folder, lambda card: card.pop("page"))
+    assert load_model(length_folder).card.page == 1
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(ModelError, match="nowhere: no such folder"):
         load_model(tmp_path / "nowhere")

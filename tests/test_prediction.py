@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 from prediction_models import (
     K_M,
@@ -508,11 +509,32 @@ def test_predictions_do_not_depend_on_how_many_are_made_at_a_time(model, here):
     assert alone == together
 
 
+def test_page_is_that_of_the_training_set_unless_told(here, capsys):
+    """A first page with a label, as in the files of the set, is passed over."""
+    dataset = small_dataset()
+    files = tuple((here / name, 2) for name in dataset.images["image"])
+    assert replace(dataset, files=files).page == 2
+    assert replace(dataset, files=(*files[1:], (here / "e.tif", 1))).page == dataset.page == 1
+    of_second = fitted_model(TEXTURES[0], replace(dataset, files=files))
+    assert of_second.card.page == 2
+    of_second.save(here / "model")
+    label = {"data": np.dstack([grain(7), grain(8), grain(9)]), "photometric": "rgb"}
+    tifffile.imwrite(here / "label.tif", **label)
+    tifffile.imwrite(here / "label.tif", grain(3), append=True)
+    write_grain(here / "plain.png", 3)
+    assert predict("model", "label.tif", "--csv", "out.csv", "--report", "page.html") == 0
+    assert predict("model", "plain.png", "--page", "1", "--csv", "plain.csv") == 0
+    both = [pd.read_csv(here / name)["k_m"][0] for name in ("out.csv", "plain.csv")]
+    assert both[0] == pytest.approx(both[1])
+    assert predict("model", "label.tif", "--page", "1") == 1
+    assert "take page 2, which is grey" in capsys.readouterr().out
+
+
 def test_only_a_few_micrographs_wait(model, here, monkeypatch):
     read: list[str] = []
     original = prediction.read_micrograph
     monkeypatch.setattr(
-        prediction, "read_micrograph", lambda file, crop: read.append(file) or original(file, crop)
+        prediction, "read_micrograph", lambda file, *how: read.append(file) or original(file, *how)
     )
     file = str(write_grain(here / "a.png", 1))
     rows = predict_files(model, [file] * 50, parallel_jobs=2)
@@ -626,6 +648,7 @@ def test_command_goes_on_after_a_bad_file_and_says_so(model_folder, here, capsys
         (["MODEL", "a.png", "--csv", "/dev/null"], "/dev/null: is no regular file"),
         (["MODEL", "a.png", "--front-temperature", "20"], "ice has -163.15 to 0.01 °C"),
         (["MODEL", "a.png", "--pixel-size", "0"], "--pixel-size 0: give µm"),
+        (["MODEL", "a.png", "--page", "0"], "--page 0: pages are counted from 1"),
         (["MODEL", "a.png", "--jobs", "-1"], "--jobs -1"),
         (["MODEL", "a.png", "--csv", "nowhere/out.csv"], "there is no folder"),
         (["MODEL", "a.png", "--json", "."], "is a folder"),

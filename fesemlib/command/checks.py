@@ -42,6 +42,17 @@ def read_profile(path: Path, overrides: Mapping[str, object] | None = None) -> P
     return parameters
 
 
+def remarked_dataset(parameters: Parameters) -> Dataset:
+    """Read the data set, and say where its magnification could not be checked."""
+    from fesemlib.dataset import load_dataset
+    from fesemlib.progress import remark
+
+    dataset = load_dataset(parameters)
+    if dataset.unchecked_magnification:
+        remark(dataset.unchecked_magnification)
+    return dataset
+
+
 def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     """Read the data set, and check everything that a parameter file names.
 
@@ -49,9 +60,7 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     cannot be used, or the network cannot be built for their size. What is wrong with one of the new
     micrographs is told in the chapter.
     """
-    from fesemlib.dataset import load_dataset
-
-    dataset = load_dataset(parameters)
+    dataset = remarked_dataset(parameters)
     if parameters.drying_run:
         from fesemlib.drying.calibration import vial_of
         from fesemlib.drying.coefficients import label_run
@@ -60,7 +69,7 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
         run = read_drying_run(parameters.drying_run)
         label_run(run, vial_of(parameters, run))
     if parameters.image:
-        _check_new_images(parameters, dataset.shape)
+        _check_new_images(parameters, dataset)
     try:
         check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
@@ -71,16 +80,16 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     return dataset
 
 
-def _check_new_images(parameters: Parameters, shape: tuple[int, int]) -> None:
+def _check_new_images(parameters: Parameters, dataset: Dataset) -> None:
     """Raise a ValueError where no micrograph can be predicted; the chapter tells of single ones."""
-    from fesemlib.micrographs.decoding import MicrographError
+    from fesemlib.micrographs.channels import MicrographError
     from fesemlib.micrographs.files import image_files
     from fesemlib.micrographs.reading import read_micrograph
 
-    problems = []
+    problems, shape = [], dataset.shape
     for file in image_files([parameters.image]):
         try:
-            found = read_micrograph(file, parameters.crop).image.shape
+            found = read_micrograph(file, parameters.crop, dataset.page).image.shape
         except MicrographError as error:
             problems.append(str(error))
             continue

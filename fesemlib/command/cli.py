@@ -38,6 +38,7 @@ _LIMITS = {
     "--thickness": (0.1, 100, "give the dried layer in mm, 0.1 to 100; 7 is 7 mm"),
     "--front-temperature": (-163.15, 0.01, "ice has -163.15 to 0.01 °C; give °C, not K"),
     "--pixel-size": (math.ulp(0), math.nextafter(1e3, 0), "give µm, more than 0, below 1000"),
+    "--page": (1, 1e9, "pages are counted from 1"),
     "--jobs": (0, 1024, "give 0 for one a core, or up to 1024"),
 }
 
@@ -250,8 +251,7 @@ def train(
       fesem train mine.yml -o model
       fesem train mine.yml -o model --predictor paper_network --keras model.keras
     """
-    from fesemlib.command.checks import NETWORKS, check_size, check_target
-    from fesemlib.dataset import load_dataset
+    from fesemlib.command.checks import NETWORKS, check_size, check_target, remarked_dataset
     from fesemlib.params import checked_parameters, read_parameters
     from fesemlib.prediction import folder as model_folder
     from fesemlib.prediction.model import train_model
@@ -271,7 +271,7 @@ def train(
         read = read_parameters(file, overrides) if file else checked_parameters(overrides, "-p")
         if keras and read.predictor not in ("auto", *NETWORKS):
             raise ValueError(f"--keras: predictor = {read.predictor} is no network; {_AS_NETWORK}")
-        dataset = load_dataset(read)
+        dataset = remarked_dataset(read)
         if read.predictor in ("auto", *NETWORKS):
             check_size(dataset.shape, read.input_width)
     with ending(1, TrainingError, SchedulerError):
@@ -307,6 +307,7 @@ def train(
 @_NUMBER("--thickness", default=7.0, metavar="MM", help="Of the dried layer, mm.")
 @_NUMBER("--front-temperature", default=-30.0, metavar="CELSIUS", help="Of the ice, °C.")
 @_NUMBER("--pixel-size", type=float, metavar="UM", help="Of all images, µm, not the files'.")
+@_NUMBER("--page", type=int, metavar="N", show_default="that of the training", help="Of all TIFFs.")
 @click.option("--composition", default="", metavar="TEXT", help="As '4% dextran + 1% mannitol'.")
 @click.option("--one-product", is_flag=True, help="All images show one: add their mean.")
 @click.option("--csv", metavar="FILE", type=_PATH, help="Write the table as CSV, in SI units.")
@@ -320,6 +321,7 @@ def predict(
     thickness: float,
     front_temperature: float,
     pixel_size: float | None,
+    page: int | None,
     composition: str,
     one_product: bool,
     csv: Path | None,
@@ -356,7 +358,7 @@ def predict(
         if cycle and not report:
             raise ValueError(f"--cycle {cycle}: is for the report; add --report FILE")
         drying = read_parameters(cycle) if cycle else Parameters()
-        model = load_model(folder)
+        model = load_model(folder).of_page(page)
         check_composition(model.card, composition)
     layer = Layer(thickness / 1e3, round(front_temperature + 273.15, 6))
     width = output.name_width(files)

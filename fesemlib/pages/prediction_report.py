@@ -123,7 +123,7 @@ def _drying(case: Case, collapse: float) -> dict[str, str]:
 
 def _picture(file: str, row: Prediction, model: Model, told_um: float | None) -> str:
     """The micrograph with its correlation length, and where its prediction stands; base64."""
-    read = read_micrograph(file, model.card.parameters.crop)
+    read = read_micrograph(file, model.card.parameters.crop, model.card.page)
     read = replace(read, pixel_size_um=told_um or read.pixel_size_um)
     micrograph, _ = with_pixel_size(read, model.card)
     length = model.card.measuring.length(micrograph.image, micrograph.pixel_size_um)

@@ -97,6 +97,7 @@ class Card(_Strict):
     data_digest: str
     shape: tuple[int, int]  # (H, W) after cropping and rescaling, px
     pixel_size_um: float | None
+    page: int = Field(default=1, ge=1)  # that all micrographs are of their files; 1 if of several
     k_m: dict[str, float]  # by formulation, m² s⁻¹
     predictor: str  # as tables call it
     chosen_in_fold: dict[str, str]  # the predictor for each formulation, chosen without it
@@ -208,6 +209,7 @@ def card_of(
         data_digest=dataset.digest,
         shape=dataset.shape,
         pixel_size_um=dataset.pixel_size_um,
+        page=dataset.page,
         k_m={str(name): float(k_m) for name, k_m in dataset.formulations["k_m"].items()},
         predictor=predictor.name,
         chosen_in_fold=_named(selection.in_fold),

@@ -160,6 +160,10 @@ class Model:
         card = write_folder(Path(folder), self.card, self.networks, overwrite)
         return replace(self, card=card)
 
+    def of_page(self, page: int | None) -> Model:
+        """The same model for this page of files, or for that of its training set."""
+        return replace(self, card=self.card.model_copy(update={"page": page or self.card.page}))
+
     def predict(self, seen: Seen, layer: Layer, image: str = "") -> Prediction:
         """Predict one micrograph, and R_p of a layer."""
         predicted = self.predictor.predict(self.learned, seen)
@@ -406,7 +410,7 @@ def _seen_file(
 ) -> Seen | str:
     """A file as the predictor sees it; or what is wrong with it."""
     try:
-        micrograph = read_micrograph(file, model.card.parameters.crop)
+        micrograph = read_micrograph(file, model.card.parameters.crop, model.card.page)
         if pixel_size_um is not None:
             micrograph = replace(micrograph, pixel_size_um=pixel_size_um)
         return see(model.card, micrograph, composition)

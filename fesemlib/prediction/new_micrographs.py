@@ -76,8 +76,8 @@ def _from_files(model: Model, layer: Layer, parameters: Parameters) -> NewMicrog
         raise PredictionError(
             f"{parameters.image}: no micrograph here can be used; {rows[0].image}: {rows[0].error}"
         )
-    crop = model.card.parameters.crop
-    first = {name: read_micrograph(file, crop).image for name, file in usable[:_MOST_SHOWN]}
+    crop, page = model.card.parameters.crop, model.card.page
+    first = {name: read_micrograph(file, crop, page).image for name, file in usable[:_MOST_SHOWN]}
     return NewMicrographs("files", tuple(rows), _pictures(first, model))
 
 
