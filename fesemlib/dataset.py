@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from fesemlib.formulations import read_manifest, table1
-from fesemlib.micrographs.reading import Micrograph, read_micrograph
+from fesemlib.micrographs.reading import Crop, Micrograph, crop_micrograph, read_micrograph
+from fesemlib.micrographs.writing import find_writing
 from fesemlib.micrographs.zeiss import burn_data_bar
 from fesemlib.params import Parameters
 from fesemlib.processing import resample_by_area
@@ -27,12 +29,13 @@ __all__ = [
     "load_draws",
     "pixel_sizes_differ",
     "rescale_micrograph",
-    "with_data_bar",
+    "with_cut_rows",
 ]
 
 _OF_FORMULATIONS = ["composition", "k_m", "std_percent"]
 _PIXEL_SIZE_TOLERANCE = 0.01 + 1e-9  # 1 %, whichever way it is rounded
 _MOST_NAMED = 5  # outliers that a message lists
+_OUTER = 0.25  # of the height, below and above: there writing is cut off
 
 
 class DatasetError(ValueError):
@@ -61,6 +64,7 @@ class Dataset:
     digest: str  # names the content: the micrographs and all that is told about them
     files: tuple[tuple[Path, int], ...] = ()  # file and page of each; empty for stand-ins
     draw: int = 0  # number of the set of stand-ins, where several are drawn
+    crop: str | None = None  # the rows kept, where writing was found and cut off
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -121,7 +125,9 @@ def load_dataset(parameters: Parameters) -> Dataset:
     """Load the data set that the parameters name: stand-ins, or the micrographs of a manifest.
 
     Micrographs fit together when they have one size and one pixel size (to 1 %), none of them holds
-    a data bar, and no two are the same. With `rescale`, each is averaged over areas to the coarsest
+    a data bar, they share no writing, and no two are the same. With `crop: auto`, writing at the
+    same place in nearly all of them is cut off with all that is beyond it, where it lies in the
+    upper or the lower quarter. With `rescale`, each is averaged over areas to the coarsest
     pixel size of the set (one that has it keeps its pixels), and all are cut about their centres to
     the largest field that they all cover; none is enlarged.
 
@@ -145,15 +151,25 @@ def load_dataset(parameters: Parameters) -> Dataset:
     listed = list(zip(table["image"], table["page"], strict=True))
     files = [(manifest.parent / image, int(page)) for image, page in listed]
     names = [image if page == 1 else f"{image} (page {page})" for image, page in listed]
-    micrographs = [read_micrograph(file, parameters.crop, page) for file, page in files]
+
+    def read(crop: Crop) -> dict[str, Micrograph]:
+        micrographs = [read_micrograph(file, crop, page) for file, page in files]
+        return dict(zip(names, micrographs, strict=True))
+
+    named = read(parameters.crop)
     try:
-        named = dict(zip(names, micrographs, strict=True))
+        _check_bars(named)
+        if not parameters.rescale:
+            _check_shapes(named)
+        crop = _crop_without_writing(named, parameters)
+        named = read(crop) if crop else named
         fitted = _fitted(named, table["pixel_size_um"].to_list(), parameters)
     except DatasetError as error:
         raise DatasetError(f"{manifest}: {error}") from None
     formulations = table.drop_duplicates("formulation").set_index("formulation")
     images = table[["formulation", "image", "k_m"]].assign(image=names)
-    return _dataset(formulations[_OF_FORMULATIONS], images, fitted, files)
+    made = _dataset(formulations[_OF_FORMULATIONS], images, fitted, files)
+    return replace(made, crop=crop)
 
 
 def load_draws(parameters: Parameters) -> list[Dataset]:
@@ -212,23 +228,27 @@ def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
     return replace(made, images=made.images.assign(image=names))
 
 
-def with_data_bar(dataset: Dataset, position: int) -> Micrograph:
-    """A micrograph with its data bar, to show what is cut off.
+def with_cut_rows(dataset: Dataset, position: int) -> tuple[Micrograph, Micrograph]:
+    """A micrograph with the rows that are cut off, to show them, and without.
 
-    The one at the position, or else the first that has a bar, or else a stand-in with one drawn.
+    The one at the position, or else the first that was cut, or else a stand-in with a bar drawn.
 
     Examples
     --------
     >>> dataset = draw_stand_ins(1, seed=0, shape=(192, 256))
-    >>> with_data_bar(dataset, 0).data_bar_row  # the last 24 rows are the bar
-    168
+    >>> whole, kept = with_cut_rows(dataset, 0)
+    >>> whole.data_bar_row, kept.cut_rows  # the last 24 rows are the bar
+    (168, 24)
     """
-    having = [n for n, each in enumerate(dataset.micrographs) if each.data_bar_row is not None]
-    if having:
-        return dataset.uncropped(position if position in having else having[0])
-    if dataset.synthetic:
-        return burn_data_bar(dataset.micrographs[position])
-    return burn_data_bar(draw_stand_ins(1, seed=0).micrographs[0])
+    cut = [n for n, each in enumerate(dataset.micrographs) if each.cut_rows or each.cut_top]
+    if cut:
+        position = position if position in cut else cut[0]
+        whole, kept = dataset.uncropped(position), dataset.micrographs[position]
+        last = len(whole.image) - kept.cut_rows
+        return whole, crop_micrograph(whole, f"{kept.cut_top}:{last}")
+    stand_ins = dataset if dataset.synthetic else draw_stand_ins(1, seed=0)
+    whole = burn_data_bar(stand_ins.micrographs[position if dataset.synthetic else 0])
+    return whole, crop_micrograph(whole, "auto")
 
 
 def pixel_sizes_differ(first_um: float, second_um: float) -> bool:
@@ -284,7 +304,8 @@ def _dataset(
     synthetic = not files
     told = (images.to_dict("list"), formulations.reset_index().to_dict("list"), synthetic)
     seen = [(m.pixel_size_um, m.pixel_size_source, m.data_bar_row, m.cut_rows) for m in micrographs]
-    name = digest(told, seen, *[m.image for m in micrographs])
+    top = [m.cut_top for m in micrographs if m.cut_top]
+    name = digest(told, seen, *top, *[m.image for m in micrographs])
     return Dataset(formulations, images, tuple(micrographs), synthetic, name, tuple(files))
 
 
@@ -300,7 +321,6 @@ def _fitted(
     named: Mapping[str, Micrograph], told_um: Iterable[float], parameters: Parameters
 ) -> list[Micrograph]:
     """The micrographs with all that the manifest tells, when they fit together."""
-    _check_bars(named)
     _check_copies(named)
     check = parameters.check_pixel_size
     named = {
@@ -309,10 +329,33 @@ def _fitted(
     }
     if parameters.rescale:
         return _rescaled(named)
-    _check_shapes(named)
     if check:
         _check_pixel_sizes(named)
     return list(named.values())
+
+
+def _crop_without_writing(named: Mapping[str, Micrograph], parameters: Parameters) -> str | None:
+    """The most rows in a run that are free of writing, if what is beyond them may be cut off."""
+    shapes = {name: each.image.shape for name, each in named.items()}
+    for shape in dict.fromkeys(shapes.values()):
+        alike = [name for name in named if shapes[name] == shape]
+        bands, height = find_writing([named[name].image for name in alike]), shape[0]
+        if not bands:
+            continue
+        free = [(a, b) for (_, a), (b, _) in pairwise([(0, 0), *bands, (height, height)])]
+        first, last = max(free, key=lambda rows: rows[1] - rows[0])
+        top = named[alike[0]].cut_top
+        kept = f"{first + top}:{last + top}"
+        in_outer = max(first, height - last) <= _OUTER * height
+        if parameters.crop == "auto" and len(alike) == len(named) and in_outer:
+            return kept
+        rows = " and ".join(f"{first + top}–{last + top - 1}" for first, last in bands)
+        raise DatasetError(
+            f"the same writing stands in nearly all micrographs such as {alike[0]}, in rows {rows},"
+            " and the network would learn from it; set crop to rows that are free of it, as in "
+            f"'{kept}', or export the micrographs without it"
+        )
+    return None
 
 
 def _refuse(found: Sequence[str], problem: str) -> None:

@@ -70,6 +70,9 @@ class _Group(BaseModel):
         return self.model_copy(update=values)
 
 
+_Rows = Annotated[str, Field(pattern=r"^\d{1,6}:\d{1,6}$", examples=["64:900"])]
+
+
 class DataParameters(_Group):
     """Which micrographs there are, and what is kept of each."""
 
@@ -86,9 +89,10 @@ class DataParameters(_Group):
     synthetic_width: int = _knob(1024, "Section 2: 2048", unit="px", ge=384, le=WIDEST_SYNTHETIC)
     """width of the stand-ins, at the paper's pixel size; their height is three quarters of it"""
 
-    crop: Literal["auto", "none"] | Annotated[int, Field(ge=1)] = _knob("auto", unit="px")
-    """rows kept of each micrograph: `auto` cuts the instrument's data bar off, `none` keeps every
-    row and refuses a data bar, a number keeps that many rows from the top"""
+    crop: Literal["auto", "none"] | Annotated[int, Field(ge=1)] | _Rows = _knob("auto", unit="px")
+    """rows kept of each micrograph: `auto` cuts the instrument's data bar off, and writing that is
+    the same in nearly all micrographs; `none` keeps every row and refuses both; a number keeps that
+    many rows from the top; `'64:900'` those from row 64, counted from 0, to row 899"""
 
     check_pixel_size: bool = _knob(True, "Section 2")
     """refuse micrographs whose known pixel sizes differ by more than 1 %, be it from each other or
@@ -662,6 +666,8 @@ def _allowed_by(schema: Mapping[str, Any]) -> str:
         return ", ".join(str(value) for value in schema["enum"])
     if schema["type"] == "array":
         return f"list of {_allowed_by(schema['items']).replace('number ', 'numbers, each ')}"
+    if "pattern" in schema:
+        return f"rows such as {schema['examples'][0]!r}"
     if schema.get("minLength"):
         return "text that is not empty"
     bounds = [f"{sign} {schema[key]:g}" for key, sign in _SIGNS.items() if key in schema]

@@ -44,9 +44,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from skimage.restoration import rolling_ball
 
-from fesemlib.dataset import draw_stand_ins, load_dataset, with_data_bar
+from fesemlib.dataset import draw_stand_ins, load_dataset, with_cut_rows
 from fesemlib.evaluation import baselines
-from fesemlib.micrographs.reading import crop_micrograph
 from fesemlib.network.inputs import (
     images_by_step,
     network_inputs,
@@ -77,22 +76,25 @@ statements.data_banner(data, parameters)
 # ## What is cut off
 #
 # Instruments burn a data bar with the magnification and a scale into the lower edge of the image. It is
-# found as a band of one ground with writing on it, and cut off; no pixel of it may reach the network. A
-# scale bar or a text drawn inside the image cannot be told from the sample: there,
-# [the parameter `crop`](../book/your_micrographs.md) says how many rows to keep.
+# found as a band of one ground with writing on it, and cut off; no pixel of it may reach the network.
+# Other instruments draw the scale and a label *into* the image. A single image does not tell such writing
+# from bright particles, but a set does, since only the writing is the same in every image.
+# [The parameter `crop`](../book/your_micrographs.md) says which rows to keep.
 
 # %%
 example = data.first_image(parameters.example_formulation)
 micrograph = data.micrographs[example]
-recorded = with_data_bar(data, example)
+recorded, kept = with_cut_rows(data, example)
 
-# %% mystnb={"figure": {"name": "figure-crop", "caption": "A micrograph with a data bar; the coloured rows are cut off."}, "image": {"alt": "A micrograph with a data bar at its lower edge, and a line above the rows that are cut off"}}
-cut = figures.crop_figure(recorded.image, recorded.data_bar_row)
+# %% mystnb={"figure": {"name": "figure-crop", "caption": "A micrograph with all its rows; the coloured ones are cut off."}, "image": {"alt": "A micrograph with a data bar or writing at its edge, and a line where the rows that are cut off begin"}}
+cut = figures.crop_figure(
+    recorded.image, kept.cut_top, len(recorded.image) - kept.cut_rows
+)
 report.save_figure(cut, "crop", parameters)
 
 # %% [markdown]
-# Where micrographs of the set have a bar, one of them is shown, with its own. Otherwise it is a stand-in, with a
-# bar drawn into a copy of it. This is what was read of the micrographs as they are:
+# Where rows of the set's micrographs are cut off, one of them is shown, with these. Otherwise it is a stand-in,
+# with a bar drawn into a copy of it. This is what was read of the micrographs as they are:
 
 # %%
 tables.show_reading(data)
@@ -276,14 +278,14 @@ report.glue(
 # %% [markdown]
 # ## What it would see otherwise
 #
-# Two mistakes are easily made. The data bar stays in; or the background, with its charging, does. This is
-# the input that the network would get from the micrograph with the bar above.
+# Two mistakes are easily made. What should be cut off stays in; or the background, with its charging, does. This is
+# the input that the network would get from the micrograph with these rows, and without.
 
 # %%
-cropped = crop_micrograph(recorded, "auto").image
+cropped = kept.image
 as_input = {
     "as it should be": process_with(parameters, cropped).equalized,
-    "with the data bar": process_with(parameters, recorded.image).equalized,
+    "with all its rows": process_with(parameters, recorded.image).equalized,
     "with the charging": equalize_histogram(cropped),
 }
 seen = {
@@ -291,7 +293,7 @@ seen = {
     for title, image in as_input.items()
 }
 
-# %% mystnb={"figure": {"name": "figure-otherwise", "caption": "The network's input from one micrograph: as it is used; with the data bar left in; without background subtraction, so that any broad shading stays in."}, "image": {"alt": "Three versions of a small image side by side: as it is used, with a data bar at its lower edge, and without background subtraction"}}
+# %% mystnb={"figure": {"name": "figure-otherwise", "caption": "The network's input from one micrograph: as it is used; with the rows that are cut off; without background subtraction, so that any broad shading stays in."}, "image": {"alt": "Three versions of a small image side by side: as it is used, with the rows that are cut off, and without background subtraction"}}
 otherwise = figures.titled_figure(
     {title: image.round().astype("uint8") for title, image in seen.items()}
 )
@@ -314,10 +316,11 @@ weaker = [
 
 # %% tags=["remove-cell"]
 clean, barred, _ = seen.values()
-above = len(clean) - 1  # rows that the bar does not touch
+first = round(len(barred) * kept.cut_top / len(recorded.image))
+above = len(clean) - 1  # rows that are in both, whatever is cut off
 report.glue(
-    bar_share=100 * (1 - recorded.data_bar_row / len(recorded.image)),
-    bar_change=abs(barred[:above] - clean[:above]).mean(),
+    bar_share=100 * (1 - len(kept.image) / len(recorded.image)),
+    bar_change=abs(barred[first:][:above] - clean[:above]).mean(),
     less_shade=sum(weaker),
     number_of_images=len(weaker),
 )
@@ -330,9 +333,9 @@ report.glue(
 )
 
 # %% [markdown]
-# The bar takes {glue:text}`bar_share:.0f` % of the rows. It is alike in all micrographs of an instrument but for
-# its text, and its text gives the sample away. Nor does it stay where it is:
-# equalisation looks at the histogram of the whole image, so that the bar moves the grey levels of all
+# What is cut off takes {glue:text}`bar_share:.0f` % of the rows. It is alike in all micrographs of an instrument but
+# for its text, and its text gives the sample away. Nor does it stay where it is:
+# equalisation looks at the histogram of the whole image, so that a bar moves the grey levels of all
 # other pixels too, here by {glue:text}`bar_change:.1f` on average.
 #
 # The shading of the micrograph in {numref}`figure-processing`, relative to its mean grey level, has an amplitude of

@@ -14,7 +14,7 @@ from joblib import parallel_config
 from PIL import Image
 from scipy import stats
 
-from fesemlib.dataset import Dataset, DatasetError, draw_stand_ins, load_dataset, with_data_bar
+from fesemlib.dataset import Dataset, DatasetError, draw_stand_ins, load_dataset, with_cut_rows
 from fesemlib.formulations import ManifestError, table1
 from fesemlib.micrographs import MicrographError
 from fesemlib.params import Parameters
@@ -555,16 +555,17 @@ def test_logarithms_of_drawn_k_m_are_uniform(monkeypatch, own_build):
 def test_bar_is_shown_as_recorded_or_drawn_on_a_stand_in(manifest):
     path = manifest()
     stand_ins = load_dataset(Parameters.model_construct(synthetic_width=256))
-    shown = with_data_bar(stand_ins, 2)
+    shown, _ = with_cut_rows(stand_ins, 2)
     assert shown.data_bar_row is not None
     rows = shown.data_bar_row
     assert np.array_equal(shown.image[:rows], stand_ins.micrographs[2].image[:rows])
-    assert with_data_bar(load(path), 0).data_bar_row is not None  # none of the set has one
+    assert with_cut_rows(load(path), 0)[0].data_bar_row is not None  # none of the set has one
     image = np.vstack([texture(1), np.zeros((10, 96), np.uint8)])
     Image.fromarray(image).save(path.parent / "b.png")
     dataset = load(path)
     for position in (0, 1):
-        recorded = with_data_bar(dataset, position)
+        recorded, kept = with_cut_rows(dataset, position)
+        assert np.array_equal(kept.image, texture(1))
         assert recorded.data_bar_row == 64
         assert np.array_equal(recorded.image, image)
 

@@ -131,7 +131,9 @@ MISTAKES = {
     "dropout_rate: 1.0": "dropout_rate = 1.0 is not allowed; allowed: number ≥ 0 and < 1",
     "light_background: 1": "light_background = 1 is not allowed; allowed: true or false",
     "padding: full": "padding = 'full' is not allowed; allowed: same, valid",
-    "crop: bottom": "crop = 'bottom' is not allowed; allowed: auto, none or whole number ≥ 1",
+    "crop: bottom": "crop = 'bottom' is not allowed; allowed: auto, none or whole number ≥ 1 or "
+    "rows such as '64:900'",
+    "crop: '64:'": "crop = '64:' is not allowed",
     "crop: 0": "crop = 0 is not allowed",
     "crop: -5": "crop = -5 is not allowed",
     "dataset: ''": "dataset = '' is not allowed; allowed: text that is not empty",

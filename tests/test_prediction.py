@@ -532,9 +532,9 @@ def test_page_is_that_of_the_training_set_unless_told(here, capsys):
 
 def test_only_a_few_micrographs_wait(model, here, monkeypatch):
     read: list[str] = []
-    original = prediction.read_micrograph
+    original = prediction.read_as_trained
     monkeypatch.setattr(
-        prediction, "read_micrograph", lambda file, *how: read.append(file) or original(file, *how)
+        prediction, "read_as_trained", lambda card, file: read.append(file) or original(card, file)
     )
     file = str(write_grain(here / "a.png", 1))
     rows = predict_files(model, [file] * 50, parallel_jobs=2)

@@ -69,7 +69,8 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
         run = read_drying_run(parameters.drying_run)
         label_run(run, vial_of(parameters, run))
     if parameters.image:
-        _check_new_images(parameters, dataset)
+        cut = parameters.changed(crop=dataset.crop or parameters.crop)
+        _check_new_images(cut, dataset)
     try:
         check_size(dataset.shape, parameters.input_width)
     except ValueError as error:
@@ -84,12 +85,13 @@ def _check_new_images(parameters: Parameters, dataset: Dataset) -> None:
     """Raise a ValueError where no micrograph can be predicted; the chapter tells of single ones."""
     from fesemlib.micrographs.channels import MicrographError
     from fesemlib.micrographs.files import image_files
-    from fesemlib.micrographs.reading import read_micrograph
+    from fesemlib.micrographs.reading import read_alike
 
     problems, shape = [], dataset.shape
+    width = None if parameters.rescale else shape[1]
     for file in image_files([parameters.image]):
         try:
-            found = read_micrograph(file, parameters.crop, dataset.page).image.shape
+            found = read_alike(file, parameters.crop, width, dataset.page).image.shape
         except MicrographError as error:
             problems.append(str(error))
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from fesemlib.micrographs.channels import MicrographError, Pixels
 from fesemlib.micrographs.data_bar import find_data_bar, to_eight_bit, value_range
@@ -12,7 +11,8 @@ from fesemlib.micrographs.decoding import decode
 from fesemlib.micrographs.pixel_size import PixelSize, PixelSizeSource
 from fesemlib.processing import GreyImage
 
-Crop = Literal["auto", "none"] | int
+Crop = str | int
+"""``"auto"``, ``"none"``, so many rows, or two rows such as ``"64:900"``; see `crop_micrograph`."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Micrograph:
     data_bar_row: int | None = None  # first row of the data bar that the image had when read
     pixel_size_source: PixelSizeSource | None = None  # None if not known or not read from a file
     cut_rows: int = 0  # rows of the file, data bar included, that were cut off the bottom
+    cut_top: int = 0  # rows of the file that were cut off the top
     rescaled_from_um: float | None = None  # the pixel size before it was resampled to another
 
     @property
@@ -84,11 +85,27 @@ def read_micrograph(path: Path | str, crop: Crop = "auto", page: int = 1) -> Mic
         raise MicrographError(f"{path}: {error}") from error.__cause__
 
 
+def read_alike(path: Path | str, crop: Crop, width: int | None, page: int = 1) -> Micrograph:
+    """Read a micrograph that need not be of the size of a set, cut as the set was where it is.
+
+    A set's first and last row mean nothing in a file of another width (px, if that of the set's
+    files is known) or of fewer rows: there the data bar alone is cut off.
+    """
+    rows = first_and_last(crop)
+    if rows is not None:
+        height, own_width = read_micrograph(path, page=page).image.shape
+        if height < rows[1] or own_width != (width or own_width):
+            return read_micrograph(path, page=page)
+    return read_micrograph(path, crop, page)
+
+
 def crop_micrograph(micrograph: Micrograph, crop: Crop) -> Micrograph:
-    """Cut rows off the bottom of a micrograph.
+    """Cut rows off the bottom or the top of a micrograph.
 
     ``"auto"`` cuts the data bar off where one is found, ``"none"`` keeps every row, a number keeps
-    that many rows from the top, and raises MicrographError if they are not above the data bar.
+    that many rows from the top, two numbers as in ``"64:900"`` the rows from the first, counted
+    from 0, to the one before the second. Raises MicrographError if they are not there, or not above
+    the data bar.
 
     Examples
     --------
@@ -98,10 +115,16 @@ def crop_micrograph(micrograph: Micrograph, crop: Crop) -> Micrograph:
     >>> cropped.image.shape, cropped.cut_rows
     ((4, 10), 2)
     """
-    height = micrograph.image.shape[0]
-    rows = _rows_kept(height, micrograph.data_bar_row, crop)
-    cut = micrograph.cut_rows + height - rows
-    return replace(micrograph, image=micrograph.image[:rows], cut_rows=cut)
+    height = len(micrograph.image)
+    kept = _rows_kept(height, micrograph.data_bar_row, crop)
+    cut, top = micrograph.cut_rows + height - kept.stop, micrograph.cut_top + kept.start
+    return replace(micrograph, image=micrograph.image[kept], cut_rows=cut, cut_top=top)
+
+
+def first_and_last(crop: Crop) -> tuple[int, int] | None:
+    """The first row that is kept and the first that is not, where a text names them."""
+    first, named, last = str(crop).partition(":")
+    return (int(first), int(last)) if named else None
 
 
 def _check_file(path: Path) -> None:
@@ -118,7 +141,7 @@ def _as_micrograph(pixels: Pixels, crop: Crop, pixel_size: PixelSize | None) -> 
     """A micrograph of the numbers in a file."""
     bar = find_data_bar(pixels)
     rows = _rows_kept(len(pixels), bar, crop)
-    kept = pixels[:rows]
+    kept = pixels[rows]
     low, high = value_range(kept)
     if low == high:
         raise MicrographError(
@@ -128,19 +151,18 @@ def _as_micrograph(pixels: Pixels, crop: Crop, pixel_size: PixelSize | None) -> 
     dark, bright = value_range(kept[:bar])
     image = to_eight_bit(kept, *((dark, bright) if dark < bright else (low, high)))
     um, source = pixel_size or (None, None)
-    return Micrograph(image, um, bar, source, len(pixels) - rows)
+    return Micrograph(image, um, bar, source, len(pixels) - rows.stop, rows.start)
 
 
-def _rows_kept(height: int, bar: int | None, crop: Crop) -> int:
-    most = height if bar is None else bar
-    if crop == "none":
-        return height
-    if crop == "auto":
-        return most
-    if not 1 <= crop <= most:
+def _rows_kept(height: int, bar: int | None, crop: Crop) -> slice:
+    most = height if bar is None else min(bar, height)
+    if crop in ("none", "auto"):
+        return slice(0, height if crop == "none" else most)
+    first, last = first_and_last(crop) or (0, int(crop))
+    if not first < last <= most:
         what = f"is {height} px high" if bar is None else f"has its data bar from row {bar} on"
         raise MicrographError(
             f"crop = {crop} px cannot be kept, the micrograph {what}; "
-            f"set crop to a number from 1 to {most}, or to auto"
+            f"set crop to a number from 1 to {most}, to two such as 0:{most}, or to auto"
         )
-    return crop
+    return slice(first, last)

@@ -19,12 +19,12 @@ from matplotlib.patches import Circle
 
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.outlook import Case, outlook_of
-from fesemlib.micrographs.reading import Micrograph, read_micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.pages.numbers import minus
 from fesemlib.pages.style import COLOURS, INK, drawn, plain_logarithmic
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Layer, Model, Prediction
-from fesemlib.prediction.seeing import with_pixel_size
+from fesemlib.prediction.seeing import read_as_trained, with_pixel_size
 from fesemlib.predictors.measures import LENGTH
 from fesemlib.processing import GreyImage, resize_by_area
 from fesemlib.storage import write_atomically
@@ -123,7 +123,7 @@ def _drying(case: Case, collapse: float) -> dict[str, str]:
 
 def _picture(file: str, row: Prediction, model: Model, told_um: float | None) -> str:
     """The micrograph with its correlation length, and where its prediction stands; base64."""
-    read = read_micrograph(file, model.card.parameters.crop, model.card.page)
+    read = read_as_trained(model.card, file)
     read = replace(read, pixel_size_um=told_um or read.pixel_size_um)
     micrograph, _ = with_pixel_size(read, model.card)
     length = model.card.measuring.length(micrograph.image, micrograph.pixel_size_um)
@@ -140,7 +140,7 @@ def _draw_frame(axes: Axes, image: GreyImage) -> None:
     shown = resize_by_area(image, min(image.shape[1], _WIDTH))
     axes.imshow(shown, cmap="gray", vmin=0, vmax=255)
     axes.set_axis_off()
-    axes.set_title("without its data bar", fontsize=11)
+    axes.set_title("as it is read, without its data bar", fontsize=11)
 
 
 def _draw_detail(axes: Axes, micrograph: Micrograph, length: float, model: Model) -> None:

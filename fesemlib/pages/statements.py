@@ -49,13 +49,14 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
             "warning",
         )
     rescaled = " and rescaling" if parameters.rescale else ""
+    writing = " Writing that they share was found and cut off." if dataset.crop else ""
     unchecked = dataset.unchecked_magnification
     return Banner(
         "Your data",
         "Where a section names no other source, the numbers come from the "
         f"{len(dataset.micrographs)} micrographs of {len(dataset.formulations)} formulations in "
         f"{Path(parameters.dataset).name} "
-        f"({width}×{height} px after cropping{rescaled}){unchecked and f'; {unchecked}'}.",
+        f"({width}×{height} px after cropping{rescaled}){unchecked and f'; {unchecked}'}.{writing}",
         "warning" if unchecked else "note",
     )
 

@@ -24,11 +24,11 @@ from loky import cpu_count
 from fesemlib.dataset import Dataset
 from fesemlib.drying.equations import product_resistance
 from fesemlib.micrographs.files import PredictionError
-from fesemlib.micrographs.reading import Micrograph, read_micrograph
+from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.prediction import intervals
 from fesemlib.prediction.folder import Card, ModelError, card_of, read_folder, write_folder
-from fesemlib.prediction.seeing import see
+from fesemlib.prediction.seeing import read_as_trained, see
 from fesemlib.predictors import Known, candidates_of, select
 from fesemlib.predictors.domain import Domain
 from fesemlib.predictors.known import Predictor, Seen
@@ -410,7 +410,7 @@ def _seen_file(
 ) -> Seen | str:
     """A file as the predictor sees it; or what is wrong with it."""
     try:
-        micrograph = read_micrograph(file, model.card.parameters.crop, model.card.page)
+        micrograph = read_as_trained(model.card, file)
         if pixel_size_um is not None:
             micrograph = replace(micrograph, pixel_size_um=pixel_size_um)
         return see(model.card, micrograph, composition)

@@ -9,9 +9,9 @@ import numpy as np
 
 from fesemlib.dataset import Dataset, draw_stand_ins
 from fesemlib.micrographs.files import PredictionError, image_files
-from fesemlib.micrographs.reading import read_micrograph
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Layer, Model, Prediction, predict_files, predict_micrographs
+from fesemlib.prediction.seeing import read_as_trained
 from fesemlib.processing import GreyImage, process_with
 from fesemlib.progress import progress
 
@@ -76,8 +76,8 @@ def _from_files(model: Model, layer: Layer, parameters: Parameters) -> NewMicrog
         raise PredictionError(
             f"{parameters.image}: no micrograph here can be used; {rows[0].image}: {rows[0].error}"
         )
-    crop, page = model.card.parameters.crop, model.card.page
-    first = {name: read_micrograph(file, crop, page).image for name, file in usable[:_MOST_SHOWN]}
+    shown = usable[:_MOST_SHOWN]
+    first = {name: read_as_trained(model.card, file).image for name, file in shown}
     return NewMicrographs("files", tuple(rows), _pictures(first, model))
 
 

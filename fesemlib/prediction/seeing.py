@@ -9,13 +9,19 @@ import pandas as pd
 
 from fesemlib.dataset import DatasetError, pixel_sizes_differ, rescale_micrograph
 from fesemlib.micrographs.files import PredictionError
-from fesemlib.micrographs.reading import Micrograph
+from fesemlib.micrographs.reading import Micrograph, first_and_last, read_alike
 from fesemlib.network.inputs import network_input
 from fesemlib.prediction.folder import Card
 from fesemlib.predictors.known import Seen
 from fesemlib.predictors.measures import COMPOSITION, LENGTH, told_composition
 from fesemlib.predictors.networks import Networks
 from fesemlib.processing import GreyImage
+
+
+def read_as_trained(card: Card, file: str) -> Micrograph:
+    """Read a micrograph cut as the training set was, if it is of the size of those."""
+    width = None if card.parameters.rescale else card.shape[1]
+    return read_alike(file, card.parameters.crop, width, card.page)
 
 
 def see(card: Card, micrograph: Micrograph, composition: str = "") -> Seen:
@@ -27,6 +33,10 @@ def see(card: Card, micrograph: Micrograph, composition: str = "") -> Seen:
             "model was trained without"
         )
     micrograph, note = with_pixel_size(micrograph, card)
+    first, last = first_and_last(card.parameters.crop) or (0, len(micrograph.image))
+    if len(micrograph.image) != last - first:
+        uncut = "of another size than the training set, of which rows were cut off"
+        note = "; ".join(filter(None, [note, f"{uncut}: writing in it was not looked for"]))
     by_length = LENGTH in predictor.needs
     measures = card.measuring.of(micrograph.image, micrograph.pixel_size_um, by_length)
     if by_length and np.isnan(measures[LENGTH]).any():

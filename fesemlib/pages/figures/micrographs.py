@@ -89,14 +89,15 @@ def titled_figure(images: Mapping[str, GreyImage]) -> Figure:
     return figure
 
 
-def crop_figure(whole: GreyImage, rows: int) -> Figure:
-    """A micrograph with all its rows, and a line below those that are kept."""
+def crop_figure(whole: GreyImage, first: int, last: int) -> Figure:
+    """A micrograph with all its rows, and lines at the first that is kept and after the last."""
     figure, (axes,) = grid_of([whole], 1, 6.4, 0)
     height, width = whole.shape
-    axes.axhspan(rows - 0.5, height - 0.5, facecolor=_CUT, alpha=0.25)
-    axes.axhline(rows - 0.5, color=_CUT, linewidth=1.5)
-    place = (width / 2, rows - 0.02 * height)
-    _white_text(axes, place, f"kept: {rows} of {height} rows", alpha=0.6, pad=3)
+    for cut in filter(lambda rows: rows[0] < rows[1], ((0, first), (last, height))):
+        axes.axhspan(cut[0] - 0.5, cut[1] - 0.5, facecolor=_CUT, alpha=0.25)
+        axes.axhline(first - 0.5 if cut[0] == 0 else last - 0.5, color=_CUT, linewidth=1.5)
+    place = (width / 2, last - 0.02 * height)
+    _white_text(axes, place, f"kept: {last - first} of {height} rows", alpha=0.6, pad=3)
     return figure
 
 

@@ -47,6 +47,7 @@ def show_reading(dataset: Dataset) -> Styler:
         {
             "kept (px)": f"{micrograph.image.shape[1]} × {micrograph.image.shape[0]}",
             "rows cut off": micrograph.cut_rows,
+            "off the top": micrograph.cut_top or None,
             "data bar from row": micrograph.data_bar_row,
             "pixel (µm)": micrograph.pixel_size_um,
             "known from": micrograph.pixel_size_source or rendered,
@@ -58,7 +59,7 @@ def show_reading(dataset: Dataset) -> Styler:
     shared = names.groupby([told[name] for name in told], sort=False, dropna=False)
     shown = shared.agg(", ".join).reset_index()[["micrographs", *told]]
     formats = dict.fromkeys(("pixel (µm)", "before rescaling (µm)"), "{:.4g}")
-    formats["data bar from row"] = "{:.0f}"
+    formats |= dict.fromkeys(("off the top", "data bar from row"), "{:.0f}")
     caption = "What was read of the micrographs; a dash, or no column, for what was not found"
     return show_table(shown, caption, formats, texts=["micrographs"]).hide(axis="index")
 
