@@ -64,7 +64,7 @@ class Dataset:
     digest: str  # names the content: the micrographs and all that is told about them
     files: tuple[tuple[Path, int], ...] = ()  # file and page of each; empty for stand-ins
     draw: int = 0  # number of the set of stand-ins, where several are drawn
-    crop: str | None = None  # the rows kept, where writing was found and cut off
+    crop: Crop = "auto"  # of the parameters, or the rows kept, where writing was found and cut off
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -162,7 +162,7 @@ def load_dataset(parameters: Parameters) -> Dataset:
         if not parameters.rescale:
             _check_shapes(named)
         crop = _crop_without_writing(named, parameters)
-        named = read(crop) if crop else named
+        named = named if crop == parameters.crop else read(crop)
         fitted = _fitted(named, table["pixel_size_um"].to_list(), parameters)
     except DatasetError as error:
         raise DatasetError(f"{manifest}: {error}") from None
@@ -334,28 +334,26 @@ def _fitted(
     return list(named.values())
 
 
-def _crop_without_writing(named: Mapping[str, Micrograph], parameters: Parameters) -> str | None:
+def _crop_without_writing(named: Mapping[str, Micrograph], parameters: Parameters) -> Crop:
     """The most rows in a run that are free of writing, if what is beyond them may be cut off."""
-    shapes = {name: each.image.shape for name, each in named.items()}
-    for shape in dict.fromkeys(shapes.values()):
-        alike = [name for name in named if shapes[name] == shape]
-        bands, height = find_writing([named[name].image for name in alike]), shape[0]
-        if not bands:
-            continue
+    for shape in {each.image.shape: "" for each in named.values()}:
+        alike = {name: each for name, each in named.items() if each.image.shape == shape}
+        bands = find_writing([each.image for each in alike.values()])
+        name, top, height = next(iter(alike)), next(iter(alike.values())).cut_top, shape[0]
         free = [(a, b) for (_, a), (b, _) in pairwise([(0, 0), *bands, (height, height)])]
         first, last = max(free, key=lambda rows: rows[1] - rows[0])
-        top = named[alike[0]].cut_top
         kept = f"{first + top}:{last + top}"
         in_outer = max(first, height - last) <= _OUTER * height
-        if parameters.crop == "auto" and len(alike) == len(named) and in_outer:
+        if bands and in_outer and parameters.crop == "auto" and len(alike) == len(named):
             return kept
         rows = " and ".join(f"{first + top}–{last + top - 1}" for first, last in bands)
-        raise DatasetError(
-            f"the same writing stands in nearly all micrographs such as {alike[0]}, in rows {rows},"
-            " and the network would learn from it; set crop to rows that are free of it, as in "
-            f"'{kept}', or export the micrographs without it"
+        _refuse(
+            [name] if bands else [],
+            f" and nearly all others have the same writing in rows {rows}, and the network would "
+            f"learn from it; set crop to rows that are free of it, as in '{kept}', or export the "
+            "micrographs without it",
         )
-    return None
+    return parameters.crop
 
 
 def _refuse(found: Sequence[str], problem: str) -> None:

@@ -69,8 +69,7 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
         run = read_drying_run(parameters.drying_run)
         label_run(run, vial_of(parameters, run))
     if parameters.image:
-        cut = parameters.changed(crop=dataset.crop or parameters.crop)
-        _check_new_images(cut, dataset)
+        _check_new_images(parameters.changed(crop=dataset.crop), dataset)
     try:
         check_size(dataset.shape, parameters.input_width)
     except ValueError as error:

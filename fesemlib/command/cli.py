@@ -175,7 +175,7 @@ def check(file: Path | None, overrides: dict[str, object]) -> None:
         f"parameters and data are sound: {len(dataset.micrographs)} micrographs of "
         f"{len(dataset.formulations)} formulations, {width}×{height} px"
     )
-    if dataset.crop:
+    if dataset.crop != parameters.crop:
         click.echo(f"writing that they share was found and cut off: rows kept: {dataset.crop}")
     effort = estimate(dataset, parameters, probe(dataset, parameters))
     click.echo("estimated from a few epochs, if nothing is in the cache:")

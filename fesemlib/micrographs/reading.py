@@ -92,11 +92,11 @@ def read_alike(path: Path | str, crop: Crop, width: int | None, page: int = 1) -
     files is known) or of fewer rows: there the data bar alone is cut off.
     """
     rows = first_and_last(crop)
-    if rows is not None:
-        height, own_width = read_micrograph(path, page=page).image.shape
-        if height < rows[1] or own_width != (width or own_width):
-            return read_micrograph(path, page=page)
-    return read_micrograph(path, crop, page)
+    if rows is None:
+        return read_micrograph(path, crop, page)
+    height, own_width = read_micrograph(path, page=page).image.shape
+    fits = rows[1] <= height and own_width == (width or own_width)
+    return read_micrograph(path, crop if fits else "auto", page)
 
 
 def crop_micrograph(micrograph: Micrograph, crop: Crop) -> Micrograph:

@@ -25,12 +25,12 @@ _FRAME_HEIGHT, _FRAME_WIDTH = 0.25, 0.75
 # Around a stroke, 2 and 3 px from it, the mean is this many grey levels from white or black, and
 # few pixels are as near to it as the stroke.
 _CONTRAST, _RING_SHARE = 40, 0.3
-# A line of writing has so many pixels of strokes, and these are so many to a column of the image,
-# and so many times those that agree by chance. Few images may agree in a single blot: there a
+# A line of writing has so many pixels of strokes, and so many to a column of the image, besides so
+# many times those that agree by chance. Few images may agree in a single blot: there a
 # stroke counts for this share of what is needed at most, unless it fills its box, as a bar does.
-_FEWEST_PIXELS, _FEWEST_TO_A_COLUMN, _EXCESS = 24, 1 / 8, 2.5
+_FEWEST_PIXELS, _FEWEST_TO_A_COLUMN, _EXCESS = 24, 1 / 8, 2
 _SINGLE, _BAR = 1 / 3, 0.9
-_SHIFTS = 0.382, 0.276, 0.171  # from one micrograph to the next, in widths
+_SHIFTS = 0.382, 0.276  # from one micrograph to the next, in widths
 _LINE = 1 / 24  # of the height, but at least 8 rows
 _MOST = 1 / 3  # of the rows: what agrees in more of them is one specimen taken several times
 
@@ -49,7 +49,7 @@ def find_writing(images: Sequence[GreyImage]) -> list[tuple[int, int]]:
     if in_line.max() < least:
         return []
     shifted = [np.convolve(_same_in(images, by)[0], np.ones(line)) for by in _SHIFTS]
-    seen = (in_line >= max(least, _EXCESS * np.max(shifted))) & (strokes > 0)
+    seen = (in_line >= least + _EXCESS * np.max(shifted)) & (strokes > 0)
     if sum(last - first for first, last in _bands(seen, line)) > _MOST * height:
         return []
     # Writing that differs from image to image, and what it is written on, lie around.
@@ -63,7 +63,8 @@ def _same_in(images: Sequence[GreyImage], shift: float = 0.0) -> Any:
 
     Each image is shifted sideways against the one before, in widths; what leaves comes in again.
     """
-    total, white, black = np.zeros((3, *images[0].shape), np.uint32)
+    total = np.zeros(images[0].shape, np.uint32)
+    white, black = np.zeros((2, *total.shape), np.uint16)
     for number, image in enumerate(images):
         moved = np.roll(image, round(number * shift * image.shape[1]), axis=1)
         total += moved
@@ -74,7 +75,7 @@ def _same_in(images: Sequence[GreyImage], shift: float = 0.0) -> Any:
     return np.sum(each, axis=0)
 
 
-def _strokes(count: Any, number: int, distance: Any) -> tuple[Any, Any]:
+def _strokes(count: Any, number: int, distance: Any) -> Any:
     """Of what is white (or black) in nearly all images: pixels of strokes, and of all but frames.
 
     `count` says in how many of the images a pixel is so, `distance` how far it is from white (or
@@ -82,6 +83,8 @@ def _strokes(count: Any, number: int, distance: Any) -> tuple[Any, Any]:
     """
     lacking = -(-number // 10) if number >= _MANY else 0
     labels, found = ndimage.label(count >= number - lacking, np.ones((3, 3)))
+    if not found:
+        return np.zeros((2, len(labels)))
     boxes = ndimage.find_objects(labels)
     sides = np.array([(1, 1), *([side.stop - side.start for side in box] for box in boxes)])
     around = ndimage.maximum_filter(labels, 7) * (ndimage.maximum_filter(labels, 3) == 0)

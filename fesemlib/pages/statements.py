@@ -49,7 +49,8 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
             "warning",
         )
     rescaled = " and rescaling" if parameters.rescale else ""
-    writing = " Writing that they share was found and cut off." if dataset.crop else ""
+    found = dataset.crop != parameters.crop
+    writing = " Writing that they share was found and cut off." if found else ""
     unchecked = dataset.unchecked_magnification
     return Banner(
         "Your data",

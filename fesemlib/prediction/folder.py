@@ -190,7 +190,6 @@ def card_of(
     name = Path(parameters.dataset).name  # no path of this machine
     data = f"{len(dataset.micrographs)} micrographs of {len(dataset.formulations)} formulations"
     data = f"SYNTHETIC: {data}, {_WARNING}" if dataset.synthetic else f"{data} in {name}"
-    crop = dataset.crop or parameters.crop
     predictor, shown = selection.chosen, InputScale()
     members: list[Member] = []
     if isinstance(predictor, Networks):
@@ -223,7 +222,7 @@ def card_of(
         within_formulations=None if np.isnan(within) else within,
         members=members,
         input_scale=shown,
-        parameters=Parameters(**_determining(parameters.changed(dataset=name, crop=crop))),
+        parameters=Parameters(**_determining(parameters.changed(dataset=name, crop=dataset.crop))),
         software=software()
         | {"scikit-learn": version("scikit-learn"), "fesem": version("fesem")}
         | {"processing": code_digest(*_PROCESSING)},
