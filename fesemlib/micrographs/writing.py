@@ -63,8 +63,7 @@ def _same_in(images: Sequence[GreyImage], shift: float = 0.0) -> Any:
 
     Each image is shifted sideways against the one before, in widths; what leaves comes in again.
     """
-    total = np.zeros(images[0].shape, np.uint32)
-    white, black = np.zeros((2, *total.shape), np.uint16)
+    total, white, black = np.zeros((3, *images[0].shape), np.uint32)
     for number, image in enumerate(images):
         moved = np.roll(image, round(number * shift * image.shape[1]), axis=1)
         total += moved
