@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fesemlib.formulations import read_manifest, table1
+from fesemlib.formulations import image_path, read_manifest, table1
 from fesemlib.micrographs.reading import Crop, Micrograph, crop_micrograph, read_micrograph
 from fesemlib.micrographs.writing import find_writing
 from fesemlib.micrographs.zeiss import burn_data_bar
@@ -149,7 +149,7 @@ def load_dataset(parameters: Parameters) -> Dataset:
     manifest = Path(parameters.dataset)
     table = read_manifest(manifest)
     listed = list(zip(table["image"], table["page"], strict=True))
-    files = [(manifest.parent / image, int(page)) for image, page in listed]
+    files = [(image_path(manifest.parent, image), int(page)) for image, page in listed]
     names = [image if page == 1 else f"{image} (page {page})" for image, page in listed]
 
     def read(crop: Crop) -> dict[str, Micrograph]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from difflib import get_close_matches
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fesemlib.params import GREATEST_PIXEL_SIZE_UM, LEAST_PIXEL_SIZE_UM, quoted
+from fesemlib.spreadsheets import read_cells, with_points
 
 __all__ = ["SOLUTES", "ManifestError", "percentages", "read_manifest", "table1"]
 
@@ -89,8 +88,9 @@ def read_manifest(path: Path) -> pd.DataFrame:
     Parameters
     ----------
     path
-        A CSV file with the columns ``formulation``, ``image`` (path relative to the CSV), ``k_m``
-        (m² s⁻¹) and, if need be, ``composition``, ``std_percent``, ``page``, ``pixel_size_um``.
+        A table, text or XLSX, with the columns ``formulation``, ``image`` (path relative to the
+        table), ``k_m`` (m² s⁻¹) and, if need be, ``composition``, ``std_percent``, ``page``,
+        ``pixel_size_um``.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
                 "give the path of a CSV file, or 'synthetic'"
             )
         remedy = "as in 1.4e-3, and put text with a comma in quotation marks"
-        cells = read_cells(path, ManifestError, remedy)
+        cells = read_cells(path, ManifestError, _known, remedy)
         _check_columns(cells)
         table = _with_numbers(cells.reindex(columns=list(_KNOWN_COLUMNS), fill_value=""))
         _check_names(table["formulation"])
@@ -133,71 +133,33 @@ def read_manifest(path: Path) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def read_cells(
-    path: Path, error: type[ValueError], remedy: str, spreadsheet: bool = False
-) -> pd.DataFrame:
-    """The cells of a CSV file as stripped text, by line of the file.
-
-    `remedy` says what to do about a decimal comma. With `spreadsheet`, also semicolons and tabs
-    (then a decimal comma becomes a point), UTF-16 and Windows' encoding are understood.
-    """
-    try:
-        text = _text(path.read_bytes(), spreadsheet)
-        heading = text.split("\n", 1)[0]
-        separator = next((sign for sign in ";\t" if spreadsheet and sign in heading), ",")
-        # A quotation mark that is never closed swallows the NUL, which no text has.
-        reader = csv.reader(StringIO(f"{text}\n\0"), delimiter=separator, skipinitialspace=True)
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-        if rows.pop()[1] != ["\0"]:
-            raise ValueError("a quotation mark is not closed")
-        names = rows.pop(0)[1]
-        if not any(names):
-            raise ValueError("its first line is empty")
-    except (OSError, ValueError, csv.Error) as problem:
-        raise error(
-            f"cannot be read as CSV ({problem}); save it as comma-separated UTF-8 text whose "
-            "first line names the columns"
-        ) from problem
-    for line, row in rows:
-        if any(row[len(names) :]):
-            raise error(
-                f"line {line} holds more values than the first line has names; write numbers with "
-                f"a decimal point, {remedy}"
-            )
-    for name in filter(None, names):
-        if names.count(name) > 1:
-            raise error(f"column {quoted(name)} stands there twice; keep one, or rename it")
-    padding = [""] * len(names)
-    filled = {line: [*row, *padding][: len(names)] for line, row in rows if any(row)}
-    cells = pd.DataFrame.from_dict(filled, orient="index", columns=names, dtype=str)
-    if separator != ",":
-        cells = cells.apply(lambda column: column.str.replace(",", ".", regex=False))
-    return cells.loc[:, [name != "" for name in names]]
+def _known(names: list[str]) -> int:
+    """How many columns of a manifest are named."""
+    return sum(name in _KNOWN_COLUMNS for name in names)
 
 
-def _text(content: bytes, spreadsheet: bool) -> str:
-    """Decode a file, with the ends of its lines as Python has them."""
-    wide = spreadsheet and content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    try:
-        text = content.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError:
-        if not spreadsheet:
-            raise
-        text = content.decode("cp1252")
-    if "\0" in text:
-        raise ValueError("it holds NUL bytes")
-    return StringIO(text, newline=None).read()
+def image_path(folder: Path, image: str) -> Path:
+    """The file that a manifest in this folder names, though by Windows' or a Mac's spelling."""
+    path = folder / image
+    if path.exists():
+        return path
+    found = folder
+    for part in Path(image.replace("\\", "/")).parts:
+        there = found.iterdir() if found.is_dir() and not (found / part).exists() else ()
+        same = (each for each in there if _composed(each.name) == _composed(part))
+        found = next(same, found / part)
+    return found if found.exists() else path
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _check_columns(cells: pd.DataFrame) -> None:
     """Refuse a missing column, and one that hardly differs from a known one; others are free."""
     names = list(cells.columns)
-    other = next((sign for sign in (";", "\t") if len(names) == 1 and sign in names[0]), None)
-    if other is not None:
-        raise ManifestError(
-            f"the columns are separated by {other!r}; save it with commas between the columns, "
-            "and a point in decimal numbers"
-        )
+    for name in cells.attrs["repeated"]:
+        raise ManifestError(f"column {quoted(name)} stands there twice; keep one, or rename it")
     missing = [column for column in _REQUIRED_COLUMNS if column not in names]
     if missing:
         raise ManifestError(
@@ -221,7 +183,11 @@ def _check_columns(cells: pd.DataFrame) -> None:
 def _with_numbers(cells: pd.DataFrame) -> pd.DataFrame:
     """The columns that hold numbers, as finite ones; missing where there is none."""
     columns = ["k_m", "std_percent", "page", "pixel_size_um"]
-    numbers = cells[columns].apply(pd.to_numeric, errors="coerce").astype(float)
+    numbers = (
+        with_points(cells[columns], ManifestError)
+        .apply(pd.to_numeric, errors="coerce")
+        .astype(float)
+    )
     numbers = numbers.where(np.isfinite(numbers))
     k_m, spread, page, size = (numbers[column] for column in columns)
     _check(cells["k_m"], k_m > 0, "not a positive number; give it in m² s⁻¹, as in 1.4e-3")
@@ -261,7 +227,7 @@ def _check_names(formulations: pd.Series[str]) -> None:
     """Refuse a name that is taken, and one name written in several ways."""
     spellings: dict[str, tuple[str, object]] = {}
     for row, name in formulations.items():
-        plain = "".join(unicodedata.normalize("NFC", name).split()).casefold()
+        plain = "".join(_composed(name).split()).casefold()
         if plain == "mean":
             raise ManifestError(
                 f"row {row}: a formulation cannot be called {quoted(name)}, as the last row of "
@@ -278,7 +244,7 @@ def _check_names(formulations: pd.Series[str]) -> None:
 
 def _check_repetitions(table: pd.DataFrame, folder: Path) -> None:
     """Refuse a micrograph that stands there twice, and a formulation with two k_m."""
-    files = table["image"].map(lambda image: str((folder / image).resolve()))
+    files = table["image"].map(lambda image: str(image_path(folder, image).resolve()))
     repeated = table.index[table.assign(image=files).duplicated(["image", "page"])]
     if not repeated.empty:
         image, page = table.loc[repeated[0], ["image", "page"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,47 +10,31 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import median_filter
 
-from fesemlib.drying.equations import BoolArray, FloatArray
-from fesemlib.formulations import read_cells
+from fesemlib.drying.columns import (
+    FEWEST,
+    READ,
+    Column,
+    DryingRunError,
+    check_needed,
+    columns_of,
+    in_si,
+    role_count,
+)
+from fesemlib.drying.equations import TRIPLE_POINT, BoolArray, FloatArray, ice_vapour_pressure
 from fesemlib.params import quoted
+from fesemlib.spreadsheets import read_cells
 
-# What turns a unit, written without blanks and in small letters, into SI.
-_FACTORS = {
-    "time": {"s sec second seconds": 1.0, "min minute minutes": 60.0, "h hr hrs hour hours": 3600},
-    "pressure": {
-        "pa": 1.0,
-        "hpa mbar": 100.0,
-        "kpa": 1000.0,
-        "ubar microbar": 0.1,
-        "mtorr": 101_325 / 760_000,
-        "torr": 101_325 / 760,
-    },
-    "temperature": {"°c c degc celsius": 1.0, "k kelvin": 1.0},
-}
-_UNITS = {"time": "s, min or h", "temperature": "°C or K", "pressure": "Pa, mbar or mTorr"}
+__all__ = ["DryingRun", "DryingRunError", "read_drying_run"]
 
-# Names of columns, in small letters and without signs.
-_NAMES = {
-    "time": r"t|time|(elapsed|process|run)time|elapsed",
-    "shelf": r"(t|temperature)?(shelf|fluid)\d?(temp|temperature|t)?|tf",
-    "pressure": r"p|pc|pch|pchamber|(chamber|capacitance|cm)?pressure|vacuum",
-}
-_PRODUCT = r"(t|tc|temperature)?(product|bottom|vial|thermocouple|probe)\w*|tc\d*|tp\d*|t\d+"
-_EXTRAS = {"pirani": r"\w*pirani", "phase": r"(drying|process|recipe)?(phase|stage)(name)?"}
-_EXAMPLES = {"time": "time (h)", "shelf": "T_shelf (°C)", "pressure": "pressure (Pa)"}
-
-_NO_READING = {"", "nan", "na", "n/a", "-", "--", "---", "none", "null", "ol", "open"}
 _PLAUSIBLE = {"shelf": (110.0, 400.0), "pressure": (0.0, 110_000.0)}  # K, and Pa, up to the air
 _FEWEST_ROWS = 20
+_SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".xlsx")  # of the files in a folder
+_SURELY = 1.0  # K by which ice is colder than the shelf that heats it, whatever the sensors' noise
 _LONGEST_GAP = 1800.0  # s between readings that is closed by linear interpolation
 _SPIKE_WINDOW = 7  # readings, at least: up to three bad ones in a row are a spike
 _SPIKE_TIME = 150.0  # s: so are the readings of this time
 _SPIKE = 1.0  # K from the median of the window, at least, and
 _SPIKE_SPREADS = 8.0  # this many times the usual distance from it
-
-
-class DryingRunError(ValueError):
-    """A record of a drying run is missing, malformed, or cannot give a k_m."""
 
 
 @dataclass(frozen=True)
@@ -104,35 +87,43 @@ def read_drying_run(path: Path | str) -> DryingRun:
     """
     path = Path(path)
     try:
-        if not path.exists():
-            raise DryingRunError(
-                f"no such drying run (looked for {path.resolve()}); give the path of a CSV file"
-            )
-        remedy = "or separate the columns with semicolons, or delete the lines above the heading"
-        cells = read_cells(path, DryingRunError, remedy, spreadsheet=True)
-        return _checked(cells, path.name)
+        return _checked(_files(path), path.name)
     except DryingRunError as error:
         raise DryingRunError(f"{path}: {error}") from None
 
 
-def _checked(cells: pd.DataFrame, name: str) -> DryingRun:
-    """The run, after every check and repair, from the cells of the file by line."""
-    headings = _headings(list(cells.columns))
-    cells, ignored = cells[list(headings.values())], cells.columns.drop(list(headings.values()))
-    remarks = [f"Not used: {', '.join(map(quoted, ignored))}."] if len(ignored) else []
-    if (instants := len(cells.drop_duplicates())) < _FEWEST_ROWS:
+def _files(path: Path) -> list[Path]:
+    """The file of a record, or those in its folder."""
+    if not path.exists():
         raise DryingRunError(
-            f"{instants} instants are too few for a drying; record {_FEWEST_ROWS}, minutes apart"
+            f"no such drying run (looked for {path.resolve()}); give the path of a CSV file"
         )
-    readers = dict.fromkeys(headings, _in_si) | {"phase": _is_primary_drying}
-    table = pd.DataFrame(
-        {role: readers[role](role, cells[each]) for role, each in headings.items()}
-    )
-    table = _in_order(table, headings["time"], remarks)
-    for role in ("shelf", "pressure"):
-        table[role] = _without_gaps(table, role, cells[headings[role]])
-    _check_steps(table["time"])
-    products = [role for role in headings if role not in {**_NAMES, **_EXTRAS}]
+    files = [path]
+    if path.is_dir():
+        files = sorted(each for each in path.glob("[!.]*") if each.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise DryingRunError(f"no table in this folder; they end in {', '.join(_SUFFIXES)}")
+    return files
+
+
+def _checked(files: list[Path], name: str) -> DryingRun:
+    """The run, after every check and repair, from its files."""
+    remarks: list[str] = []
+    remedy = "or separate the columns with semicolons"
+    read = [read_cells(file, DryingRunError, role_count, remedy) for file in files]
+    parts = [columns_of(cells, remarks) for cells in read]
+    check_needed(parts, read)
+    named = {column.heading for columns in parts for column in columns.values()}
+    ignored = [quoted(heading) for cells in read for heading in cells if heading not in named]
+    remarks[:0] = [f"Not used: {', '.join(ignored)}."] if ignored else []
+    table = _joined([_table(columns, remarks) for columns in parts], parts)
+    if len(table) < _FEWEST_ROWS:
+        raise DryingRunError(
+            f"{len(table)} instants are too few for a drying; record {_FEWEST_ROWS}, minutes apart"
+        )
+    columns = {role: column for each in reversed(parts) for role, column in each.items()}
+    products = [role for role, column in columns.items() if column.role == "product"]
+    _check_units(table[products])
     for product in products:
         table[product] = _cleaned(table, product, remarks)
     if table[products].isna().all(axis=None):
@@ -140,7 +131,8 @@ def _checked(cells: pd.DataFrame, name: str) -> DryingRun:
             f"no thermocouple has any reading (columns {quoted(', '.join(products), 200)}); give "
             "the record of a run with one"
         )
-    phase = table.get("phase", pd.Series(dtype=bool))
+    _check_gaps(_while_it_counts(table, products), columns)
+    pirani, primary = table.get("pirani"), table.get("phase")
     return DryingRun(
         name=name,
         time=table["time"].to_numpy(),
@@ -149,77 +141,39 @@ def _checked(cells: pd.DataFrame, name: str) -> DryingRun:
         product_temperatures=table[products].reset_index(drop=True),
         lines=table.index.to_numpy(),
         remarks=tuple(remarks),
-        pirani_pressure=table["pirani"].to_numpy() if "pirani" in table else None,
-        primary_drying=phase.to_numpy() if phase.any() else None,
+        pirani_pressure=None if pirani is None else pirani.where(pirani > 0).to_numpy(),
+        primary_drying=None if primary is None else primary.to_numpy() > 0.5,
     )
 
 
-def _headings(columns: list[str]) -> dict[str, str]:
-    """The headings of time, shelf, pressure and the products, by role or product name."""
-    there = f"the file has {quoted(', '.join(columns), 200)}"
-    names = {heading: _name_and_unit(heading)[0] for heading in columns}
-    plain = {heading: re.sub(r"[\W_]+", "", name).casefold() for heading, name in names.items()}
-    found: dict[str, str] = {}
-    for role, pattern in _NAMES.items():
-        alike = [heading for heading in columns if re.fullmatch(pattern, plain[heading])]
-        if len(alike) != 1:
-            problem = f"both {quoted(alike[0])} and {quoted(alike[1])}" if alike else "no column"
-            raise DryingRunError(
-                f"{problem} for the {role}, {there}; name one of them {_EXAMPLES[role]!r}"
-            )
-        found[role] = alike[0]
-    products = [heading for heading in columns if re.fullmatch(_PRODUCT, plain[heading])]
-    if not products:
+def _joined(tables: list[pd.DataFrame], parts: list[dict[str, Column]]) -> pd.DataFrame:
+    """One table at the instants of the file with most products; what others hold, interpolated."""
+    clocks = {columns["time"].unit == READ for columns in parts}
+    if len(clocks) > 1:
         raise DryingRunError(
-            f"no column of a product temperature, {there}; name it as in 'T_product_1 (°C)'"
+            "one file tells the time of day and another the time that has passed; give both alike"
         )
-    for role, pattern in _EXTRAS.items():
-        alike = [heading for heading in columns if re.fullmatch(pattern, plain[heading])]
-        found |= {role: alike[0]} if len(alike) == 1 else {}
-    for heading in products:
-        found[heading if names[heading] in found else names[heading]] = heading
-    return found
+    products = [sum(column.role == "product" for column in columns.values()) for columns in parts]
+    table = tables[int(np.argmax(products))].copy()
+    for other in tables:
+        both = pd.concat([other, table[["time"]]], ignore_index=True).sort_values("time")
+        for name in other.columns.difference(table.columns):
+            there = _filled(both[name], both["time"]).sort_index().iloc[len(other) :]
+            if there.isna().all() and other[name].notna().any():
+                raise DryingRunError("its files have no time in common; check their clocks")
+            table[name] = there.to_numpy()
+    if clocks == {True}:
+        table["time"] -= table["time"].iloc[0]
+    return table
 
 
-def _name_and_unit(heading: str) -> tuple[str, str]:
-    match = re.fullmatch(r"(.*?)\s*[(\[]\s*([^)\]]*?)\s*[)\]]", heading)
-    return (match[1], match[2]) if match else (heading, "")
-
-
-def _in_si(role: str, texts: pd.Series[str]) -> pd.Series[float]:
-    """The values of a column in SI, NaN where there is none."""
-    kind = {"pirani": "pressure"}.get(role, role if role in _UNITS else "temperature")
-    name, unit = _name_and_unit(str(texts.name))
-    if not unit:
-        raise DryingRunError(
-            f"column {quoted(texts.name)} has no unit; write it as in "
-            f"'{name} ({re.split('[ ,]', _UNITS[kind])[0]})', in {_UNITS[kind]}"
-        )
-    plain = unit.replace(" ", "").replace("º", "°").casefold()
-    plain = plain.replace("\u00b5", "u").replace("\u03bc", "u")  # the micro sign, or a Greek letter
-    factors = {each: by for names, by in _FACTORS[kind].items() for each in names.split()}
-    if plain not in factors:
-        raise DryingRunError(
-            f"column {quoted(texts.name)}: unit {quoted(unit)} is no unit of {kind} that is "
-            f"understood; convert to {_UNITS[kind]}"
-        )
-    numbers = pd.to_numeric(texts, errors="coerce").astype(float)
-    empty = texts.str.casefold().isin(_NO_READING)
-    bad = texts[~np.isfinite(numbers) & ~empty]
-    if not bad.empty:
-        remedy = "correct it or leave it empty"
-        if re.search(r"\d[:-]\d", bad.iloc[0]):
-            remedy = "give the time that has passed, as a number"
-        raise DryingRunError(
-            f"line {bad.index[0]}: {texts.name} = {quoted(bad.iloc[0])} is not a number; {remedy}"
-        )
-    zero = 273.15 if kind == "temperature" and plain[0] != "k" else 0.0
-    return numbers.where(~empty) * factors[plain] + zero
-
-
-def _is_primary_drying(_: str, texts: pd.Series[str]) -> pd.Series[bool]:
-    """Where the name of the phase says that it is primary drying."""
-    return texts.str.contains("primary", case=False)
+def _table(columns: dict[str, Column], remarks: list[str]) -> pd.DataFrame:
+    """The rows of a file in SI by time, shelf and pressure without what is no reading."""
+    table = pd.DataFrame({role: in_si(column, remarks) for role, column in columns.items()})
+    table = _in_order(table, columns["time"].heading, remarks)
+    for role in _PLAUSIBLE.keys() & columns.keys():
+        table[role] = _sensible(table, columns[role], remarks)
+    return table
 
 
 def _in_order(table: pd.DataFrame, heading: str, remarks: list[str]) -> pd.DataFrame:
@@ -254,33 +208,66 @@ def _in_order(table: pd.DataFrame, heading: str, remarks: list[str]) -> pd.DataF
     return table.copy()
 
 
-def _without_gaps(table: pd.DataFrame, role: str, texts: pd.Series[str]) -> pd.Series[float]:
-    """The shelf's temperature or the pressure, which have to be plausible and known throughout."""
-    values, (low, high) = table[role], _PLAUSIBLE[role]
-    bad = values.index[values.notna() & ~((values > low) & (values <= high))]
-    if not bad.empty:
+def _sensible(table: pd.DataFrame, column: Column, remarks: list[str]) -> pd.Series[float]:
+    """The shelf's temperature or the pressure, without what is no reading, gaps closed."""
+    values, (low, high) = table[column.role], _PLAUSIBLE[column.role]
+    texts = column.texts.reindex(values.index)
+    bad = values.notna() & ~((values > low) & (values <= high))
+    nothing = bad & ((values <= 0) | (texts.map(texts.value_counts()) >= FEWEST))
+    if (bad & ~nothing).any() or (values.isna() | bad).all():
+        line = int(values.index[bad | values.isna()][0])
         raise DryingRunError(
-            f"line {bad[0]}: {texts.name} = {quoted(texts[bad[0]])} is not plausible; check its "
+            f"line {line}: {texts.name} = {quoted(texts[line])} is not plausible; check its "
             "unit, or leave the cell empty"
         )
-    filled = _filled(values, table["time"])
-    unknown = filled.index[filled.isna()]
-    if not unknown.empty:
+    if nothing.any():
+        told = ", ".join(map(quoted, texts[nothing].unique()[:3]))
+        number = _some(int(nothing.sum()), "line")
+        remarks.append(f"{texts.name}: {told} taken for no reading in {number}.")
+    return _filled(values.mask(nothing), table["time"])
+
+
+def _check_units(products: pd.DataFrame) -> None:
+    """Refuse temperatures that look as if all were in another unit."""
+    faults = products.where(~products.apply(lambda values: values.between(*_PLAUSIBLE["shelf"])))
+    wrong = faults.count() > 0.5 * products.count()
+    if (wrong | products.isna().all()).all() and faults.nunique().max() > FEWEST:
+        name = str(faults.nunique().idxmax())
+        first = faults[name].dropna()
         raise DryingRunError(
-            f"line {unknown[0]}: {texts.name} is missing, and no readings within "
-            f"{_LONGEST_GAP:g} s enclose it; fill it in, or delete the lines before or after the "
-            "drying"
+            f"line {first.index[0]}: {name} = {first.iloc[0]:g} K, like most of its readings, is "
+            "not plausible; check the unit of the column"
         )
-    return filled
 
 
-def _check_steps(times: pd.Series[float]) -> None:
-    steps = np.diff(times)
-    place = int(np.argmax(steps))
-    if steps[place] > _LONGEST_GAP:
+def _while_it_counts(table: pd.DataFrame, products: list[str]) -> pd.DataFrame:
+    """The rows from before any ice that is colder than the shelf sublimes, to the last of them."""
+    bottoms = table[products]
+    ice = bottoms.where((bottoms < TRIPLE_POINT) & bottoms.lt(table["shelf"] - _SURELY, axis=0))
+    warmest = ice.max(axis=1)
+    counts = ice_vapour_pressure(warmest.fillna(150.0)) > table["pressure"]
+    if "phase" in table:
+        counts &= table["phase"] > 0.5
+    places = np.flatnonzero(counts & warmest.notna())
+    return table.iloc[max(places[0] - 1, 0) : places[-1] + 1] if places.size else table.iloc[:0]
+
+
+def _check_gaps(table: pd.DataFrame, columns: dict[str, Column]) -> None:
+    """Refuse rows too far from each other, and those where shelf or pressure are not known."""
+    for role in _PLAUSIBLE:
+        unknown = table.index[1:][table[role].isna()[1:]]
+        if not unknown.empty:
+            raise DryingRunError(
+                f"line {unknown[0]}: {columns[role].heading} is missing, and no readings within "
+                f"{_LONGEST_GAP:g} s enclose it; fill it in, or delete the lines before or after "
+                "the drying"
+            )
+    steps = np.diff(table["time"])
+    place = int(np.argmax(steps)) if steps.size else 0
+    if steps.size and steps[place] > _LONGEST_GAP:
         raise DryingRunError(
-            f"nothing was recorded for {steps[place]:g} s between the lines {times.index[place]} "
-            f"and {times.index[place + 1]}, more than {_LONGEST_GAP:g} s; delete the lines before "
+            f"nothing was recorded for {steps[place]:g} s between the lines {table.index[place]} "
+            f"and {table.index[place + 1]}, more than {_LONGEST_GAP:g} s; delete the lines before "
             "or after the drying"
         )
 
@@ -299,22 +286,17 @@ def _filled(values: pd.Series[float], times: pd.Series[float]) -> pd.Series[floa
 def _cleaned(table: pd.DataFrame, name: str, remarks: list[str]) -> pd.Series[float]:
     """A product temperature without spikes, faults and short gaps."""
     values, times = table[name], table["time"]
-    if values.isna().all():
+    missing = values.isna()
+    faults = ~missing & ~values.between(*_PLAUSIBLE["shelf"])
+    if (missing | faults).all():
         remarks.append(f"{name}: no reading at all.")
-        return values
+        return values.mask(faults)
 
     def tell(found: pd.Series[bool], what: str, more: str = "") -> None:
         if found.any():
             number = _some(int(found.sum()), "reading")
             remarks.append(f"{name}: {number} {what} (first in line {found.idxmax()}){more}.")
 
-    missing = values.isna()
-    faults = ~missing & ~values.between(*_PLAUSIBLE["shelf"])
-    if faults.sum() > 0.5 * (~missing).sum():
-        raise DryingRunError(
-            f"line {values.index[faults][0]}: {name} = {values[faults].iloc[0]:g} K, like most of "
-            "its readings, is not plausible; check the unit of the column"
-        )
     tell(faults, "that no thermocouple gives left out")
     values = values.mask(faults)
     spikes = _spikes(values, float(np.median(np.diff(times))))

@@ -1,0 +1,205 @@
+"""Tables as instruments and spreadsheets save them, text or XLSX: the cells below the heading."""
+
+from __future__ import annotations
+
+import csv
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import date, time, timedelta
+from io import BytesIO, StringIO
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from charset_normalizer import from_bytes
+
+from fesemlib.params import quoted
+
+Rows = list[tuple[int, list[str]]]  # the line of the file, and its cells
+
+_SEPARATORS = ",;\t|"
+_HIGHEST_HEADING = 200  # lines of the file among which the heading is looked for
+_MOST_BYTES = 128 << 20  # of an XLSX file, unpacked
+_MOST_CELLS = 10_000_000
+
+# A number as it is written with a decimal point, and with a decimal comma; with thousands signs.
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+_POINT = rf"[+-]?(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|\d*)(?:\.\d*)?{_EXPONENT}"
+_COMMA = rf"[+-]?(?:[1-9]\d{{0,2}}(?:[. \u00a0'’]\d{{3}})+|\d*)(?:,\d*)?{_EXPONENT}"
+
+
+def read_cells(
+    path: Path, error: type[ValueError], named: Callable[[list[str]], int], remedy: str
+) -> pd.DataFrame:
+    """The cells below the heading as stripped text, by line of the file.
+
+    The heading is the first line with the most cells that are looked for; `named` counts them.
+    `remedy` says what to do about a decimal comma in a comma-separated file. Of a heading that
+    stands there again the others are numbered, as in ``Time [2]``. ``attrs``: the `encoding`, and
+    the `repeated` headings.
+    """
+
+    def best(rows: Rows) -> int:
+        return max((named(_heading(cells)) for _, cells in rows[:_HIGHEST_HEADING]), default=0)
+
+    try:
+        content = path.read_bytes()
+        if content.startswith(b"\xd0\xcf\x11\xe0"):
+            raise ValueError("it is an Excel file of the old kind; save it as XLSX")
+        if content.startswith(b"PK\3\4"):
+            rows, encoding = max(_sheets(content), key=best), "XLSX"
+        else:
+            text, encoding = _text(content)
+            head = list(islice(StringIO(text), _HIGHEST_HEADING))
+            separator = max(_separators(head), key=lambda sign: best(_rows(head, sign)))
+            # A quotation mark that is never closed swallows the NUL, which no text has.
+            rows = _rows([*StringIO(f"{text}\n"), "\0"], separator)
+            if rows.pop()[1] != ["\0"]:
+                raise ValueError("a quotation mark is not closed")
+        rows = [row for row in rows if any(row[1]) and not row[1][0].startswith("sep=")]
+        if not rows:
+            raise ValueError("its first line is empty")
+    except (OSError, ValueError, csv.Error) as problem:
+        raise error(
+            f"cannot be read as CSV ({problem}); save it as comma-separated UTF-8 text whose "
+            "first line names the columns"
+        ) from problem
+    place = max(range(min(len(rows), _HIGHEST_HEADING)), key=lambda n: named(_heading(rows[n][1])))
+    cells = _table(_heading(rows[place][1]), rows[place + 1 :], error, remedy)
+    cells.attrs["encoding"] = encoding
+    return cells
+
+
+def _heading(cells: list[str]) -> list[str]:
+    """The names in a line, which may be commented out."""
+    return [cell.lstrip("#% ") if place == 0 else cell for place, cell in enumerate(cells)]
+
+
+def _table(names: list[str], rows: Rows, error: type[ValueError], remedy: str) -> pd.DataFrame:
+    """The cells by line and name, without columns that have none."""
+    for line, row in rows:
+        if any(row[len(names) :]):
+            raise error(
+                f"line {line} holds more values than the first line has names; write numbers with "
+                f"a decimal point, {remedy}"
+            )
+    times = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    unique = [f"{name} [{n}]" if n > 1 else name for name, n in zip(names, times, strict=True)]
+    padding = [""] * len(names)
+    filled = {line: [*row, *padding][: len(names)] for line, row in rows}
+    cells = pd.DataFrame.from_dict(filled, orient="index", columns=unique, dtype=str)
+    cells.attrs["repeated"] = [name for name, n in zip(names, times, strict=True) if name and n > 1]
+    return cells.loc[:, [name != "" for name in names]]
+
+
+def _separators(head: list[str]) -> str:
+    """What may separate the cells; Excel may say it in the first line."""
+    told = re.fullmatch(r"sep=(.)\s*", head[0]) if head else None
+    return told[1] if told else _SEPARATORS
+
+
+def _rows(lines: list[str], separator: str) -> Rows:
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    return [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+
+
+def _text(content: bytes) -> tuple[str, str]:
+    """Decode a file, with the ends of its lines as Python has them; the encoding."""
+    encoding = _encoding(content)
+    text = content.decode(encoding)
+    if "\0" in text:
+        raise ValueError("it holds NUL bytes")
+    return StringIO(text, newline=None).read(), encoding
+
+
+def _encoding(content: bytes) -> str:
+    """UTF-8 and UTF-16 are certain; anything else is told by its bytes beyond ASCII."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if 3 * content.count(0) > len(content):
+        return "utf-16-be" if content[0] == 0 else "utf-16-le"
+    beyond = [len(each) for each in re.findall(rb"[\x80-\xff]+", content)]
+    leading = len(re.findall(rb"[\x81-\x9f]", content))  # frequent in Shift-JIS, rare in Windows'
+    likely = ["utf-8-sig", *["cp932"] * (4 * leading > sum(beyond)), "cp1252"]
+    fitting = next((each for each in likely if _decodes(content, each)), "cp1252")
+    if fitting == "cp1252" and 2 * sum(each for each in beyond if each > 1) > sum(beyond):
+        guess = from_bytes(content[:100_000]).best()  # Western letters stand alone; these do not
+        return guess.encoding if guess else fitting
+    return fitting
+
+
+def _decodes(content: bytes, encoding: str) -> bool:
+    try:
+        return content.decode(encoding) != ""
+    except UnicodeDecodeError:
+        return False
+
+
+def _sheets(content: bytes) -> list[Rows]:
+    """The sheets of an XLSX file, as text."""
+    import openpyxl
+
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            size = sum(each.file_size for each in archive.infolist())
+        if size > _MOST_BYTES:
+            raise ValueError(f"unpacked it takes {size >> 20} MiB, more than {_MOST_BYTES >> 20}")
+        with warnings.catch_warnings(action="ignore"):
+            book = openpyxl.load_workbook(BytesIO(content), read_only=True, data_only=True)
+            return [list(_sheet(sheet)) for sheet in book.worksheets]
+    except Exception as problem:  # what openpyxl raises is not told
+        raise ValueError(f"as an XLSX file: {quoted(str(problem), 120)}") from problem
+
+
+def _sheet(sheet: Any) -> Iterator[tuple[int, list[str]]]:
+    sheet.reset_dimensions()  # what the file says of them may be wrong
+    seen = 0
+    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+        seen += len(row) + 1
+        if seen > _MOST_CELLS:
+            raise ValueError(f"a sheet has more than {_MOST_CELLS} cells")
+        yield number, [_written(value).strip() for value in row]
+
+
+def _written(value: object) -> str:
+    """The value of a cell as text that reads as in a text file."""
+    if isinstance(value, timedelta):
+        minutes, seconds = divmod(value.total_seconds(), 60)
+        return f"{minutes // 60:.0f}:{minutes % 60:02.0f}:{seconds:06.3f}"
+    if isinstance(value, date | time):
+        return value.isoformat().replace("T", " ")
+    return "" if value is None else f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def with_points(cells: pd.DataFrame, error: type[ValueError]) -> pd.DataFrame:
+    """The same cells, in which numbers have a decimal point and no thousands signs.
+
+    A column tells how it is written, or else the others do; one that mixes both stays as it is.
+    """
+    whole = _style(pd.Series(cells.to_numpy(dtype=str).ravel(), dtype=str))
+    return cells.apply(lambda column: _as_points(column, _style(column) or whole, error))
+
+
+def _style(texts: pd.Series[str]) -> str:
+    """The decimal sign: a point or a comma; both, or nothing where it cannot be told."""
+    numbers = texts[texts.str.contains(r"[.,]") & texts.str.contains(r"\d")]
+    point, comma = (numbers.str.fullmatch(form) for form in (_POINT, _COMMA))
+    return "." * bool((point & ~comma).any()) + "," * bool((comma & ~point).any())
+
+
+def _as_points(texts: pd.Series[str], style: str, error: type[ValueError]) -> pd.Series[str]:
+    doubtful = texts[texts.str.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+")]
+    if not style and not doubtful.empty and texts.str.fullmatch(r"[+-]?\d{3}").any():
+        raise error(
+            f"line {doubtful.index[0]}: {texts.name} = {quoted(doubtful.iloc[0])} has a decimal comma or "
+            "a thousands sign, which cannot be told; write numbers without thousands signs"
+        )
+    signs = {".": (_POINT, r",", "."), ",": (_COMMA, r"[. \u00a0'’]", ","), "": (_COMMA, "x", ",")}
+    if style not in signs:
+        return texts
+    form, thousands, decimal = signs[style]
+    plain = texts.str.replace(thousands, "", regex=True).str.replace(decimal, ".", regex=False)
+    return texts.mask(texts.str.fullmatch(form), plain)
