@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from difflib import get_close_matches
@@ -140,15 +141,11 @@ def _known(names: list[str]) -> int:
 
 def image_path(folder: Path, image: str) -> Path:
     """The file that a manifest in this folder names, though by Windows' or a Mac's spelling."""
-    path = folder / image
-    if path.exists():
-        return path
     found = folder
-    for part in Path(image.replace("\\", "/")).parts:
-        there = found.iterdir() if found.is_dir() and not (found / part).exists() else ()
-        same = (each for each in there if _composed(each.name) == _composed(part))
-        found = next(same, found / part)
-    return found if found.exists() else path
+    for part in Path(image if os.path.exists(folder / image) else image.replace("\\", "/")).parts:
+        there = [] if os.path.exists(found / part) or not found.is_dir() else os.listdir(found)
+        found /= next((name for name in there if _composed(name) == _composed(part)), part)
+    return found if os.path.exists(found) else folder / image
 
 
 def _composed(text: str) -> str:

@@ -7,9 +7,9 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date, time, timedelta
 from io import BytesIO, StringIO
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,41 +41,33 @@ def read_cells(
     stands there again the others are numbered, as in ``Time [2]``. ``attrs``: the `encoding`, and
     the `repeated` headings.
     """
-
-    def best(rows: Rows) -> int:
-        return max((named(_heading(cells)) for _, cells in rows[:_HIGHEST_HEADING]), default=0)
-
     try:
         content = path.read_bytes()
         if content.startswith(b"\xd0\xcf\x11\xe0"):
             raise ValueError("it is an Excel file of the old kind; save it as XLSX")
-        if content.startswith(b"PK\3\4"):
-            rows, encoding = max(_sheets(content), key=best), "XLSX"
-        else:
-            text, encoding = _text(content)
-            head = list(islice(StringIO(text), _HIGHEST_HEADING))
-            separator = max(_separators(head), key=lambda sign: best(_rows(head, sign)))
-            # A quotation mark that is never closed swallows the NUL, which no text has.
-            rows = _rows([*StringIO(f"{text}\n"), "\0"], separator)
-            if rows.pop()[1] != ["\0"]:
-                raise ValueError("a quotation mark is not closed")
-        rows = [row for row in rows if any(row[1]) and not row[1][0].startswith("sep=")]
-        if not rows:
+        is_book = content.startswith(b"PK\3\4")
+        text, encoding = ("", "XLSX") if is_book else _text(content)
+        tables = _sheets(content) if is_book else _separated(text)
+        filled = [[row for row in rows if any(row[1])] for rows in tables]
+        names = [[_names(row) for _, row in rows[:_HIGHEST_HEADING]] for rows in filled]
+        fits = [[named(each) if any(each) else -1 for each in lines] for lines in names]
+        table = max(range(len(fits)), key=lambda n: max(fits[n], default=-1))
+        if max(fits[table], default=-1) < 0:
             raise ValueError("its first line is empty")
     except (OSError, ValueError, csv.Error) as problem:
         raise error(
             f"cannot be read as CSV ({problem}); save it as comma-separated UTF-8 text whose "
             "first line names the columns"
         ) from problem
-    place = max(range(min(len(rows), _HIGHEST_HEADING)), key=lambda n: named(_heading(rows[n][1])))
-    cells = _table(_heading(rows[place][1]), rows[place + 1 :], error, remedy)
+    place = fits[table].index(max(fits[table]))
+    cells = _table(names[table][place], filled[table][place + 1 :], error, remedy)
     cells.attrs["encoding"] = encoding
     return cells
 
 
-def _heading(cells: list[str]) -> list[str]:
+def _names(row: list[str]) -> list[str]:
     """The names in a line, which may be commented out."""
-    return [cell.lstrip("#% ") if place == 0 else cell for place, cell in enumerate(cells)]
+    return [row[0].lstrip("#% "), *row[1:]]
 
 
 def _table(names: list[str], rows: Rows, error: type[ValueError], remedy: str) -> pd.DataFrame:
@@ -86,56 +78,57 @@ def _table(names: list[str], rows: Rows, error: type[ValueError], remedy: str) -
                 f"line {line} holds more values than the first line has names; write numbers with "
                 f"a decimal point, {remedy}"
             )
-    times = [names[: place + 1].count(name) for place, name in enumerate(names)]
-    unique = [f"{name} [{n}]" if n > 1 else name for name, n in zip(names, times, strict=True)]
+    times = [names[:place].count(name) for place, name in enumerate(names)]
+    unique = [f"{name} [{n + 1}]" if n else name for name, n in zip(names, times, strict=True)]
     padding = [""] * len(names)
     filled = {line: [*row, *padding][: len(names)] for line, row in rows}
     cells = pd.DataFrame.from_dict(filled, orient="index", columns=unique, dtype=str)
-    cells.attrs["repeated"] = [name for name, n in zip(names, times, strict=True) if name and n > 1]
+    cells.attrs["repeated"] = {name for name in names if name and names.count(name) > 1}
     return cells.loc[:, [name != "" for name in names]]
 
 
-def _separators(head: list[str]) -> str:
-    """What may separate the cells; Excel may say it in the first line."""
-    told = re.fullmatch(r"sep=(.)\s*", head[0]) if head else None
-    return told[1] if told else _SEPARATORS
-
-
-def _rows(lines: list[str], separator: str) -> Rows:
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    return [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+def _separated(text: str) -> list[Rows]:
+    """The rows of a text by what may separate the cells; Excel may say it in the first line."""
+    told = re.match(r"sep=(.)\s*\n", text)
+    tables = []
+    for separator in told[1] if told else [sign for sign in _SEPARATORS if sign in f"{text},"]:
+        # A quotation mark that is never closed swallows the NUL, which no text has.
+        lines = [*StringIO(f"{text}\n"), "\0"]
+        reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        if rows.pop()[1] == ["\0"]:
+            tables.append(rows[bool(told) :])
+    if not tables:
+        raise ValueError("a quotation mark is not closed")
+    return tables
 
 
 def _text(content: bytes) -> tuple[str, str]:
     """Decode a file, with the ends of its lines as Python has them; the encoding."""
-    encoding = _encoding(content)
-    text = content.decode(encoding)
-    if "\0" in text:
-        raise ValueError("it holds NUL bytes")
-    return StringIO(text, newline=None).read(), encoding
+    for encoding in _encodings(content):
+        with suppress(UnicodeDecodeError):
+            text = content.decode(encoding)
+            if "\0" in text:
+                raise ValueError("it holds NUL bytes")
+            return StringIO(text, newline=None).read(), encoding
+    raise ValueError("its encoding is not known")
 
 
-def _encoding(content: bytes) -> str:
-    """UTF-8 and UTF-16 are certain; anything else is told by its bytes beyond ASCII."""
+def _encodings(content: bytes) -> Iterator[str]:
+    """What a file may be encoded in, the likeliest first."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
+        yield "utf-16"
     if 3 * content.count(0) > len(content):
-        return "utf-16-be" if content[0] == 0 else "utf-16-le"
+        yield "utf-16-be" if content[0] == 0 else "utf-16-le"
+    yield "utf-8-sig"
     beyond = [len(each) for each in re.findall(rb"[\x80-\xff]+", content)]
-    leading = len(re.findall(rb"[\x81-\x9f]", content))  # frequent in Shift-JIS, rare in Windows'
-    likely = ["utf-8-sig", *["cp932"] * (4 * leading > sum(beyond)), "cp1252"]
-    fitting = next((each for each in likely if _decodes(content, each)), "cp1252")
-    if fitting == "cp1252" and 2 * sum(each for each in beyond if each > 1) > sum(beyond):
-        guess = from_bytes(content[:100_000]).best()  # Western letters stand alone; these do not
-        return guess.encoding if guess else fitting
-    return fitting
-
-
-def _decodes(content: bytes, encoding: str) -> bool:
-    try:
-        return content.decode(encoding) != ""
-    except UnicodeDecodeError:
-        return False
+    # Shift-JIS begins most characters with bytes that Windows' Western text hardly has, whose
+    # letters beyond ASCII stand alone.
+    if 4 * len(re.findall(rb"[\x81-\x9f]", content)) > sum(beyond):
+        yield "cp932"
+    if 2 * sum(each for each in beyond if each > 1) > sum(beyond):
+        yield from (guess.encoding for guess in from_bytes(content[:100_000]))
+    yield "cp1252"
 
 
 def _sheets(content: bytes) -> list[Rows]:
@@ -191,15 +184,12 @@ def _style(texts: pd.Series[str]) -> str:
 
 
 def _as_points(texts: pd.Series[str], style: str, error: type[ValueError]) -> pd.Series[str]:
-    doubtful = texts[texts.str.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+")]
-    if not style and not doubtful.empty and texts.str.fullmatch(r"[+-]?\d{3}").any():
-        raise error(
-            f"line {doubtful.index[0]}: {texts.name} = {quoted(doubtful.iloc[0])} has a decimal comma or "
-            "a thousands sign, which cannot be told; write numbers without thousands signs"
-        )
-    signs = {".": (_POINT, r",", "."), ",": (_COMMA, r"[. \u00a0'’]", ","), "": (_COMMA, "x", ",")}
-    if style not in signs:
-        return texts
-    form, thousands, decimal = signs[style]
-    plain = texts.str.replace(thousands, "", regex=True).str.replace(decimal, ".", regex=False)
-    return texts.mask(texts.str.fullmatch(form), plain)
+    doubtful = texts.str.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+    if not style and doubtful.any() and texts.str.fullmatch(r"[+-]?\d{3}").any():
+        told = f"line {doubtful.idxmax()}: {texts.name} = {quoted(texts[doubtful].iloc[0])}"
+        raise error(f"{told} has a decimal comma or a thousands sign; write it without the latter")
+    if style == ".":
+        return texts.mask(texts.str.fullmatch(_POINT), texts.str.replace(",", "", regex=False))
+    whole = texts.str.replace(r"[. \u00a0'’]", "", regex=True) if style == "," else texts
+    plain = whole.str.replace(",", ".", regex=False)
+    return texts.mask(texts.str.fullmatch(_COMMA) & (style != ".,"), plain)

@@ -169,12 +169,6 @@ def test_resistance_formula_of_the_message_holds():
 REFUSED = {
     "missing column": (["A,a.png"], "formulation,image", "column k_m is missing, the file has"),
     "misspelt column": (ROWS, "formulation,picture,k_m", "column image is missing"),
-    "semicolons": (
-        [row.replace(",", ";") for row in ROWS],
-        "formulation;image;k_m",
-        "separated by ';'",
-    ),
-    "tabs": ([row.replace(",", "\t") for row in ROWS], "formulation\timage\tk_m", "separated by"),
     "decimal commas": (["A,a.png,1,9e-3", "B,b.png,1,1e-3"], "", "decimal point, as in 1.4e-3"),
     "nearly a known column": (
         [f"{row},2" for row in ROWS],
@@ -315,13 +309,11 @@ def test_what_a_message_quotes_is_short_and_printable(tmp_path, rows, header):
     [
         b"",
         b"\n\n",
-        "formulation,image,k_m,composition\nA,a.png,1,señal".encode("latin-1"),
-        "formulation,image,k_m\nA,a.png,1".encode("utf-16"),
         b'formulation,image,k_m\n"A,a.png,1\n',
         b"\0" * 5000,
         b"formulation,image,k_m\n" + b"A,\0" + b"\0" * 5000 + b",1e-3\n",
     ],
-    ids=["empty", "blank", "Latin-1", "UTF-16", "open quotation mark", "NUL bytes", "NUL inside"],
+    ids=["empty", "blank", "open quotation mark", "NUL bytes", "NUL inside"],
 )
 def test_unreadable_manifest_is_refused(tmp_path, content):
     path = tmp_path / "manifest.csv"

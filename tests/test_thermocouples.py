@@ -238,23 +238,26 @@ def refusal(path) -> str:
             RECORD.rename(columns={TIME: "time (d)"}),
             "'time (d)': unit 'd' is no unit of time that is understood; convert to s,",
         ),
-        (RECORD.rename(columns={SHELF: "shelf (°F)"}), "that is understood; convert to °C or K"),
+        (RECORD.rename(columns={SHELF: "shelf (°R)"}), "that is understood; convert to °C or K"),
         (RECORD.rename(columns={PRESSURE: "pressure (mPa)"}), "unit 'mPa' is no unit of pressure"),
         (changed(TIME, 7, "09:15:00"), "line 9: time (h) = '09:15:00' is not a number; give"),
         (changed(TIME, 7, None), "line 9 has no time (h); fill it in or delete the line"),
         (changed(SHELF, 7, "cold"), "line 9: T_shelf (°C) = 'cold' is not a number; correct it"),
         (changed(FIRST, 7, "inf"), "line 9: T_product_1 (°C) = 'inf' is not a number"),
         (changed(SHELF, 7, 263.15), "line 9: T_shelf (°C) = '263.15' is not plausible"),
-        (changed(PRESSURE, 7, -1.0), "line 9: pressure (Pa) = '-1.0"),
+        (RECORD.assign(**{PRESSURE: -1.0}), "line 2: pressure (Pa) = '-1.0"),
         (changed(PRESSURE, 7, 2e5), "is not plausible"),
         (RECORD.assign(**{PRESSURE: 0}), "line 2: pressure (Pa) = '0' is not plausible; check its"),
         (changed(PRESSURE, slice(50, 90), None), "line 52: pressure (Pa) is missing, and"),
-        (changed(SHELF, slice(0, 3), None), "line 2: T_shelf (°C) is missing"),
+        (changed(SHELF, slice(50, 90), None), "line 52: T_shelf (°C) is missing"),
         (
             RECORD.assign(**{FIRST: "OL", SECOND: ""}),
             "no thermocouple has any reading (columns 'T_product_1, T_product_2'); give",
         ),
-        (changed(FIRST, slice(0, 150), 253.0), "line 2: T_product_1 = 526.15 K, like most of its"),
+        (
+            RECORD.assign(**{name: RECORD[name] + 273.15 for name in (FIRST, SECOND)}),
+            "K, like most of its",
+        ),
         (changed(TIME, 60, RECORD[TIME][59]), "lines 61 and 62 have one time"),
         (pd.concat([RECORD, RECORD]), "the clock starts again; give the time that has passed"),
         (RECORD.drop(index=range(70, 100)), "nothing was recorded for 9300 s between"),
@@ -276,7 +279,7 @@ def test_refusal_names_place_value_and_remedy(saved, record, words):
             "point, or separate the columns with semicolons",
         ),
         ("time (h),time (h)\n0,0\n", "column 'time (h)' stands there twice"),
-        ("logger 7\ntime (h),T_shelf (°C)\n0,5\n", "or delete the lines above the heading"),
+        ("logger 7\ntime (h),T_shelf (°C)\n0,5\n", "no column for the pressure, of a product"),
         (b"\xff\xfe\x00", "cannot be read as CSV"),
         ('time (h),"T\n0,0\n', "cannot be read as CSV (a quotation mark is not closed)"),
     ],
@@ -287,4 +290,4 @@ def test_file_that_is_no_table_is_refused(written, content, words):
 
 def test_missing_file_is_refused_with_the_path_tried(tmp_path):
     assert "no such drying run (looked for /" in refusal(tmp_path / "none.csv")
-    assert "cannot be read as CSV" in refusal(tmp_path)
+    assert "no table in this folder; they end in .csv" in refusal(tmp_path)

@@ -14,30 +14,21 @@ from fesemlib.params import quoted
 from fesemlib.spreadsheets import with_points
 
 # What turns a unit, written without blanks and in small letters, into SI: a factor and a summand.
-_UNITS = {
-    "time": {
-        "s sec second seconds": (1.0, 0.0),
-        "min minute minutes": (60.0, 0.0),
-        "h hr hrs hour hours": (3600.0, 0.0),
-    },
-    "pressure": {
-        "pa": (1.0, 0.0),
-        "hpa mbar": (100.0, 0.0),
-        "kpa": (1000.0, 0.0),
-        "ubar microbar": (0.1, 0.0),
-        "mtorr mt millitorr micron microns": (101_325 / 760_000, 0.0),
-        "torr mmhg": (101_325 / 760, 0.0),
-    },
-    "temperature": {
-        "°c c degc celsius": (1.0, 273.15),
-        "k kelvin": (1.0, 0.0),
-        "°f f degf fahrenheit": (5 / 9, 273.15 - 160 / 9),
-    },
-}
-_KNOWN = {
-    kind: {name: by for names, by in units.items() for name in names.split()}
-    for kind, units in _UNITS.items()
-}
+_UNITS = (
+    ("time", "s sec second seconds", 1.0, 0.0),
+    ("time", "min minute minutes", 60.0, 0.0),
+    ("time", "h hr hrs hour hours", 3600.0, 0.0),
+    ("pressure", "pa", 1.0, 0.0),
+    ("pressure", "hpa mbar", 100.0, 0.0),
+    ("pressure", "kpa", 1000.0, 0.0),
+    ("pressure", "ubar microbar", 0.1, 0.0),
+    ("pressure", "mtorr mt millitorr micron microns", 101_325 / 760_000, 0.0),
+    ("pressure", "torr mmhg", 101_325 / 760, 0.0),
+    ("temperature", "°c c degc celsius", 1.0, 273.15),
+    ("temperature", "k kelvin", 1.0, 0.0),
+    ("temperature", "°f f degf fahrenheit", 5 / 9, 273.15 - 160 / 9),
+)
+_KNOWN = {(kind, name): by for kind, names, *by in _UNITS for name in names.split()}
 _ALLOWED = {"time": "s, min or h", "temperature": "°C or K", "pressure": "Pa, mbar or mTorr"}
 _KINDS = {"pirani": "pressure", "product": "temperature", "shelf": "temperature"}
 
@@ -57,8 +48,7 @@ _ROLES = {
     ),
     "pressure": (
         r"(vac|chamber|pressure)?(cpm|cm|capman|capacitance(manometer|gauge)?|baratron)(pressure)?",
-        r"p|pc|pch|pchamber|(actual|chamber)?(pressure|vacuum)|(kammer)?druck|vakuum"
-        r"|\w*(真空度|圧力)",
+        r"p|pc|pch|pchamber|(actual|chamber)?(pressure|vacuum)|(kammer)?druck|vakuum|\w*(真空度|圧力)",
     ),
     "pirani": (r"\w*pirani(pressure|gauge)?",),
     "phase": (r"(drying|process|recipe)?(phase|stage)(name)?",),
@@ -83,16 +73,17 @@ _TAG = r"[.:|\\]"  # between the parts of the name of a tag
 _CAMEL = r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+"
 
 # Makers whose headings say no unit, but who write one only: Millrock, SP's LyoStar, LabOgene.
-_MAKERS = {r"vac(cpm|pirani)|chamber(cm|pirani)": "mTorr", "actualpressure": "µbar"}
-_PRIMARY_DRYING = {"vaccpm": 4}  # Millrock numbers the phases
+_MAKERS = dict.fromkeys(("vaccpm", "vacpirani", "chambercm", "chamberpirani"), "mTorr")
+_MAKERS |= {"actualpressure": "µbar"}
+_PRIMARY_DRYING = {"vaccpm": "4"}  # Millrock numbers the phases
 
 _EMPTY = {"", "nan", "na", "n/a", "-", "--", "---", "none", "null", "ol", "open"}
 _WORDS = r"(?i)burn ?out|(over|under)( ?(range|flow|load))?|err(or)?|fault|#.*|\*+"
 FEWEST = 3  # times that a word or a value stands in a column, to be no misprint
 
 _CLOCK = r"(\d{1,3}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?:\s*([AaPp])\.?[Mm]\b)?"
-_DATE = r"(\d{1,4})[-/. 年](\d{1,2}|[A-Za-z]{3})[A-Za-z]*[-/. 月](\d{2,4})"
-_MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
+_DATE = r"(\d{1,4}[-/. 年](?:\d{1,2}|[A-Za-z]{3})[-/. 月]\d{1,4})"
+_DATES = ("%Y-%m-%d", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%m-%y", "%m-%d-%y")
 _DAY = 86_400.0  # s
 READ = "as read"  # the unit of what is read already: clocks in s, phases as 1 and 0
 
@@ -110,16 +101,12 @@ class Column:
     rank: int  # among the names of the role
     name: str
     unit: str
+    kind: str  # of the unit
 
     @property
     def heading(self) -> str:
         """As it stands in the file."""
         return str(self.texts.name)
-
-    @property
-    def kind(self) -> str:
-        """What the unit is one of."""
-        return _KINDS.get(self.role, self.role)
 
 
 def role_count(headings: list[str]) -> int:
@@ -135,20 +122,19 @@ def columns_of(cells: pd.DataFrame, remarks: list[str]) -> dict[str, Column]:
     is_data = cells.apply(lambda texts: texts.str.fullmatch(rf"[+-]?[\d.,]*\d|.*{_CLOCK}.*"))
     below = cells.index[~is_data.any(axis=1).cummax()]  # units, and what a logger computes
     found = [_column(texts, list(texts[below])) for _, texts in cells.items()]
+    found = [column for column in found if column.role]
     for column in found:
-        if column.role and column.unit and column.heading in repeated:
+        if column.unit and column.heading in repeated:
             name = quoted(column.heading)
             raise DryingRunError(f"column {name} stands there twice; keep one, or rename it")
-    headings = [column.heading for column in found if column.role]
-    texts = with_points(cells[headings].drop(below), DryingRunError)
-    columns = [_dated(replace(c, texts=texts[c.heading])) for c in found if c.role]
-    chosen = {role: _chosen(role, columns) for role in _ROLES if role != "product"}
-    products = [column for column in columns if column.role == "product"]
-    names = [column.name for column in products]
-    named = {c.heading if names.count(c.name) > 1 else c.name: c for c in products}
-    chosen |= named
-    known = _with_phase({role: column for role, column in chosen.items() if column})
-    return _with_units(known, remarks)
+    texts = with_points(cells[[each.heading for each in found]].drop(below), DryingRunError)
+    columns = [_dated(replace(each, texts=texts[each.heading])) for each in found]
+    names = [column.name for column in columns]
+    chosen = {role: each for role in _ROLES for each in _chosen(role, columns)}
+    for each in columns:
+        if each.role == "product":
+            chosen[each.heading if names.count(each.name) > 1 else each.name] = each
+    return _with_units(_with_phase(chosen), remarks)
 
 
 def _column(texts: pd.Series[str], below: list[str]) -> Column:
@@ -158,9 +144,9 @@ def _column(texts: pd.Series[str], below: list[str]) -> Column:
         heading = re.sub(r"(?i)_(avg|smp)(?=\W|$)", "", heading)
     name, unit = _split(heading)
     role, rank = _role(name, unit)
-    column = Column(texts, role, rank, name, unit)
-    units = [text for text in below if _plain_unit(text) in _KNOWN.get(column.kind, ())]
-    return replace(column, unit=next(iter([unit] * bool(unit) + units), ""))
+    kind = _KINDS.get(role, role)
+    units = [each for each in (unit, *below) if each == unit or (kind, _plain_unit(each)) in _KNOWN]
+    return Column(texts, role, rank, name, max(units[:2], key=bool), kind)
 
 
 def _split(heading: str) -> tuple[str, str]:
@@ -171,8 +157,8 @@ def _split(heading: str) -> tuple[str, str]:
         return match[1], match[2]
     match = re.fullmatch(r"(.*?)[\s_,/]+(\S+)", text)
     is_time = match is not None and _plain(match[1]) in ("t", "time")
-    known = {unit for units in _KNOWN.values() for unit in units if is_time or len(unit) > 1}
-    return (match[1], match[2]) if match and _plain_unit(match[2]) in {*known, "c"} else (text, "")
+    known = {unit for _, unit in _KNOWN if is_time or len(unit) > 1 or unit == "c"}
+    return (match[1], match[2]) if match and _plain_unit(match[2]) in known else (text, "")
 
 
 def _plain_unit(unit: str) -> str:
@@ -196,9 +182,9 @@ def _role(name: str, unit: str) -> tuple[str, int]:
     return "", 0
 
 
-def _chosen(role: str, columns: list[Column]) -> Column | None:
-    """The column of a role that can be read, and whose name goes first."""
-    fitting = [column for column in columns if column.role == role]
+def _chosen(role: str, columns: list[Column]) -> list[Column]:
+    """The column of a role that can be read, and whose name goes first, if there is one."""
+    fitting = [column for column in columns if column.role == role != "product"]
     if role == "time":
         fitting = [column for column in fitting if column.unit] or fitting
     alike = [each for each in fitting if each.rank == min(other.rank for other in fitting)]
@@ -208,45 +194,38 @@ def _chosen(role: str, columns: list[Column]) -> Column | None:
         names = " and ".join(quoted(each.heading) for each in alike[:2])
         why, example = _NEEDED[role]
         raise DryingRunError(f"both {names} {why}; name one of them {example!r}")
-    return alike[0] if alike else None
+    return alike[:1]
 
 
 def _with_units(columns: dict[str, Column], remarks: list[str]) -> dict[str, Column]:
     """Columns with the units that go without saying: of temperatures, and of some makers."""
     assumed: dict[str, list[str]] = {}
     for role, column in columns.items():
-        if not column.unit and column.kind in _KNOWN:
-            parts = [_plain(part) for part in re.split(_TAG, column.name)]
-            told = [u for maker, u in _MAKERS.items() if any(re.fullmatch(maker, p) for p in parts)]
-            unit = "°C" if column.kind == "temperature" else "".join(told)
+        if not column.unit and column.kind in _ALLOWED:
+            named = [u for name, u in _MAKERS.items() if name in _plain(column.name)]
+            unit = "°C" if column.kind == "temperature" else next(iter(named), "")
             columns = columns | {role: replace(column, unit=unit)}
             assumed.setdefault(unit, []).append(quoted(column.heading))
     remarks += [f"{', '.join(c)}: no unit, taken as {unit}." for unit, c in assumed.items() if unit]
     return {role: column for role, column in columns.items() if role != "pirani" or column.unit}
 
 
-def check_needed(files: list[dict[str, Column]], read: list[pd.DataFrame]) -> None:
+def check_needed(files: list[dict[str, Column]], there: str) -> None:
     """Refuse a record that lacks something, in one message; each of its files needs a time."""
     columns = [column for each in files for column in each.values()]
-    roles = {column.role for column in columns if all("time" in each for each in files)}
-    roles |= {column.role for column in columns} - {"time"}
-    missing = [_NEEDED[role] for role in _NEEDED if role not in roles]
+    missing = {*_NEEDED} - {column.role for column in columns}
+    missing |= set() if all("time" in each for each in files) else {"time"}
     told = []
     if missing:
-        headings = quoted(", ".join(str(heading) for cells in read for heading in cells), 200)
-        as_what = {cells.attrs["encoding"] for cells in read} - {"utf-8-sig"}
-        there = f"the file has {headings}" + "".join(f" (read as {each})" for each in as_what)
-        whys, examples = zip(*missing, strict=True)
+        whys, examples = zip(*(_NEEDED[role] for role in _NEEDED if role in missing), strict=True)
         names = ", one ".join(map(repr, examples))
         told = [f"no column {', '.join(whys)}, {there}; name one of them {names}"]
     for column in columns:
-        units = _ALLOWED.get(column.kind, "")
-        if units and not column.unit:
-            first = re.split("[ ,]", units)[0]
-            told += [
-                f"column {quoted(column.heading)} has no unit; write it as in "
-                f"'{column.name} ({first})', in {units}"
-            ]
+        if column.kind in _ALLOWED and not column.unit:
+            units = _ALLOWED[column.kind]
+            example = f"{column.name} ({re.split('[ ,]', units)[0]})"
+            name = quoted(column.heading)
+            told.append(f"column {name} has no unit; write it as in {example!r}, in {units}")
     if told:
         raise DryingRunError("; ".join(told))
 
@@ -257,7 +236,7 @@ def in_si(column: Column, remarks: list[str]) -> pd.Series[float]:
     if column.unit == READ:
         return texts.astype(float)
     unit = _plain_unit(column.unit)
-    if unit not in _KNOWN[column.kind]:
+    if (column.kind, unit) not in _KNOWN:
         raise DryingRunError(
             f"column {quoted(heading)}: unit {quoted(column.unit)} is no unit of {column.kind} "
             f"that is understood; convert to {_ALLOWED[column.kind]}"
@@ -278,22 +257,20 @@ def in_si(column: Column, remarks: list[str]) -> pd.Series[float]:
         raise DryingRunError(
             f"line {bad.index[0]}: {heading} = {quoted(bad.iloc[0])} is not a number; {remedy}"
         )
-    factor, summand = _KNOWN[column.kind][unit]
+    factor, summand = _KNOWN[column.kind, unit]
     return numbers.where(~empty & ~words) * factor + summand
 
 
 def _with_phase(columns: dict[str, Column]) -> dict[str, Column]:
     """The same columns, the phase as 1 in primary drying and 0 elsewhere, if it can be told."""
-    if "phase" not in columns:
-        return columns
-    column, names = columns["phase"], {_plain(column.name) for column in columns.values()}
-    numbers = [number for maker, number in _PRIMARY_DRYING.items() if maker in names]
-    told = column.texts.str.contains("primary|haupttrocknung|一次", case=False)
-    told |= pd.to_numeric(column.texts, errors="coerce").isin(numbers)
-    phase = {"phase": replace(column, texts=told.rename(column.heading), unit=READ)}
-    return {role: each for role, each in columns.items() if role != "phase"} | (
-        phase if told.any() else {}
-    )
+    phase = columns.pop("phase", None)
+    if phase is not None:
+        told = phase.texts.str.contains("primary|haupttrocknung|一次", case=False)
+        for column in columns.values():
+            told |= phase.texts == _PRIMARY_DRYING.get(_plain(column.name), "none")
+        if told.any():
+            columns["phase"] = replace(phase, texts=told.rename(phase.heading), unit=READ)
+    return columns
 
 
 def _dated(column: Column) -> Column:
@@ -301,16 +278,9 @@ def _dated(column: Column) -> Column:
 
     Without dates, no step is longer than half a day.
     """
-    texts = column.texts
-    found = texts.str.extract(_CLOCK)
-    if column.role != "time" or found[0].notna().mean() < 0.5 or texts.empty:
+    found = column.texts.str.extract(_CLOCK)
+    if column.role != "time" or not found[0].notna().mean() > 0.5:
         return column
-    if found[0].isna().any():
-        line = found.index[found[0].isna()][0]
-        raise DryingRunError(
-            f"line {line}: {texts.name} = {quoted(texts[line])} is no time of day, as the others "
-            "are; correct it or delete the line"
-        )
     hours, minutes, seconds = (pd.to_numeric(found[n].str.replace(",", ".")) for n in range(3))
     half = found[3].str.casefold()
     hours = hours.where(half.isna(), hours % 12) + 12 * (half == "p")
@@ -318,27 +288,15 @@ def _dated(column: Column) -> Column:
     if seconds.isna().all():  # several readings in one minute
         same = time.groupby((time != time.shift()).cumsum())
         time += 60 * same.cumcount() / same.transform("size")
-    days = _days(texts.str.replace(_CLOCK, "", regex=True))
-    if days is None:
-        steps = (time.diff().fillna(0) + _DAY / 2) % _DAY - _DAY / 2
-        days = (time.iloc[0] + steps.cumsum() - time) / _DAY
-    return replace(column, texts=(_DAY * days + time).rename(texts.name), unit=READ)
+    days = _days(column.texts.str.replace(_CLOCK, "", regex=True))
+    steps = (time.diff().fillna(0) + _DAY / 2) % _DAY - _DAY / 2
+    time = time.iloc[0] + steps.cumsum() if days is None else _DAY * days + time
+    return replace(column, texts=time.rename(column.heading), unit=READ)
 
 
-def _days(texts: pd.Series[str]) -> pd.Series[float] | None:
+def _days(texts: pd.Series[str]) -> pd.Series[int] | None:
     """Days from dates; whether the day or the month stands first, the shorter record decides."""
-    parts = texts.str.extract(_DATE)
-    if parts.isna().any(axis=None):
-        return None
-    months = parts[1].str.casefold().map({_MONTHS[3 * n : 3 * n + 3]: n + 1 for n in range(12)})
-    first, third = pd.to_numeric(parts[0]), pd.to_numeric(parts[2])
-    second = months.fillna(pd.to_numeric(parts[1], errors="coerce"))
-    orders = [(third, second, first), (third, first, second)]
-    if first.max() > 31:
-        orders = [(first, second, third)]
-    tried = []
-    for year, month, day in orders:
-        dates = {"year": year.where(year > 99, year + 2000), "month": month, "day": day}
-        days = pd.to_datetime(pd.DataFrame(dates), errors="coerce") - pd.Timestamp(2000, 1, 1)
-        tried += [days.dt.days.astype(float)] * bool(days.notna().all())
-    return min(tried, key=lambda days: days.diff().abs().sum(), default=None)
+    dates = texts.str.extract(_DATE)[0].str.replace(r"\W|年|月", "-", regex=True)
+    tried = [pd.to_datetime(dates, format=form, errors="coerce") for form in _DATES]
+    days = [(each - pd.Timestamp(2000, 1, 1)).dt.days for each in tried if each.notna().all()]
+    return min(days, key=lambda each: each.diff().abs().sum(), default=None)

@@ -112,15 +112,14 @@ def _checked(files: list[Path], name: str) -> DryingRun:
     remedy = "or separate the columns with semicolons"
     read = [read_cells(file, DryingRunError, role_count, remedy) for file in files]
     parts = [columns_of(cells, remarks) for cells in read]
-    check_needed(parts, read)
-    named = {column.heading for columns in parts for column in columns.values()}
-    ignored = [quoted(heading) for cells in read for heading in cells if heading not in named]
+    read_as = {cells.attrs["encoding"] for cells in read} - {"utf-8-sig"}
+    headings = [str(heading) for cells in read for heading in cells]
+    there = f"the file has {quoted(', '.join(headings), 200)}"
+    check_needed(parts, f"{there}, read as {', '.join(read_as)}" if read_as else there)
+    used = {column.heading for columns in parts for column in columns.values()}
+    ignored = [quoted(heading) for heading in headings if heading not in used]
     remarks[:0] = [f"Not used: {', '.join(ignored)}."] if ignored else []
     table = _joined([_table(columns, remarks) for columns in parts], parts)
-    if len(table) < _FEWEST_ROWS:
-        raise DryingRunError(
-            f"{len(table)} instants are too few for a drying; record {_FEWEST_ROWS}, minutes apart"
-        )
     columns = {role: column for each in reversed(parts) for role, column in each.items()}
     products = [role for role, column in columns.items() if column.role == "product"]
     _check_units(table[products])
@@ -170,6 +169,10 @@ def _joined(tables: list[pd.DataFrame], parts: list[dict[str, Column]]) -> pd.Da
 def _table(columns: dict[str, Column], remarks: list[str]) -> pd.DataFrame:
     """The rows of a file in SI by time, shelf and pressure without what is no reading."""
     table = pd.DataFrame({role: in_si(column, remarks) for role, column in columns.items()})
+    if (instants := len(table.drop_duplicates())) < _FEWEST_ROWS:
+        raise DryingRunError(
+            f"{instants} instants are too few for a drying; record {_FEWEST_ROWS}, minutes apart"
+        )
     table = _in_order(table, columns["time"].heading, remarks)
     for role in _PLAUSIBLE.keys() & columns.keys():
         table[role] = _sensible(table, columns[role], remarks)
