@@ -1,13 +1,23 @@
 """Table 1 and manifests: what is read, and what is refused with which words."""
 
+import unicodedata
+
 import numpy as np
+import openpyxl
 import pytest
 from conftest import ROWS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fesemlib.drying.equations import product_resistance
-from fesemlib.formulations import SOLUTES, ManifestError, percentages, read_manifest, table1
+from fesemlib.formulations import (
+    SOLUTES,
+    ManifestError,
+    image_path,
+    percentages,
+    read_manifest,
+    table1,
+)
 
 PAGES = "formulation,image,k_m,page,pixel_size_um"
 FULL = "formulation,image,k_m,composition,std_percent"
@@ -120,6 +130,60 @@ def test_unicode_is_read_with_and_without_byte_order_mark(manifest, encoding):
     table = read_manifest(manifest(*rows, header=header, encoding=encoding))
     assert list(table.columns[:3]) == ["formulation", "image", "k_m"]
     assert table["composition"][0] == "5 % saccharose – gefriergetrocknet µm"
+
+
+GERMAN = (
+    "formulation;image;k_m;composition;std_percent\n"
+    'A;ä.tif;1,2E-03;"5 % Trehalose; Lösung B, 1,5";5,0\nB;b.tif;1,0E-03;;6,1\nC;c.tif;0,00085;;'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (GERMAN, "utf-8"),
+        (GERMAN, "cp1252"),
+        (f"sep=;\n{GERMAN}", "utf-8-sig"),
+        (f"Liste;1,5\n\n{GERMAN}", "utf-16"),
+        (GERMAN.replace(";", "\t").replace("e\t ", "e; "), "utf-16-le"),
+        (GERMAN.replace(";", ",").replace("e, ", "e; ").replace("1,5", "1.5"), "cp1252"),
+    ],
+)
+def test_manifest_of_a_german_excel_is_read(tmp_path, text, encoding):
+    if "formulation," in text:  # with decimal points, and what has a comma in quotation marks
+        text = text.replace("1,", "1.").replace("5,0", "5.0").replace("6,1", "6.1")
+        text = text.replace("0,0", "0.0")
+    path = tmp_path / "manifest.txt"
+    path.write_bytes(text.encode(encoding))
+    table = read_manifest(path)
+    assert list(table["k_m"]) == [1.2e-3, 1e-3, 8.5e-4]
+    assert list(table["image"]) == ["ä.tif", "b.tif", "c.tif"]
+    assert list(table["std_percent"].fillna(0)) == [5.0, 6.1, 0]
+    assert table["composition"][0].startswith("5 % Trehalose; Lösung B, 1")
+
+
+def test_manifest_may_be_an_xlsx_file(tmp_path):
+    book = openpyxl.Workbook()
+    book.create_sheet("set").append(["formulation", "image", "k_m", "page"])
+    for row in (["A", "a.tif", 1.2e-3, 2], ["B", "b.tif", 1e-5, None], [3, "c.tif", "8.5e-4", 1]):
+        book["set"].append(row)
+    book.save(tmp_path / "manifest.xlsx")
+    table = read_manifest(tmp_path / "manifest.xlsx")
+    assert list(table["k_m"]) == [1.2e-3, 1e-5, 8.5e-4]
+    assert list(table["formulation"]) == ["A", "B", "3"]
+    assert list(table["page"]) == [2, 1, 1]
+
+
+@pytest.mark.parametrize("there", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+@pytest.mark.parametrize("sign", ["/", "\\"])
+def test_image_is_found_by_another_spelling_of_its_path(tmp_path, there, written, sign):
+    path = tmp_path / unicodedata.normalize(there, "Lösung") / unicodedata.normalize(there, "é.tif")
+    path.parent.mkdir()
+    path.touch()
+    name = unicodedata.normalize(written, f"Lösung{sign}é.tif")
+    assert image_path(tmp_path, name) == path
+    assert image_path(tmp_path, f"none{sign}é.tif") == tmp_path / f"none{sign}é.tif"
 
 
 @pytest.mark.parametrize("name", ["NA", "None", "null", "1", "5% PVP"])
