@@ -16,6 +16,7 @@ The package behind the notebooks of the book, in rooms. Each imports only from t
 - ``processing``: images in, images out: background, histogram, size;
 - ``drying``: drying runs ↔ k_m;
 - ``formulations``: Table 1, manifests;
+- ``spreadsheets``: tables as instruments and spreadsheets save them: text, XLSX;
 - ``params``: every parameter;
 - ``storage``, ``progress``: files and digests; messages to whoever waits.
 

@@ -112,8 +112,8 @@ class DryingParameters(_Group):
     """How k_m follows from a drying run, and the drying that a prediction plans."""
 
     drying_run: str = _knob("")
-    """path of the record of a drying run (CSV), from which *The data set* works k_m out; empty for
-    a computed run"""
+    """path of the record of a drying run (CSV or XLSX), or of a folder with its files, from which
+    *The data set* works k_m out; empty for a computed run"""
 
     heat_transfer_coefficient: (
         Annotated[float, Field(ge=0.1, le=1000.0)] | Literal["from_end_of_drying"]

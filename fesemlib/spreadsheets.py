@@ -23,7 +23,7 @@ Rows = list[tuple[int, list[str]]]  # the line of the file, and its cells
 _SEPARATORS = ",;\t|"
 _HIGHEST_HEADING = 200  # lines of the file among which the heading is looked for
 _MOST_BYTES = 128 << 20  # of an XLSX file, unpacked
-_MOST_CELLS = 10_000_000
+_MOST_CELLS = 4_000_000
 
 # A number as it is written with a decimal point, and with a decimal comma; with thousands signs.
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
@@ -154,7 +154,8 @@ def _sheet(sheet: Any) -> Iterator[tuple[int, list[str]]]:
         seen += len(row) + 1
         if seen > _MOST_CELLS:
             raise ValueError(f"a sheet has more than {_MOST_CELLS} cells")
-        yield number, [_written(value).strip() for value in row]
+        if any(value is not None for value in row):
+            yield number, [_written(value).strip() for value in row]
 
 
 def _written(value: object) -> str:

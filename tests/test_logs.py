@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fesemlib.drying.coefficients import label_run
 from fesemlib.drying.records import DryingRunError, read_drying_run
@@ -214,6 +218,41 @@ def test_xlsx_that_unpacks_to_too_much_is_refused_before(tmp_path):
     path.write_bytes(b"\xd0\xcf\x11\xe0" + bytes(99))
     with pytest.raises(DryingRunError, match="old kind; save it as XLSX"):
         read_drying_run(path)
+
+
+def xlsx() -> bytes:
+    book = openpyxl.Workbook()
+    for row in [list(plain()), *plain().to_numpy().tolist()]:
+        book.active.append(row)
+    stream = BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+SEEDS = [xlsx(), *(form().encode(encoding) for form, encoding in FORMS.values())]
+
+
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=16))))
+@settings(max_examples=int(os.environ.get("FESEM_FUZZ_FILES", "200")) // 4, deadline=None)
+def test_damaged_log_is_read_or_refused(tmp_path_factory, content, pieces):
+    damaged = bytearray(content)
+    for place, piece in pieces:
+        start = int(place * len(damaged))
+        damaged[start : start + len(piece)] = piece
+    path = tmp_path_factory.getbasetemp() / "damaged.csv"
+    path.write_bytes(damaged)
+    try:
+        run = read_drying_run(path)
+    except DryingRunError as error:
+        text = str(error)
+        good = (
+            text.startswith(f"{path}: ")
+            and text.isprintable()
+            and len(text) < 1000 + len(str(path))
+        )
+        assert good, text
+    else:
+        assert (np.diff(run.time) > 0).all()
 
 
 def test_two_files_with_clocks_of_their_own_are_one_record(tmp_path):

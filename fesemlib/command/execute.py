@@ -93,8 +93,11 @@ def _files_read(injected: Mapping[str, Any]) -> list[str]:
     """Digests of a drying run, and of the micrographs to be predicted that are there."""
     from fesemlib.micrographs.files import image_files
 
-    named = [injected[name] for name in ("drying_run", "image") if injected.get(name)]
-    files = [Path(file) for file in image_files(named)] if named else []
+    files = (
+        [Path(file) for file in image_files([injected["image"]])] if injected.get("image") else []
+    )
+    for run in filter(None, [injected.get("drying_run")]):
+        files += sorted(Path(run).iterdir()) if Path(run).is_dir() else [Path(run)]
     return [digest(file) for file in files if file.is_file()]
 
 

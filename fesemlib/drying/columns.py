@@ -36,25 +36,25 @@ _KINDS = {"pirani": "pressure", "product": "temperature", "shelf": "temperature"
 _T = r"(temperature|temp|t)?"
 _ROLES = {
     "time": (
-        r"t|time|(elapsed|process|run|cycle)time|elapsed|zeit|(経過)?時間",
+        r"t|time|(elapsed|process|run|cycle)time|elapsed|zeit|(経過)?時間|时间",
         r"timestamp|date(and)?time|uhrzeit|時刻|日時|チャンネル名",
         r"date|datum|日付",
     ),
     "shelf": (
-        rf"{_T}(shelf|fluid){_T}|tf|stellfl(ä|ae)che|棚温?度?",
+        rf"{_T}(shelf|fluid){_T}|tf|stellfl(ä|ae)che|棚温?度?|板层(温度)?",
         rf"{_T}(shelf|fluid|棚)(inlet|in|入口){_T}",
         rf"{_T}(shelf|fluid|棚)(outlet|out|出口){_T}",
         rf"{_T}(shelf|fluid|棚)\d{_T}",
     ),
     "pressure": (
         r"(vac|chamber|pressure)?(cpm|cm|capman|capacitance(manometer|gauge)?|baratron)(pressure)?",
-        r"p|pc|pch|pchamber|(actual|chamber)?(pressure|vacuum)|(kammer)?druck|vakuum|\w*(真空度|圧力)",
+        r"p|pc|pch|pchamber|(actual|chamber)?(pressure|vacuum)|(kammer)?druck|vakuum|\w*(真空度|圧力|压力)",
     ),
     "pirani": (r"\w*pirani(pressure|gauge)?",),
     "phase": (r"(drying|process|recipe)?(phase|stage)(name)?",),
     "product": (
         r"(t|tc|temperature)?(product|bottom|vial|thermocouple|probe)\w*|tc\d*|tp\d*|t\d+"
-        r"|produkt\w*|(品温|製品)\w*",
+        r"|produkt\w*|(品温|製品|产品)\w*",
     ),
 }
 _NEEDED = {
@@ -291,7 +291,8 @@ def _dated(column: Column) -> Column:
     days = _days(column.texts.str.replace(_CLOCK, "", regex=True))
     steps = (time.diff().fillna(0) + _DAY / 2) % _DAY - _DAY / 2
     time = time.iloc[0] + steps.cumsum() if days is None else _DAY * days + time
-    return replace(column, texts=time.rename(column.heading), unit=READ)
+    time = time.where(found[0].notna()).rename(column.heading)
+    return replace(column, texts=time, unit=READ)
 
 
 def _days(texts: pd.Series[str]) -> pd.Series[int] | None:
