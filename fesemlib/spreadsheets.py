@@ -22,7 +22,7 @@ Rows = list[tuple[int, list[str]]]  # the line of the file, and its cells
 
 _SEPARATORS = ",;\t|"
 _HIGHEST_HEADING = 200  # lines of the file among which the heading is looked for
-_MOST_BYTES = 128 << 20  # of an XLSX file, unpacked
+_MOST_BYTES = 64 << 20  # of an XLSX file, unpacked
 _MOST_CELLS = 4_000_000
 
 # A number as it is written with a decimal point, and with a decimal comma; with thousands signs.
@@ -151,7 +151,7 @@ def _sheet(sheet: Any) -> Iterator[tuple[int, list[str]]]:
     sheet.reset_dimensions()  # what the file says of them may be wrong
     seen = 0
     for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
-        seen += len(row) + 1
+        seen += len(row) + 4  # an empty row costs, too
         if seen > _MOST_CELLS:
             raise ValueError(f"a sheet has more than {_MOST_CELLS} cells")
         if any(value is not None for value in row):
@@ -173,8 +173,8 @@ def with_points(cells: pd.DataFrame, error: type[ValueError]) -> pd.DataFrame:
 
     A column tells how it is written, or else the others do; one that mixes both stays as it is.
     """
-    whole = _style(pd.Series(cells.to_numpy(dtype=str).ravel(), dtype=str))
-    return cells.apply(lambda column: _as_points(column, _style(column) or whole, error))
+    whole = _style(pd.Series(pd.unique(cells.to_numpy(dtype=str).ravel()), dtype=str))
+    return cells.apply(lambda texts: _as_points(texts, whole, error))
 
 
 def _style(texts: pd.Series[str]) -> str:
@@ -184,13 +184,20 @@ def _style(texts: pd.Series[str]) -> str:
     return "." * bool((point & ~comma).any()) + "," * bool((comma & ~point).any())
 
 
-def _as_points(texts: pd.Series[str], style: str, error: type[ValueError]) -> pd.Series[str]:
-    doubtful = texts.str.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
-    if not style and doubtful.any() and texts.str.fullmatch(r"[+-]?\d{3}").any():
-        told = f"line {doubtful.idxmax()}: {texts.name} = {quoted(texts[doubtful].iloc[0])}"
-        raise error(f"{told} has a decimal comma or a thousands sign; write it without the latter")
+def _as_points(texts: pd.Series[str], whole: str, error: type[ValueError]) -> pd.Series[str]:
+    each = pd.Series(texts.unique(), dtype=str)
+    style = _style(each) or whole
+    doubtful = each[each.str.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+")]
+    if not style and not doubtful.empty and each.str.fullmatch(r"[+-]?\d{3}").any():
+        line, text = (texts == doubtful.iloc[0]).idxmax(), quoted(doubtful.iloc[0])
+        raise error(
+            f"line {line}: {texts.name} = {text} has a decimal comma or a thousands sign; write it "
+            "without the latter"
+        )
     if style == ".":
-        return texts.mask(texts.str.fullmatch(_POINT), texts.str.replace(",", "", regex=False))
-    whole = texts.str.replace(r"[. \u00a0'’]", "", regex=True) if style == "," else texts
-    plain = whole.str.replace(",", ".", regex=False)
-    return texts.mask(texts.str.fullmatch(_COMMA) & (style != ".,"), plain)
+        fits, plain = each.str.fullmatch(_POINT), each.str.replace(",", "", regex=False)
+    else:
+        plain = each.str.replace(r"[. \u00a0'’]", "", regex=True) if style == "," else each
+        fits = each.str.fullmatch(_COMMA) & (style != ".,")
+        plain = plain.str.replace(",", ".", regex=False)
+    return texts.map(dict(zip(each, each.mask(fits, plain), strict=True)))

@@ -72,13 +72,17 @@ _COMPUTED = (
 _TAG = r"[.:|\\]"  # between the parts of the name of a tag
 _CAMEL = r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+"
 
-# Makers whose headings say no unit, but who write one only: Millrock, SP's LyoStar, LabOgene.
-_MAKERS = dict.fromkeys(("vaccpm", "vacpirani", "chambercm", "chamberpirani"), "mTorr")
-_MAKERS |= {"actualpressure": "µbar"}
-_PRIMARY_DRYING = {"vaccpm": "4"}  # Millrock numbers the phases
+# Makers whose headings say no unit, but who write one only, by the heading and all headings of the
+# file: Millrock and SP's LyoStar, LabOgene. Millrock numbers the phases; this is primary drying.
+_MAKERS = {
+    r"\S*(vac|chamber)(cpm|cm|pirani)": "mTorr",
+    r"actualpressure .*icecondensor": "µbar",
+}
+_MILLROCK, _PRIMARY_DRYING = "vaccpm", "4"
 
 _EMPTY = {"", "nan", "na", "n/a", "-", "--", "---", "none", "null", "ol", "open"}
 _WORDS = r"(?i)burn ?out|(over|under)( ?(range|flow|load))?|err(or)?|fault|#.*|\*+"
+_MOST_BELOW = 9  # lines between the heading and the readings
 FEWEST = 3  # times that a word or a value stands in a column, to be no misprint
 
 _CLOCK = r"(\d{1,3}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?:\s*([AaPp])\.?[Mm]\b)?"
@@ -119,8 +123,9 @@ def columns_of(cells: pd.DataFrame, remarks: list[str]) -> dict[str, Column]:
     """The columns that a record is read from, by role, or by name for products."""
     repeated = cells.attrs["repeated"]
     cells = cells[~cells.iloc[:, 0].str.startswith("#")]
-    is_data = cells.apply(lambda texts: texts.str.fullmatch(rf"[+-]?[\d.,]*\d|.*{_CLOCK}.*"))
-    below = cells.index[~is_data.any(axis=1).cummax()]  # units, and what a logger computes
+    top = cells.head(_MOST_BELOW)
+    is_data = top.apply(lambda texts: texts.str.fullmatch(rf"[+-]?[\d.,]*\d|.*{_CLOCK}.*"))
+    below = top.index[~is_data.any(axis=1).cummax()]  # units, and what a logger computes
     found = [_column(texts, list(texts[below])) for _, texts in cells.items()]
     found = [column for column in found if column.role]
     for column in found:
@@ -134,7 +139,8 @@ def columns_of(cells: pd.DataFrame, remarks: list[str]) -> dict[str, Column]:
     for each in columns:
         if each.role == "product":
             chosen[each.heading if names.count(each.name) > 1 else each.name] = each
-    return _with_units(_with_phase(chosen), remarks)
+    headings = " ".join(_plain(str(heading)) for heading in cells)
+    return _with_units(_with_phase(chosen, headings), headings, remarks)
 
 
 def _column(texts: pd.Series[str], below: list[str]) -> Column:
@@ -185,8 +191,7 @@ def _role(name: str, unit: str) -> tuple[str, int]:
 def _chosen(role: str, columns: list[Column]) -> list[Column]:
     """The column of a role that can be read, and whose name goes first, if there is one."""
     fitting = [column for column in columns if column.role == role != "product"]
-    if role == "time":
-        fitting = [column for column in fitting if column.unit] or fitting
+    fitting = [column for column in fitting if column.unit] or fitting
     alike = [each for each in fitting if each.rank == min(other.rank for other in fitting)]
     if len(alike) > 1 and alike[0].rank > 2:  # a shelf without a sensor reads the same throughout
         alike = [each for each in alike if len({*each.texts}) > 1] or alike
@@ -197,17 +202,20 @@ def _chosen(role: str, columns: list[Column]) -> list[Column]:
     return alike[:1]
 
 
-def _with_units(columns: dict[str, Column], remarks: list[str]) -> dict[str, Column]:
+def _with_units(columns: dict[str, Column], headings: str, remarks: list[str]) -> dict[str, Column]:
     """Columns with the units that go without saying: of temperatures, and of some makers."""
     assumed: dict[str, list[str]] = {}
     for role, column in columns.items():
         if not column.unit and column.kind in _ALLOWED:
-            named = [u for name, u in _MAKERS.items() if name in _plain(column.name)]
-            unit = "°C" if column.kind == "temperature" else next(iter(named), "")
+            told = f"{_plain(column.name)} {headings}"
+            units = [unit for maker, unit in _MAKERS.items() if re.match(maker, told)]
+            unit = "°C" if column.kind == "temperature" else "".join(units)
             columns = columns | {role: replace(column, unit=unit)}
             assumed.setdefault(unit, []).append(quoted(column.heading))
     remarks += [f"{', '.join(c)}: no unit, taken as {unit}." for unit, c in assumed.items() if unit]
-    return {role: column for role, column in columns.items() if role != "pirani" or column.unit}
+    if "pirani" in columns and ("pressure", _plain_unit(columns["pirani"].unit)) not in _KNOWN:
+        del columns["pirani"]
+    return columns
 
 
 def check_needed(files: list[dict[str, Column]], there: str) -> None:
@@ -242,14 +250,16 @@ def in_si(column: Column, remarks: list[str]) -> pd.Series[float]:
             f"that is understood; convert to {_ALLOWED[column.kind]}"
         )
     numbers = pd.to_numeric(texts, errors="coerce").astype(float)
-    empty = texts.str.casefold().isin(_EMPTY)
-    often = texts.map(texts.value_counts()) >= FEWEST
-    words = texts.str.fullmatch(_WORDS) | (often & ~texts.str.contains(r"\d"))
-    words &= ~empty & (column.role != "time")
+    odd = texts[~np.isfinite(numbers)]
+    odd = odd[~odd.str.casefold().isin(_EMPTY)]
+    often = odd.map(odd.value_counts()) >= FEWEST
+    words = odd.str.fullmatch(_WORDS) | (often & ~odd.str.contains(r"\d"))
+    words |= column.role == "pirani"  # which the run can do without
+    words &= column.role != "time"
     if words.any():
-        told = ", ".join(map(quoted, texts[words].unique()[:3]))
+        told = ", ".join(map(quoted, odd[words].unique()[:3]))
         remarks.append(f"{heading}: {told} in {words.sum()} lines taken for no reading.")
-    bad = texts[~np.isfinite(numbers) & ~empty & ~words]
+    bad = odd[~words]
     if not bad.empty:
         remedy = "correct it or leave it empty"
         if re.search(r"\d[:-]\d", bad.iloc[0]):
@@ -258,16 +268,15 @@ def in_si(column: Column, remarks: list[str]) -> pd.Series[float]:
             f"line {bad.index[0]}: {heading} = {quoted(bad.iloc[0])} is not a number; {remedy}"
         )
     factor, summand = _KNOWN[column.kind, unit]
-    return numbers.where(~empty & ~words) * factor + summand
+    return numbers.where(np.isfinite(numbers)) * factor + summand
 
 
-def _with_phase(columns: dict[str, Column]) -> dict[str, Column]:
+def _with_phase(columns: dict[str, Column], headings: str) -> dict[str, Column]:
     """The same columns, the phase as 1 in primary drying and 0 elsewhere, if it can be told."""
     phase = columns.pop("phase", None)
     if phase is not None:
         told = phase.texts.str.contains("primary|haupttrocknung|一次", case=False)
-        for column in columns.values():
-            told |= phase.texts == _PRIMARY_DRYING.get(_plain(column.name), "none")
+        told |= (phase.texts == _PRIMARY_DRYING) & (_MILLROCK in headings)
         if told.any():
             columns["phase"] = replace(phase, texts=told.rename(phase.heading), unit=READ)
     return columns

@@ -43,8 +43,8 @@ class DryingRun:
 
     name: str  # of the file, for messages
     time: FloatArray  # s, shape (n,), increasing
-    shelf_temperature: FloatArray  # K, shape (n,)
-    chamber_pressure: FloatArray  # Pa, shape (n,)
+    shelf_temperature: FloatArray  # K, shape (n,); NaN: no reading, but not while ice sublimes
+    chamber_pressure: FloatArray  # Pa, shape (n,); the same
     product_temperatures: pd.DataFrame  # K, a column a thermocouple; NaN: no reading to be used
     lines: npt.NDArray[np.int64]  # of the file, shape (n,), for messages
     remarks: tuple[str, ...] = ()  # what was set right or left out, a sentence each
@@ -58,15 +58,16 @@ def read_drying_run(path: Path | str) -> DryingRun:
     Parameters
     ----------
     path
-        A text file with a line for each instant, whose first line names the columns with their
-        units, for instance ``time (h),T_shelf (°C),T_product_1 (°C),pressure (mTorr)``. Commas,
-        semicolons or tabs separate the columns.
+        A table, text or XLSX, with a line for each instant and a heading that names the columns
+        with their units, for instance ``time (h),T_shelf (°C),T_product_1 (°C),pressure (mTorr)``;
+        or a log as dryers and loggers write it; or a folder with the two files of a run.
 
     Returns
     -------
     DryingRun
-        In SI units and in order of time, without spikes and readings that no thermocouple gives;
-        gaps of up to half an hour are closed by lines. Every repair is in its remarks.
+        In SI units and in order of time, without spikes and readings that no sensor gives; gaps of
+        up to half an hour are closed by lines. Pressure and shelf are NaN where they are not
+        known, before and after the drying. Every repair and assumption is in its remarks.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def _checked(files: list[Path], name: str) -> DryingRun:
     used = {column.heading for columns in parts for column in columns.values()}
     ignored = [quoted(heading) for heading in headings if heading not in used]
     remarks[:0] = [f"Not used: {', '.join(ignored)}."] if ignored else []
-    table = _joined([_table(columns, remarks) for columns in parts], parts)
+    table = _joined([_table(columns, remarks) for columns in parts], parts, remarks)
     columns = {role: column for each in reversed(parts) for role, column in each.items()}
     products = [role for role, column in columns.items() if column.role == "product"]
     _check_units(table[products])
@@ -145,7 +146,9 @@ def _checked(files: list[Path], name: str) -> DryingRun:
     )
 
 
-def _joined(tables: list[pd.DataFrame], parts: list[dict[str, Column]]) -> pd.DataFrame:
+def _joined(
+    tables: list[pd.DataFrame], parts: list[dict[str, Column]], remarks: list[str]
+) -> pd.DataFrame:
     """One table at the instants of the file with most products; what others hold, interpolated."""
     clocks = {columns["time"].unit == READ for columns in parts}
     if len(clocks) > 1:
@@ -153,8 +156,10 @@ def _joined(tables: list[pd.DataFrame], parts: list[dict[str, Column]]) -> pd.Da
             "one file tells the time of day and another the time that has passed; give both alike"
         )
     products = [sum(column.role == "product" for column in columns.values()) for columns in parts]
-    table = tables[int(np.argmax(products))].copy()
+    table = tables.pop(int(np.argmax(products)))
     for other in tables:
+        again = other.columns.intersection(table.columns).drop("time")
+        remarks += [f"Read from one file only: {', '.join(again)}."] * (again.size > 0)
         both = pd.concat([other, table[["time"]]], ignore_index=True).sort_values("time")
         for name in other.columns.difference(table.columns):
             there = _filled(both[name], both["time"]).sort_index().iloc[len(other) :]
@@ -174,7 +179,7 @@ def _table(columns: dict[str, Column], remarks: list[str]) -> pd.DataFrame:
             f"{instants} instants are too few for a drying; record {_FEWEST_ROWS}, minutes apart"
         )
     table = _in_order(table, columns["time"].heading, remarks)
-    for role in _PLAUSIBLE.keys() & columns.keys():
+    for role in filter(columns.get, _PLAUSIBLE):
         table[role] = _sensible(table, columns[role], remarks)
     return table
 
