@@ -22,6 +22,7 @@ Rows = list[tuple[int, list[str]]]  # the line of the file, and its cells
 
 _SEPARATORS = ",;\t|"
 _HIGHEST_HEADING = 200  # lines of the file among which the heading is looked for
+_MOST_COLUMNS = 512
 _MOST_BYTES = 64 << 20  # of an XLSX file, unpacked
 _MOST_CELLS = 4_000_000
 
@@ -67,7 +68,7 @@ def read_cells(
 
 def _names(row: list[str]) -> list[str]:
     """The names in a line, which may be commented out."""
-    return [row[0].lstrip("#% "), *row[1:]]
+    return [row[0].lstrip("#% "), *row[1:_MOST_COLUMNS]]
 
 
 def _table(names: list[str], rows: Rows, error: type[ValueError], remedy: str) -> pd.DataFrame:

@@ -212,6 +212,9 @@ def test_xlsx_that_unpacks_to_too_much_is_refused_before(tmp_path):
     assert path.stat().st_size < 1 << 20
     with pytest.raises(DryingRunError, match="unpacked it takes 300 MiB"):
         read_drying_run(path)
+    path.write_text("x," * 300_000 + "\n1")
+    with pytest.raises(DryingRunError, match="no column for the time"):
+        read_drying_run(path)
     path.write_bytes(b"PK\3\4" + bytes(99))
     with pytest.raises(DryingRunError, match="as an XLSX file"):
         read_drying_run(path)
