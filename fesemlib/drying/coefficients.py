@@ -275,7 +275,7 @@ def _end_of_contact(run: DryingRun, bottom: FloatArray) -> tuple[int, str, bool]
     stuck = _stuck(run.time, bottom, subliming & (shelf - bottom > 1.0))
     left = int(np.flatnonzero(subliming)[-1]) + 1
     ends = [
-        (_first(missing), "there are no readings", False),
+        (_first(missing), "contact lost: there are no readings", False),
         (jumped, "the reading has jumped: contact lost, or the ice gone", True),
         (stuck, "the reading does not change: stuck, or recorded too coarsely", False),
         (left, "the reading is not one of ice that sublimes: contact lost, or ice gone", True),
