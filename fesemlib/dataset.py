@@ -65,6 +65,7 @@ class Dataset:
     files: tuple[tuple[Path, int], ...] = ()  # file and page of each; empty for stand-ins
     draw: int = 0  # number of the set of stand-ins, where several are drawn
     crop: Crop = "auto"  # of the parameters, or the rows kept, where writing was found and cut off
+    provenance: str = ""  # what the manifest says of where the micrographs come from
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -168,7 +169,8 @@ def load_dataset(parameters: Parameters) -> Dataset:
         raise DatasetError(f"{manifest}: {error}") from None
     formulations = table.drop_duplicates("formulation").set_index("formulation")
     images = table[["formulation", "image", "k_m"]].assign(image=names)
-    made = _dataset(formulations[_OF_FORMULATIONS], images, fitted, files)
+    provenance = "; ".join(table["provenance"].dropna().unique())
+    made = _dataset(formulations[_OF_FORMULATIONS], images, fitted, files, provenance)
     return replace(made, crop=crop)
 
 
@@ -300,13 +302,18 @@ def _dataset(
     images: pd.DataFrame,
     micrographs: Sequence[Micrograph],
     files: Sequence[tuple[Path, int]] = (),
+    provenance: str = "",
 ) -> Dataset:
     synthetic = not files
     told = (images.to_dict("list"), formulations.reset_index().to_dict("list"), synthetic)
+    told += (provenance,) if provenance else ()  # so that sets without one keep their name
     seen = [(m.pixel_size_um, m.pixel_size_source, m.data_bar_row, m.cut_rows) for m in micrographs]
     top = [m.cut_top for m in micrographs if m.cut_top]
     name = digest(told, seen, *top, *[m.image for m in micrographs])
-    return Dataset(formulations, images, tuple(micrographs), synthetic, name, tuple(files))
+    of_files = tuple(files)
+    return Dataset(
+        formulations, images, tuple(micrographs), synthetic, name, of_files, provenance=provenance
+    )
 
 
 def _of_stand_ins(

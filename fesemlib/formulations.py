@@ -33,6 +33,7 @@ _TABLE_1 = (
 
 _REQUIRED_COLUMNS = ("formulation", "image", "k_m")
 _KNOWN_COLUMNS = (*_REQUIRED_COLUMNS, "composition", "std_percent", "page", "pixel_size_um")
+_KNOWN_COLUMNS += ("provenance",)
 _FEWEST_FORMULATIONS = 3
 
 # What a k_m may be, m² s⁻¹: beyond it, it is in another unit or something else.
@@ -91,7 +92,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
     path
         A table, text or XLSX, with the columns ``formulation``, ``image`` (path relative to the
         table), ``k_m`` (m² s⁻¹) and, if need be, ``composition``, ``std_percent``, ``page``,
-        ``pixel_size_um``.
+        ``pixel_size_um``, ``provenance``.
 
     Returns
     -------
@@ -209,8 +210,8 @@ def _with_numbers(cells: pd.DataFrame) -> pd.DataFrame:
         "of a pixel in µm, or leave it empty",
     )
     numbers["page"] = page.fillna(1).astype(int)
-    words = cells["composition"]
-    return cells.assign(**numbers, composition=words.where(words != ""))
+    words = cells[["composition", "provenance"]]
+    return cells.assign(**numbers, **words.where(words != ""))
 
 
 def _check(texts: pd.Series[str], good: pd.Series[bool], why: str) -> None:

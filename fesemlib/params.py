@@ -41,6 +41,9 @@ _PATHS = ("dataset", "drying_run", "image")
 """The parameters that name a file, unless they have their defaults."""
 
 
+_PROCESSED = ("processing", "paper")
+
+
 class ParameterError(ValueError):
     """A parameter is unknown, of the wrong type or out of bounds."""
 
@@ -185,6 +188,10 @@ class DryingParameters(_Group):
 class ProcessingParameters(_Group):
     """The processing of a full-size micrograph."""
 
+    processing: Literal["paper", "none"] = _knob("paper", "Section 3")
+    """`paper` subtracts the background and equalises the histogram, as the parameters below say;
+    `none` does neither, for images that are processed already"""
+
     background_radius_px: float = _knob(50.0, "Section 3", unit="px", ge=1.0, le=500.0)
     """radius of the rolling ball on the full-size micrograph"""
 
@@ -198,6 +205,12 @@ class ProcessingParameters(_Group):
     """histogram equalisation: `classic` linearises the cumulative distribution, `imagej` weights
     counts by their square root, `clahe` equalises each tile by itself with limited contrast
     (scikit-image), `none` leaves it out"""
+
+    @classmethod
+    def values_of(cls, parameters: BaseModel) -> dict[str, Any]:
+        """As of any group; `processing` only where it is none, as it names what is kept."""
+        values = super().values_of(parameters)
+        return {name: value for name, value in values.items() if (name, value) != _PROCESSED}
 
 
 class InputParameters(ProcessingParameters):

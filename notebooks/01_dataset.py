@@ -47,6 +47,7 @@ pressure_uncertainty_percent: float = 2.0
 area_ratio_uncertainty_percent: float = 2.0
 ice_thickness_uncertainty_percent: float = 3.0
 unfrozen_water: float = 0.3
+processing: str = "paper"
 background_radius_px: float = 50.0
 light_background: bool = True
 smooth_background: bool = True

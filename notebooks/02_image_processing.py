@@ -32,6 +32,7 @@ crop: str = "auto"
 check_pixel_size: bool = True
 rescale: bool = False
 example_formulation: str = "C"
+processing: str = "paper"
 background_radius_px: float = 50.0
 light_background: bool = True
 smooth_background: bool = True

@@ -33,6 +33,7 @@ crop: str = "auto"
 check_pixel_size: bool = True
 rescale: bool = False
 held_out_example: str = "B"
+processing: str = "paper"
 background_radius_px: float = 50.0
 light_background: bool = True
 smooth_background: bool = True

@@ -33,6 +33,7 @@ synthetic_width: int = 1024
 crop: str = "auto"
 check_pixel_size: bool = True
 rescale: bool = False
+processing: str = "paper"
 background_radius_px: float = 50.0
 light_background: bool = True
 smooth_background: bool = True

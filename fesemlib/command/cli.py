@@ -21,6 +21,7 @@ from fesemlib.command.terminal import CommandError, ending
 _LEFT = {
     "check": "nothing was written",
     "clean": "what was not removed is kept",
+    "figure3": "what was written may not be whole",
     "predict": "no file was written",
     "synthesize": "no file was written",
 }
@@ -389,6 +390,52 @@ def predict(
     if failed:
         click.echo(f"fesem: {failed} of {len(files)} micrographs could not be used", err=True)
         click.get_current_context().exit(1)
+
+
+@fesem.command()
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=_PATH, help="PDF or images."
+)
+@click.option("-o", "folder", metavar="FOLDER", type=_PATH, required=True, help="For the data set.")
+@click.option(
+    "--page", type=int, metavar="N", help="Of the PDF, from 1; else the only one that fits."
+)
+@click.option("--grid", metavar="ROWSxCOLUMNS", help="Where no gutters part the panels: 3x3.")
+@click.option("--cut", metavar="SIDE=SIZE,...", help="Off each panel, px or %: top=24,left=5%.")
+@click.option("--force", is_flag=True, help="Write into a folder that holds files.")
+def figure3(
+    files: tuple[Path, ...],
+    folder: Path,
+    page: int | None,
+    grid: str | None,
+    cut: str | None,
+    force: bool,
+) -> None:
+    """Make a data set of the paper's Figure 3, which prints its nine processed micrographs.
+
+    Takes the paper's PDF, the figure saved from the journal's page (PNG, JPEG, TIFF), or its nine
+    panels as files, A to I. Finds the panels, row by row, cuts letters and scale bars off, and
+    writes the images, a manifest with the k_m of Table 1, a parameter file for fesem book, and
+    contact_sheet.png, which shows what was taken for which formulation and what was cut off.
+
+    \b
+    Examples:
+      fesem figure3 paper.pdf -o figure3
+      fesem figure3 figure.jpg -o figure3 --grid 3x3 --cut top=24,left=5%
+    """
+    from fesemlib.command.figure3 import check_folder, margins, read_panels, write_data_set
+
+    with ending(2):
+        check_folder(folder, force)
+        panels = read_panels(files, page, grid)
+        writing = margins(panels, cut)
+    with ending(1):
+        remarks = write_data_set(folder, panels, writing)
+    click.echo("\n".join([str(folder), *remarks]))
+    click.echo(
+        f"Is each panel in {folder / 'contact_sheet.png'} what its title says, and free of "
+        f"writing? Then: fesem book {folder / 'figure3.yml'}"
+    )
 
 
 @fesem.command()

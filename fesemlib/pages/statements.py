@@ -52,13 +52,15 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
     found = dataset.crop != parameters.crop
     writing = " Writing that they share was found and cut off." if found else ""
     unchecked = dataset.unchecked_magnification
+    told = f" Their manifest says: {dataset.provenance}." if dataset.provenance else ""
     return Banner(
         "Your data",
         "Where a section names no other source, the numbers come from the "
         f"{len(dataset.micrographs)} micrographs of {len(dataset.formulations)} formulations in "
         f"{Path(parameters.dataset).name} "
-        f"({width}×{height} px after cropping{rescaled}){unchecked and f'; {unchecked}'}.{writing}",
-        "warning" if unchecked else "note",
+        f"({width}×{height} px after cropping{rescaled}){unchecked and f'; {unchecked}'}."
+        f"{writing}{told}",
+        "warning" if unchecked or told else "note",
     )
 
 

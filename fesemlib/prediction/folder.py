@@ -190,6 +190,7 @@ def card_of(
     name = Path(parameters.dataset).name  # no path of this machine
     data = f"{len(dataset.micrographs)} micrographs of {len(dataset.formulations)} formulations"
     data = f"SYNTHETIC: {data}, {_WARNING}" if dataset.synthetic else f"{data} in {name}"
+    data += f": {dataset.provenance}" if dataset.provenance else ""
     predictor, shown = selection.chosen, InputScale()
     members: list[Member] = []
     if isinstance(predictor, Networks):

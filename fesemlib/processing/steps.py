@@ -62,6 +62,9 @@ def process_with(parameters: ProcessingParameters, image: GreyImage) -> Processe
     >>> np.array_equal(steps.equalized, steps.subtracted)
     True
     """
+    if parameters.processing == "none":
+        check_grey(image)
+        return ProcessedImage(image, np.full_like(image, 255), image, image)
     return process(
         image,
         parameters.background_radius_px,

@@ -114,6 +114,35 @@ def grey_level_figure(k_m: FloatArray, tested: Mapping[str, GreyLevelTest]) -> F
     return figure
 
 
+def contact_sheet(
+    panels: Sequence[GreyImage],
+    titles: Sequence[str],
+    cut: tuple[int, int, int, int],
+    left: Sequence[tuple[slice, slice]],
+    remark: str,
+) -> Figure:
+    """Panels of a printed figure under what they are taken for.
+
+    Coloured: the px cut off at the top, left, bottom and right. Framed: writing that is left.
+    """
+    figure, grid = grid_of(panels, 3, 11, 0.4)
+    figure.set_layout_engine("constrained")
+    figure.suptitle(remark, fontsize=10)
+    height, width = panels[0].shape
+    top, at_left, bottom, at_right = cut
+    below, beside = height - bottom, width - at_right
+    edges = [(0, 0, width, top), (0, 0, at_left, height)]
+    edges += [(0, below, width, bottom), (beside, 0, at_right, height)]
+    framed = [(x.start, y.start, x.stop - x.start, y.stop - y.start) for y, x in left]
+    for axes, title in zip(grid, titles, strict=True):
+        axes.set_title(title, fontsize=10)
+        for x, y, *size in edges:
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), *size, facecolor=_CUT, alpha=0.4))
+        for x, y, *size in framed:
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), *size, fill=False, edgecolor=_CUT))
+    return figure
+
+
 def composition_figure(formulations: pd.DataFrame) -> Figure:
     """k_m of Table 1 against the content of mannitol; with dextran or PVP it is a series."""
     figure, axes = drawing(6.4, 4.0)

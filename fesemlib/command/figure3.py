@@ -1,0 +1,166 @@
+"""A data set from the paper's own figure: nine processed micrographs, as they are printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from PIL import Image
+
+from fesemlib.command.checks import DEFAULT_PARAMETERS
+from fesemlib.formulations import table1
+from fesemlib.micrographs.pdf import panels_of_pdf
+from fesemlib.micrographs.sheet import (
+    PANELS,
+    Grid,
+    SheetError,
+    Writing,
+    alike,
+    cut_off,
+    find_writing,
+    panels_of_sheet,
+    read_picture,
+)
+from fesemlib.pages.figures.micrographs import contact_sheet
+from fesemlib.params import WIDEST_SYNTHETIC, Parameters
+from fesemlib.processing import GreyImage
+from fesemlib.storage import checkout, writable, write_atomically
+
+_FIELD_UM = 2000.0, 1500.0  # width and height of the paper's micrographs (Section 2)
+_ASPECT_TOLERANCE = 0.03
+_NARROWEST_SYNTHETIC = 384
+_SIDES = ("top", "left", "bottom", "right")
+_MARGIN = re.compile(rf"\s*({'|'.join(_SIDES)})\s*=\s*(\d+(?:\.\d+)?)\s*(px|%|)\s*")
+_CITATION = (
+    "Figure 3 of Marcato, Boccardo & Pisano, Processes 2025, 13, 365, "
+    "https://doi.org/10.3390/pr13020365, CC BY 4.0"
+)
+
+
+def check_folder(folder: Path, force: bool) -> None:
+    """Raise an OSError where the data set cannot be put."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: is a file; give the name of a folder")
+    if folder.exists() and any(folder.iterdir()) and not force:
+        raise FileExistsError(
+            f"{folder}: holds files already; choose another folder, or add --force to replace what "
+            "this command writes"
+        )
+    above = (folder.resolve(), *folder.resolve().parents)
+    writable(next(each for each in above if each.exists()))
+
+
+def read_panels(files: Sequence[Path], page: int | None, grid: str | None) -> list[GreyImage]:
+    """The nine panels of a PDF file, of a picture of all, or of nine pictures, or a SheetError."""
+    cells = _cells(grid)
+    if len(files) not in (1, PANELS):
+        remedy = f"give one with the whole figure, or {PANELS}, from A to I"
+        raise SheetError(f"{len(files)} files", remedy)
+    pictures = []
+    for file in files:
+        with _named(file):
+            if _is_pdf(file) and len(files) == 1:
+                return panels_of_pdf(file, page, cells)
+            if page is not None:
+                raise SheetError(f"--page {page} is for a PDF", "leave it out")
+            pictures.append(read_picture(file))
+    with _named(files[0]):
+        return alike(pictures) if len(files) > 1 else panels_of_sheet(pictures[0], cells)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except SheetError as error:
+        raise SheetError(f"{file}: {error}") from error
+
+
+def _is_pdf(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return b"%PDF-" in stream.read(1024)
+
+
+def _cells(grid: str | None) -> Grid | None:
+    if grid is None:
+        return None
+    match = re.fullmatch(r"(\d{1,2})\s*[x×X]\s*(\d{1,2})", grid.strip())
+    rows, columns = map(int, match.groups()) if match else (0, 0)
+    if rows * columns < PANELS:
+        raise SheetError(f"--grid {grid}", f"write ROWSxCOLUMNS, of {PANELS} cells or more: 3x3")
+    return rows, columns
+
+
+def margins(panels: Sequence[GreyImage], told: str | None) -> Writing:
+    """What is cut off each panel: what is told, as in ``top=24,left=5%``, or the writing found."""
+    found = find_writing(panels)
+    if told is None:
+        return found
+    height, width = panels[0].shape
+    lengths = dict(zip(_SIDES, (height, width, height, width), strict=True))
+    cut = dict.fromkeys(_SIDES, 0)
+    for part in told.split(","):
+        if not (match := _MARGIN.fullmatch(part)):
+            raise SheetError(f"--cut {told}", "write it as top=24,left=5%, in px or % of the panel")
+        side, number, unit = match.groups()
+        cut[side] = round(float(number) * (lengths[side] / 100 if unit == "%" else 1))
+    sides = (cut["top"], cut["left"], cut["bottom"], cut["right"])
+    if sides[0] + sides[2] > height / 2 or sides[1] + sides[3] > width / 2:
+        raise SheetError(f"--cut {told}", f"leave at least half of the {width}×{height} px")
+    return find_writing(panels, sides)
+
+
+def write_data_set(folder: Path, panels: Sequence[GreyImage], writing: Writing) -> list[str]:
+    """Write images, manifest, parameter file and contact sheet; what the user should know."""
+    height, width = panels[0].shape
+    table = table1()[["composition", "k_m", "std_percent"]].reset_index()
+    names = table["formulation"]
+    for name, panel in zip(names, panels, strict=True):
+        image = Image.fromarray(cut_off(panel, writing.cut))
+        write_atomically(folder / f"{name}.png", image.save)
+    letters = "letters cut" if any(writing.cut) else "nothing cut"
+    provenance = (
+        f"published figure, processed by the authors, resampled, JPEG, {letters}: {_CITATION}"
+    )
+    manifest = table.assign(
+        image=names + ".png", pixel_size_um=_FIELD_UM[0] / width, provenance=provenance
+    )
+    write_atomically(folder / "manifest.csv", lambda path: manifest.to_csv(path, index=False))
+    remarks = _remarks(height, width, writing)
+    titles = [f"{row.formulation}: {row.composition}" for row in table.itertuples()]
+    sheet = contact_sheet(panels, titles, *writing, "\n".join(remarks))
+    write_atomically(folder / "contact_sheet.png", lambda path: sheet.savefig(path, dpi=150))
+    text = f"# {_CITATION}.\n{yaml.safe_dump(_parameters(panels[0], writing), sort_keys=False)}"
+    write_atomically(folder / "figure3.yml", lambda path: path.write_text(text, encoding="utf-8"))
+    return remarks
+
+
+def _remarks(height: int, width: int, writing: Writing) -> list[str]:
+    sides = zip(_SIDES, writing.cut, strict=True)
+    cut = ", ".join(f"{side} {pixels} px" for side, pixels in sides if pixels) or "nothing"
+    remarks = [f"{width}×{height} px, {_FIELD_UM[0] / width:.3g} µm a pixel; cut off: {cut}"]
+    ratio = width / height * _FIELD_UM[1] / _FIELD_UM[0]
+    if abs(ratio - 1) > _ASPECT_TOLERANCE:
+        remarks.append(
+            "the panels are not 4:3 as the paper's field is; the pixel size is right only if they "
+            "show its whole width, 2 mm"
+        )
+    if writing.left:
+        remarks.append(f"writing in {len(writing.left)} place(s) is left (framed); see --cut")
+    return remarks
+
+
+def _parameters(panel: GreyImage, writing: Writing) -> dict[str, object]:
+    """Those of the published book, for images that are processed already."""
+    root = checkout()
+    text = (root / DEFAULT_PARAMETERS).read_text(encoding="utf-8") if root else "{}"
+    book: dict[str, object] = yaml.safe_load(text)
+    width = cut_off(panel, writing.cut).shape[1]
+    defaults = Parameters().model_dump() | book
+    narrow = {name: min(defaults[name], width) for name in ("input_width", "evaluation_width")}
+    stand_ins = min(max(panel.shape[1], _NARROWEST_SYNTHETIC), WIDEST_SYNTHETIC)
+    own = {"dataset": "manifest.csv", "processing": "none", "crop": "none"}
+    return own | book | narrow | {"synthetic_width": stand_ins}
