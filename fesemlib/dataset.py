@@ -306,10 +306,10 @@ def _dataset(
 ) -> Dataset:
     synthetic = not files
     told = (images.to_dict("list"), formulations.reset_index().to_dict("list"), synthetic)
-    told += (provenance,) if provenance else ()  # so that sets without one keep their name
+    more: list[object] = [provenance] if provenance else []  # so that sets without one keep their name
     seen = [(m.pixel_size_um, m.pixel_size_source, m.data_bar_row, m.cut_rows) for m in micrographs]
-    top = [m.cut_top for m in micrographs if m.cut_top]
-    name = digest(told, seen, *top, *[m.image for m in micrographs])
+    more += [m.cut_top for m in micrographs if m.cut_top]
+    name = digest(told, seen, *more, *[m.image for m in micrographs])
     of_files = tuple(files)
     return Dataset(
         formulations, images, tuple(micrographs), synthetic, name, of_files, provenance=provenance

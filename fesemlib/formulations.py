@@ -32,8 +32,8 @@ _TABLE_1 = (
 )
 
 _REQUIRED_COLUMNS = ("formulation", "image", "k_m")
-_KNOWN_COLUMNS = (*_REQUIRED_COLUMNS, "composition", "std_percent", "page", "pixel_size_um")
-_KNOWN_COLUMNS += ("provenance",)
+_WORDS = ("composition", "provenance")
+_KNOWN_COLUMNS = (*_REQUIRED_COLUMNS, *_WORDS, "std_percent", "page", "pixel_size_um")
 _FEWEST_FORMULATIONS = 3
 
 # What a k_m may be, m² s⁻¹: beyond it, it is in another unit or something else.
@@ -210,7 +210,7 @@ def _with_numbers(cells: pd.DataFrame) -> pd.DataFrame:
         "of a pixel in µm, or leave it empty",
     )
     numbers["page"] = page.fillna(1).astype(int)
-    words = cells[["composition", "provenance"]]
+    words = cells[list(_WORDS)]
     return cells.assign(**numbers, **words.where(words != ""))
 
 

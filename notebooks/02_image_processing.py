@@ -176,28 +176,33 @@ report.glue(
 # so that each range of levels is used by about the same share of pixels: the cumulative distribution
 # becomes a straight line {cite}`pizer1987`. After it, all micrographs have about the same histogram,
 # whatever the operator had set.
+#
+# Either step can be off: both with `processing: none`, for images that are processed already, such as those of
+# {ref}`the paper's own figure <published-figure>`; the second with `equalization: none`. The titles say so, a
+# step that is off leaves the image as it is, and what is said of it here is what it would do.
 
 # %%
 processed = process_with(parameters, micrograph.image)
+background, histogram = figures.step_titles(processed)
 steps = {
     "(a) original": processed.original,
-    "(b) background subtracted": processed.subtracted,
-    "(c) histogram equalised": processed.equalized,
+    f"(b) {background}": processed.subtracted,
+    f"(c) {histogram}": processed.equalized,
 }
 
-# %% mystnb={"figure": {"name": "figure-processing", "caption": "As Figure 2 of the paper: (a) one micrograph as recorded, (b) after background subtraction, (c) after histogram equalisation too, each with the histogram of its grey levels."}, "image": {"alt": "One micrograph in three processing steps with the histogram of its grey levels below each"}}
+# %% mystnb={"figure": {"name": "figure-processing", "caption": "As Figure 2 of the paper: (a) one micrograph as recorded, (b) after background subtraction, (c) after histogram equalisation too, each with the histogram of its grey levels; a step that is off is titled so."}, "image": {"alt": "One micrograph in three processing steps with the histogram of its grey levels below each"}}
 figure_2 = figures.histograms_figure(steps)
 report.save_figure(figure_2, "figure_2", parameters)
 
 # %% [markdown]
 # Slide from one to the other, to see what goes and what stays:
 
-# %% mystnb={"figure": {"name": "figure-slider", "caption": "One micrograph as it was recorded, and after background subtraction and histogram equalisation. In the rendered book the line between them can be moved."}}
+# %% mystnb={"figure": {"name": "figure-slider", "caption": "One micrograph as it was recorded, and after the steps of the processing that are on. In the rendered book the line between them can be moved."}}
 before_after(
     processed.original,
     processed.equalized,
     "as recorded",
-    "background subtracted, histogram equalised",
+    f"{background}, {histogram}",
 )
 
 # %%
@@ -226,13 +231,13 @@ report.glue(
 # %% [markdown]
 # ## The processed set
 #
-# Both steps are applied to every micrograph in the same way. Nothing is learnt from the images
+# The steps that are on are applied to every micrograph in the same way. Nothing is learnt from the images
 # here, so that no information passes from one to another.
 
 # %%
 processed_set = processed_micrographs(data, parameters)
 
-# %% mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after background subtraction and histogram equalisation, whole frames."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
+# %% mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after the steps of the processing that are on, whole frames."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
 names = list(data.images["formulation"])
 looks = formulation_looks(names)
 grid = figures.micrographs_figure(
@@ -388,7 +393,7 @@ report.glue(
 )
 
 # %% [markdown]
-# Each set has {glue:text}`images_tested:d` images; the number of sets is {glue:text}`sets_tested:d`. An R² of 1 would
+# Where a step is off, its row repeats the one above. Each set has {glue:text}`images_tested:d` images; the number of sets is {glue:text}`sets_tested:d`. An R² of 1 would
 # be a perfect prediction; 0 is no better than the mean of all, and what is negative is worse. Where even the
 # lowest R² of a row reaches some 0.2, brightness and contrast tell of $k_m$ at that step; if they do so in the
 # original images, the operator's hand or the charging goes along with $k_m$. Where it does not, that is no proof

@@ -32,6 +32,7 @@ LONG = (
     "test_cluster",
     "test_resume",
     "test_own_micrographs",
+    "test_figure3",
     "test_pages",
     "test_book",
     "test_jupyterlab",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from fesemlib.command.cli import main
 from fesemlib.dataset import load_dataset
 from fesemlib.formulations import table1
 from fesemlib.micrographs.sheet import cut_off, find_writing, panels_of_sheet
+from fesemlib.pages.figures.micrographs import step_titles, workflow_figure
 from fesemlib.params import ProcessingParameters, read_parameters
 from fesemlib.processing import process, process_with, resize_by_area
 from fesemlib.synthetic import synthesize_micrograph
@@ -233,12 +233,9 @@ def png(path: Path, sources: Images) -> list[Path]:
 
 
 def transparent(path: Path, sources: Images) -> list[Path]:
-    image = sheet(sources, ground=0).convert("LA")
-    grey = np.asarray(image)[..., 0]
-    clear = np.zeros_like(grey)
-    for box in np.argwhere(grey > 0):
-        clear[tuple(box)] = 255
-    image.putalpha(Image.fromarray(np.where(grey > 0, 255, clear)))
+    """With nothing in the gutters, and black below that."""
+    image = sheet(sources, ground=0)
+    image.putalpha(sheet([np.full_like(panel, 255) for panel in sources], ground=0))
     image.save(path / "figure.png")
     return [path / "figure.png"]
 
@@ -265,7 +262,7 @@ def files(path: Path, sources: Images) -> list[Path]:
 
 
 FORMS = (one_picture, in_a_form, turned, mirrored, nine_pictures, touching_pictures, in_strips)
-FORMS += (panels_in_strips, png, pillow_pdf, jpeg, tiff, files)
+FORMS += (panels_in_strips, png, transparent, pillow_pdf, jpeg, tiff, files)
 
 
 def made(folder: Path) -> Images:
@@ -370,10 +367,9 @@ def eight(path: Path, sources: Images) -> Path:
 
 
 def colour(path: Path, sources: Images) -> Path:
-    image = sheet(sources).convert("RGB")
-    Image.merge("RGB", [image.getchannel(0), *[Image.eval(image.getchannel(1), lambda v: v // 2)] * 2]).save(
-        path / "wrong.jpg"
-    )
+    red = sheet(sources)
+    other = Image.eval(red, lambda level: level // 2)
+    Image.merge("RGB", [red, other, other]).save(path / "wrong.jpg")
     return path / "wrong.jpg"
 
 
@@ -387,7 +383,7 @@ def thumbnail(path: Path, sources: Images) -> Path:
     return path / "wrong.png"
 
 
-def text_only(path: Path, sources: Images) -> Path:
+def text_only(path: Path, _: Images) -> Path:
     return pdf(path / "wrong.pdf", [])
 
 
@@ -406,17 +402,17 @@ def encrypted(path: Path, sources: Images) -> Path:
     return path / "wrong.pdf"
 
 
-def no_pdf(path: Path, sources: Images) -> Path:
+def no_pdf(path: Path, _: Images) -> Path:
     (path / "wrong.pdf").write_text("<html>Please sign in</html>")
     return path / "wrong.pdf"
 
 
-def damaged(path: Path, sources: Images) -> Path:
+def damaged(path: Path, _: Images) -> Path:
     (path / "wrong.pdf").write_bytes(b"%PDF-1.7\n" + bytes(range(256)))
     return path / "wrong.pdf"
 
 
-def bomb(path: Path, sources: Images) -> Path:
+def bomb(path: Path, _: Images) -> Path:
     image = embedded(Image.new("L", (64, 64)))
     image[NameObject("/Width")] = image[NameObject("/Height")] = NumberObject(60_000)
     return pdf(path / "wrong.pdf", [(image, (500, 0, 0, 390, 50, 300))])
@@ -428,7 +424,7 @@ def forms_in_forms(path: Path, sources: Images) -> Path:
     thing: object = embedded(Image.fromarray(sources[0]))
     for _ in range(7):
         content, resources = drawing(writer, [(thing, (1, 0, 0, 1, 0, 0))])
-        body = b"\n".join([b"q"] * 0 + [content.replace(b"\n", b" ")] * 100)
+        body = b"\n".join([content] * 100)
         thing = stream(body, Subtype=NameObject("/Form"), Resources=resources)
     page = writer.add_blank_page(600, 800)
     content, resources = drawing(writer, [(thing, (1, 0, 0, 1, 0, 0))])
@@ -449,8 +445,8 @@ REFUSED: dict[Callable[[Path, Images], Path], str] = {
     encrypted: "encrypted; save it without a password",
     no_pdf: "cannot be read (UnidentifiedImageError); give a PDF, PNG, JPEG or TIFF",
     damaged: "cannot be read as PDF",
-    bomb: "page 1: 60000×60000 px",
-    forms_in_forms: "a page with too m",
+    bomb: "page 1: 60000×60000 px, more than 50 megapixels",
+    forms_in_forms: "too much in it; say which page has the figure (--page)",
 }
 
 
@@ -514,6 +510,38 @@ def test_profile_is_that_of_the_published_book(tmp_path, sources):
     assert own.keys() - book.keys() == {"dataset", "processing", "crop"}
 
 
+@pytest.mark.slow
+def test_book_of_the_figure_says_what_it_shows(tmp_path, sources, run):
+    """From the article to the rendered page, with the effort of the smoke book."""
+    given = one_picture(tmp_path, lettered(sources))
+    assert main(["figure3", str(given[0]), "-o", str(tmp_path / "out")]) == 0
+    path = tmp_path / "out" / "figure3.yml"
+    own, smoke = (yaml.safe_load(file.read_text()) for file in (path, Path("params/smoke.yml")))
+    path.write_text(yaml.safe_dump(own | smoke), encoding="utf-8")
+    done = run("fesem", "book", path, build=tmp_path / "build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = tmp_path / "build" / "figure3"
+    pages = set((made / "html" / "notebooks").glob("*.html"))
+    for page in pages - {made / "html" / "notebooks" / "10_stand_ins.html"}:
+        banner = text_of(page, ".data-banner")
+        told = (
+            "published figure, processed by the authors, resampled, JPEG, letters cut: Figure 3 of"
+        )
+        for words in (told, "https://doi.org/10.3390/pr13020365", "CC BY 4.0", "manifest.csv"):
+            assert words in banner, page.name
+    table = pd.read_csv(made / "results" / "table_2.csv")
+    assert "".join(table["formulation"][:9]) == NAMES
+    assert [column for column in table if "published" in column]
+    tables = text_of(made / "html" / "notebooks" / "05_loocv_augmented.html", "table")
+    assert "published" in tables
+    assert "letters cut" in text_of(made / "html" / "book" / "introduction.html", ".data-banner")
+
+
+def text_of(page: Path, selector: str) -> str:
+    found = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select(selector)
+    return " ".join(" ".join(each.get_text(" ") for each in found).split())
+
+
 # ------------------------------------------------------------------------------ processing: none
 
 
@@ -523,6 +551,20 @@ def test_without_processing_an_image_stays_as_it_is(sources):
         assert np.array_equal(step, sources[0])
     with pytest.raises(TypeError, match="uint8"):
         process_with(ProcessingParameters(processing="none"), sources[0].astype(float))
+
+
+def test_figures_say_which_step_is_off(sources):
+    for processing, equalization, titles in (
+        ("paper", "classic", ("background subtracted", "histogram equalised")),
+        ("paper", "none", ("background subtracted", "histogram equalisation: off")),
+        ("none", "classic", ("background subtraction: off", "histogram equalisation: off")),
+    ):
+        parameters = ProcessingParameters(processing=processing, equalization=equalization)
+        processed = process_with(parameters, sources[0])
+        assert step_titles(processed) == titles
+        figure = workflow_figure(processed, processed.equalized / np.float32(255), 1, 1e-3, False)
+        shown = {" ".join(axes.get_title().split()) for axes in figure.axes}
+        assert set(titles) <= shown
 
 
 def test_what_is_kept_of_processed_images_keeps_its_name():

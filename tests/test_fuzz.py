@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+import test_figure3 as figures
 import tifffile
 from conftest import texture
 from hypothesis import given, settings
@@ -41,6 +43,17 @@ from pathlib import Path
 import numpy as np
 from fesemlib.micrographs.channels import MicrographError
 from fesemlib.micrographs.reading import read_micrograph
+from fesemlib.micrographs.sheet import SheetError
+
+if sys.argv[4] == "figure":
+    from fesemlib.command.figure3 import read_panels
+
+def read(path):
+    figure = sys.argv[4] == "figure"
+    if figure:
+        return read_panels([path], None, None)[0], None
+    micrograph = read_micrograph(path)
+    return micrograph.image, micrograph.pixel_size_um
 
 folder, spare, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 status = Path("/proc/self/status")
@@ -51,12 +64,11 @@ for path in sorted(folder.iterdir()):
     (folder.parent / "current").write_text(path.name)
     faulthandler.dump_traceback_later(seconds, exit=True)
     try:
-        micrograph = read_micrograph(path)
-        image, um = micrograph.image, micrograph.pixel_size_um
+        image, um = read(path)
         good = image.dtype == np.uint8 and image.ndim == 2 and np.ptp(image) > 0
         good = good and (um is None or 1e-4 <= um <= 50)
         outcome = "image" if good else f"wrong: {image.dtype} {image.shape}"
-    except MicrographError as error:
+    except (MicrographError, SheetError) as error:
         text = str(error)
         good = text.startswith(f"{path}: ") and text.isprintable() and len(text) < 1000
         outcome = "error" if good else f"wrong: {text!r}"
@@ -69,10 +81,12 @@ print(json.dumps([outcomes, peak]))
 """
 
 
-def read_all(folder: Path, seconds: float = SECONDS_FOR_A_FILE) -> dict[str, str]:
+def read_all(
+    folder: Path, seconds: float = SECONDS_FOR_A_FILE, kind: str = "micrograph"
+) -> dict[str, str]:
     """What became of each file of a folder; the reader must survive and keep silent."""
     done = subprocess.run(
-        [sys.executable, "-c", READER, str(folder), str(SPARE_MEMORY), str(seconds)],
+        [sys.executable, "-c", READER, str(folder), str(SPARE_MEMORY), str(seconds), kind],
         capture_output=True,
         text=True,
         check=False,
@@ -521,6 +535,46 @@ def test_hostile_metadata_tell_nothing_and_take_little(tmp_path):
     outcomes = read_all(folder)
     assert (outcomes.pop("large.txt"), outcomes.pop("large.hdr")) == ("error", "error")
     assert set(outcomes.values()) == {"image"}
+
+
+# ------------------------------------------------------------------------------------ PDF files
+
+
+@pytest.fixture(scope="module")
+def pdf_seeds(tmp_path_factory) -> list[bytes]:
+    """Figures of nine panels in PDF: one picture, in a form, nine pictures, strips, by Pillow."""
+    folder = tmp_path_factory.mktemp("pdf")
+    panels = [texture(seed, (48, 64)) for seed in range(9)]
+    forms = (figures.one_picture, figures.in_a_form, figures.nine_pictures, figures.in_strips)
+    made = [form(folder, panels)[0].read_bytes() for form in (*forms, figures.pillow_pdf)]
+    # What is packed hides from mutations; this shows its drawing to them.
+    assert all(b" cm /X0 Do" in content for content in made[:-1])
+    return made
+
+
+@pytest.mark.parametrize("batch", BATCHES[:-1] or BATCHES, ids=lambda batch: str(batch.start))
+def test_mutated_pdf_gives_panels_or_an_error(tmp_path, pdf_seeds, batch):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for number in batch[::6]:
+        rng = np.random.default_rng(number)
+        content = pdf_seeds[rng.integers(len(pdf_seeds))]
+        for _ in range(int(rng.choice([1, 1, 2]))):
+            mutation = (truncate, flip_bits, overwrite, splice, change_number)[rng.integers(5)]
+            content = mutation(content, rng)
+        (folder / f"{number:06}.pdf").write_bytes(content or b"%PDF-")
+    outcomes = list(read_all(folder, kind="figure").values())
+    assert 0.05 * len(outcomes) < outcomes.count("image") < 0.95 * len(outcomes)
+
+
+def change_number(content: bytes, rng: np.random.Generator) -> bytes:
+    """Write another number, or another name, in the text of a PDF file."""
+    found = list(re.finditer(rb"(?<=[ \[])\d+\b|/[A-Z][A-Za-z0-9]+", content))
+    start, stop = found[rng.integers(len(found))].span()
+    others = (b"0", b"-1", b"1", b"7", b"99999", b"4294967296", b"1e9", b"null", b"<<>>", b"[]")
+    names = (b"/Image", b"/Form", b"/FlateDecode", b"/DCTDecode", b"/Indexed", b"/X0")
+    other = (*others, *names)[rng.integers(len(others) + len(names))]
+    return content[:start] + other + content[stop:]
 
 
 # -------------------------------------------------------------------------------- largest files

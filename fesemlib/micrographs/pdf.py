@@ -25,6 +25,7 @@ from fesemlib.micrographs.sheet import (
     Grid,
     SheetError,
     alike,
+    check_size,
     grey_of,
     panels_of_sheet,
 )
@@ -33,9 +34,10 @@ from fesemlib.processing import GreyImage
 Array = npt.NDArray[np.float64]
 
 _MOST_BYTES, _MOST_PAGES = 200_000_000, 2000
-# Of a page: pictures, their pixels, and the bytes of all that draws it.
-_MOST_PICTURES, _MOST_PIXELS, _MOST_DRAWING = 500, 100_000_000, 30_000_000
-_BYTES_OF_A_FORM = 1000  # that it counts for, however short it is
+_PIXELS_OF_A_PAGE = 100_000_000
+# Of a file: the pixels that are unpacked, and the bytes of what draws its pages.
+_MOST_PIXELS, _MOST_DRAWING = 2_000_000_000, 30_000_000
+_BYTES_OF_A_FORM = 5000  # that it counts for, however short it is
 _DEEPEST = 8  # forms within forms
 _BOUNDS = pypdf.Configuration(
     image_maximum_buffer_size=200_000_000, zlib_maximum_output_length=150_000_000
@@ -55,13 +57,35 @@ class _Picture:
     end: Array
 
 
+class _TooMuchError(SheetError):
+    """A file takes too long."""
+
+    def __init__(self) -> None:
+        super().__init__("too much in it", "say which page has the figure (--page)")
+
+
+@dataclass
+class _Spent:
+    """What a file has cost so far."""
+
+    pixels: int = 0
+    drawing: int = 0
+
+    def add(self, pixels: int = 0, drawing: int = 0) -> None:
+        self.pixels += pixels
+        self.drawing += drawing
+        if self.pixels > _MOST_PIXELS or self.drawing > _MOST_DRAWING:
+            raise _TooMuchError
+
+
 def panels_of_pdf(path: Path, page: int | None = None, grid: Grid | None = None) -> list[GreyImage]:
     """The nine panels of the only sheet in a PDF file, row by row; a `SheetError` tells the rest.
 
     A sheet is one picture, or nine of one size, each of which may be placed in strips.
     """
     log = logging.getLogger("pypdf")
-    before, log.disabled = log.disabled, True
+    before = log.level
+    log.setLevel(logging.CRITICAL)  # an error tells what matters
     try:
         with warnings.catch_warnings(action="ignore"), pypdf.apply_configuration(_BOUNDS):
             return _only_sheet(path, page, grid)
@@ -71,13 +95,13 @@ def panels_of_pdf(path: Path, page: int | None = None, grid: Grid | None = None)
         text = ascii(f"{type(error).__name__}: {error}"[:200])[1:-1]
         raise SheetError(f"cannot be read as PDF ({text})", _REMEDY) from error
     finally:
-        log.disabled = before
+        log.setLevel(before)
 
 
 def _only_sheet(path: Path, page: int | None, grid: Grid | None) -> list[GreyImage]:
-    sheets, seen = {}, []
+    sheets, seen, spent = {}, [], _Spent()
     for number, shown in _pages(path, page):
-        pictures, problems = _pictures(shown)
+        pictures, problems = _pictures(shown, spent)
         try:
             sheets[number] = _sheet(pictures, grid)
         except SheetError as error:
@@ -107,7 +131,7 @@ def _pages(path: Path, page: int | None) -> Iterator[tuple[int, pypdf.PageObject
         yield number, reader.pages[number - 1]
 
 
-def _pictures(page: pypdf.PageObject) -> tuple[list[_Picture], list[str]]:
+def _pictures(page: pypdf.PageObject, spent: _Spent) -> tuple[list[_Picture], list[str]]:
     """The grey pictures of a page as it shows them, and what is wrong with others."""
     pictures: list[_Picture] = []
     problems: list[str] = []
@@ -115,28 +139,33 @@ def _pictures(page: pypdf.PageObject) -> tuple[list[_Picture], list[str]]:
     turned = np.array(
         [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
     )
-    for count, (image, matrix) in enumerate(_drawn(page.get_contents(), page, turned, [0])):
-        if count >= _MOST_PICTURES or sum(each.grey.size for each in pictures) > _MOST_PIXELS:
-            raise SheetError("a page with too many pictures", _REMEDY)
-        if min(image["/Width"], image["/Height"]) < _LEAST_SIDE or image.get("/ImageMask"):
+    for image, matrix in _drawn(page.get_contents(), page, turned, spent):
+        width, height = int(image["/Width"]), int(image["/Height"])
+        if min(width, height) < _LEAST_SIDE or image.get("/ImageMask"):
             continue
         try:
-            pictures.append(_upright(grey_of(image.decode_as_image()), matrix))
+            check_size(width, height)
+            spent.add(pixels=width * height)
+            picture = image.decode_as_image()
+            spent.add(pixels=picture.width * picture.height)
+            pictures.append(_upright(grey_of(picture), matrix))
+        except _TooMuchError:
+            raise
         except Exception as error:  # other pictures may do
-            told = getattr(error, "problem", type(error).__name__)
-            problems.append(f"{image['/Width']}×{image['/Height']} px, {told}")
+            told = getattr(error, "problem", f"cannot be unpacked ({type(error).__name__})")
+            problems.append(f"{width}×{height} px, {told}")
+        if sum(each.grey.size for each in pictures) > _PIXELS_OF_A_PAGE:
+            raise _TooMuchError
     return pictures, problems
 
 
 def _drawn(
-    content: ContentStream | None, owner: Any, matrix: Array, size: list[int], depth: int = 0
+    content: ContentStream | None, owner: Any, matrix: Array, spent: _Spent, depth: int = 0
 ) -> Iterator[tuple[Any, Array]]:
     """The images that a page or a form draws, and the matrix (3, 3) that places the unit square."""
     if content is None:
         return
-    size[0] += _BYTES_OF_A_FORM + len(content.get_data())
-    if size[0] > _MOST_DRAWING:
-        raise SheetError("a page with too much on it", _REMEDY)
+    spent.add(drawing=_BYTES_OF_A_FORM + len(content.get_data()))
     named: Any = {}
     with suppress(KeyError):
         named = owner["/Resources"]["/XObject"]
@@ -154,7 +183,7 @@ def _drawn(
                 yield thing, matrix
             elif depth < _DEEPEST:
                 placed = _matrix(thing.get("/Matrix", (1, 0, 0, 1, 0, 0))) @ matrix
-                yield from _drawn(ContentStream(thing, None), thing, placed, size, depth + 1)
+                yield from _drawn(ContentStream(thing, None), thing, placed, spent, depth + 1)
 
 
 def _matrix(numbers: Any) -> Array:

@@ -75,12 +75,16 @@ def read_picture(path: Path) -> GreyImage:
         raise SheetError(problem, "give a PDF, PNG, JPEG or TIFF file") from error
 
 
-def grey_of(picture: Image.Image) -> GreyImage:
-    """The grey levels of a picture, on white where it is transparent."""
-    width, height = picture.size
+def check_size(width: int, height: int) -> None:
+    """Refuse what would take too much memory."""
     if width * height > _MOST_PIXELS:
         most = f"{_MOST_PIXELS // 10**6} megapixels"
-        raise SheetError(f"{width}×{height} px, more than {most}", "save the figure smaller")
+        raise SheetError(f"more than {most} ({width}×{height} px)", "save the figure smaller")
+
+
+def grey_of(picture: Image.Image) -> GreyImage:
+    """The grey levels of a picture, on white where it is transparent."""
+    check_size(*picture.size)
     if picture.mode[0] in "IF":
         deep = np.asarray(picture)
         return to_eight_bit(deep, deep.min(), deep.max())
@@ -245,7 +249,7 @@ def _lettered(ink: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_]:
 
 
 def _beyond_symmetry(share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """What is more than at two of the three mirrored places: processing whitens all four corners."""
+    """What is more than at the mirrored places: processing whitens all four corners."""
     mirrored = [share[..., ::-1, :], share[..., ::-1], share[..., ::-1, ::-1]]
     return np.asarray(share - np.median(mirrored, axis=0))
 

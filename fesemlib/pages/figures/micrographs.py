@@ -34,10 +34,11 @@ def workflow_figure(
     The network's input is in [0, 1], of shape (h, w); `weights` is their number.
     """
     height, width = network_input.shape
+    background, histogram = step_titles(processed)
     images: dict[str, GreyImage | FloatImage] = {
         "stand-in for\na micrograph" if synthetic else "micrograph\n(FESEM)": processed.original,
-        "background\nsubtracted": processed.subtracted,
-        "histogram\nequalised": processed.equalized,
+        background.replace(" ", "\n", 1): processed.subtracted,
+        histogram.replace(" ", "\n", 1): processed.equalized,
         f"network's input\n{width}×{height} px": network_input * 255,
     }
     boxes = (
@@ -62,6 +63,16 @@ def workflow_figure(
     for left, right in zip(lefts[:-1] + wide, lefts[1:], strict=True):
         canvas.add_patch(arrow((left + 0.001, middle), (right - 0.001, middle)))
     return figure
+
+
+def step_titles(processed: ProcessedImage) -> tuple[str, str]:
+    """What the two steps of the processing did, or that they are off."""
+    subtracted = processed.subtracted is not processed.original
+    equalized = processed.equalized is not processed.subtracted
+    return (
+        "background subtracted" if subtracted else "background subtraction: off",
+        "histogram equalised" if equalized else "histogram equalisation: off",
+    )
 
 
 def histograms_figure(images: Mapping[str, GreyImage]) -> Figure:
@@ -137,7 +148,7 @@ def contact_sheet(
     for axes, title in zip(grid, titles, strict=True):
         axes.set_title(title, fontsize=10)
         for x, y, *size in edges:
-            axes.add_patch(Rectangle((x - 0.5, y - 0.5), *size, facecolor=_CUT, alpha=0.4))
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), *size, facecolor=_CUT, alpha=0.3))
         for x, y, *size in framed:
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), *size, fill=False, edgecolor=_CUT))
     return figure
