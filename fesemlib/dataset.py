@@ -170,8 +170,9 @@ def load_dataset(parameters: Parameters) -> Dataset:
     formulations = table.drop_duplicates("formulation").set_index("formulation")
     images = table[["formulation", "image", "k_m"]].assign(image=names)
     provenance = "; ".join(table["provenance"].dropna().unique())
-    made = _dataset(formulations[_OF_FORMULATIONS], images, fitted, files, provenance)
-    return replace(made, crop=crop)
+    made = _dataset(formulations[_OF_FORMULATIONS], images, fitted, files)
+    name = digest(made.digest, provenance) if provenance else made.digest
+    return replace(made, crop=crop, provenance=provenance, digest=name)
 
 
 def load_draws(parameters: Parameters) -> list[Dataset]:
@@ -302,18 +303,13 @@ def _dataset(
     images: pd.DataFrame,
     micrographs: Sequence[Micrograph],
     files: Sequence[tuple[Path, int]] = (),
-    provenance: str = "",
 ) -> Dataset:
     synthetic = not files
     told = (images.to_dict("list"), formulations.reset_index().to_dict("list"), synthetic)
-    more: list[object] = [provenance] if provenance else []  # so that sets without one keep their name
     seen = [(m.pixel_size_um, m.pixel_size_source, m.data_bar_row, m.cut_rows) for m in micrographs]
-    more += [m.cut_top for m in micrographs if m.cut_top]
-    name = digest(told, seen, *more, *[m.image for m in micrographs])
-    of_files = tuple(files)
-    return Dataset(
-        formulations, images, tuple(micrographs), synthetic, name, of_files, provenance=provenance
-    )
+    top = [m.cut_top for m in micrographs if m.cut_top]
+    name = digest(told, seen, *top, *[m.image for m in micrographs])
+    return Dataset(formulations, images, tuple(micrographs), synthetic, name, tuple(files))
 
 
 def _of_stand_ins(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -59,22 +58,15 @@ def read_panels(files: Sequence[Path], page: int | None, grid: str | None) -> li
     if len(files) not in (1, PANELS):
         remedy = f"give one with the whole figure, or {PANELS}, from A to I"
         raise SheetError(f"{len(files)} files", remedy)
-    pictures = []
-    for file in files:
-        with _named(file):
-            if _is_pdf(file) and len(files) == 1:
-                return panels_of_pdf(file, page, cells)
-            if page is not None:
-                raise SheetError(f"--page {page} is for a PDF", "leave it out")
-            pictures.append(read_picture(file))
-    with _named(files[0]):
-        return alike(pictures) if len(files) > 1 else panels_of_sheet(pictures[0], cells)
-
-
-@contextmanager
-def _named(file: Path) -> Iterator[None]:
+    file, pictures = files[0], []
     try:
-        yield
+        if len(files) == 1 and _is_pdf(file):
+            return panels_of_pdf(file, page, cells)
+        if page is not None:
+            raise SheetError(f"--page {page} is for a PDF", "leave it out")
+        for file in files:
+            pictures.append(read_picture(file))
+        return alike(pictures) if len(files) > 1 else panels_of_sheet(pictures[0], cells)
     except SheetError as error:
         raise SheetError(f"{file}: {error}") from error
 

@@ -9,10 +9,9 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,49 +32,26 @@ from fesemlib.processing import GreyImage
 
 Array = npt.NDArray[np.float64]
 
-_MOST_BYTES, _MOST_PAGES = 200_000_000, 2000
-_PIXELS_OF_A_PAGE = 100_000_000
-# Of a file: the pixels that are unpacked, and the bytes of what draws its pages.
-_MOST_PIXELS, _MOST_DRAWING = 2_000_000_000, 30_000_000
-_BYTES_OF_A_FORM = 5000  # that it counts for, however short it is
-_DEEPEST = 8  # forms within forms
+_MOST_BYTES = 200_000_000
 _BOUNDS = pypdf.Configuration(
     image_maximum_buffer_size=200_000_000, zlib_maximum_output_length=150_000_000
 )
+# Of a file, as it takes time: unpacked pixels, and so many for a byte that draws; each page,
+# form and picture counts for a million at least. Of a page, as it takes memory: pixels.
+_MOST_WORK, _OF_A_BYTE, _OF_A_THING, _OF_A_PAGE = 2_000_000_000, 50, 1_000_000, 100_000_000
+_DEEPEST = 8  # forms within forms
 _LEAST_SIDE = 32  # px: what is smaller is an ornament
 _APART = 2.0  # px between strips of one picture
 _MOST_NAMED = 8
 _REMEDY = "save the figure from the journal's page as PNG or JPEG, and give that"
 
 
-@dataclass(frozen=True)
-class _Picture:
+class _Picture(NamedTuple):
     """A picture, and where on the page it begins and ends: down and across, in points."""
 
     grey: GreyImage
     start: Array  # shape (2,)
     end: Array
-
-
-class _TooMuchError(SheetError):
-    """A file takes too long."""
-
-    def __init__(self) -> None:
-        super().__init__("too much in it", "say which page has the figure (--page)")
-
-
-@dataclass
-class _Spent:
-    """What a file has cost so far."""
-
-    pixels: int = 0
-    drawing: int = 0
-
-    def add(self, pixels: int = 0, drawing: int = 0) -> None:
-        self.pixels += pixels
-        self.drawing += drawing
-        if self.pixels > _MOST_PIXELS or self.drawing > _MOST_DRAWING:
-            raise _TooMuchError
 
 
 def panels_of_pdf(path: Path, page: int | None = None, grid: Grid | None = None) -> list[GreyImage]:
@@ -99,78 +75,70 @@ def panels_of_pdf(path: Path, page: int | None = None, grid: Grid | None = None)
 
 
 def _only_sheet(path: Path, page: int | None, grid: Grid | None) -> list[GreyImage]:
-    sheets, seen, spent = {}, [], _Spent()
-    for number, shown in _pages(path, page):
-        pictures, problems = _pictures(shown, spent)
-        try:
-            sheets[number] = _sheet(pictures, grid)
-        except SheetError as error:
-            problems.append(error.problem)
-        seen += [f"page {number}: {problem}" for problem in problems if problem]
-    if len(sheets) > 1:
-        pages = ", ".join(map(str, sheets))
-        raise SheetError(f"pages {pages} have a sheet of {PANELS} panels each", "say which: --page")
-    if sheets:
-        return next(iter(sheets.values()))
-    found = "; ".join(seen[:_MOST_NAMED]) or "no embedded pictures"
-    more = f"; and {len(seen) - _MOST_NAMED} more" if len(seen) > _MOST_NAMED else ""
-    raise SheetError(f"no sheet of {PANELS} grey panels in it ({found}{more})", _REMEDY)
-
-
-def _pages(path: Path, page: int | None) -> Iterator[tuple[int, pypdf.PageObject]]:
     if path.stat().st_size > _MOST_BYTES:
         raise SheetError(f"more than {_MOST_BYTES // 10**6} MB", _REMEDY)
     reader = pypdf.PdfReader(path)
     if reader.is_encrypted:
         raise SheetError("encrypted", f"save it without a password, or {_REMEDY}")
-    if (pages := len(reader.pages)) > _MOST_PAGES:
-        raise SheetError(f"{pages} pages", "save the one with the figure as a file of its own")
-    if page is not None and not 1 <= page <= pages:
-        raise SheetError(f"--page {page}, but it has {pages} page(s)", "name one of them")
-    for number in [page] if page else range(1, pages + 1):
-        yield number, reader.pages[number - 1]
+    if page is not None and not 1 <= page <= len(reader.pages):
+        raise SheetError(f"--page {page}, but it has {len(reader.pages)} page(s)", "correct it")
+    sheets, problems, work = {}, [], [0.0]
+    for number in [page] if page else range(1, len(reader.pages) + 1):
+        pictures, found = _pictures(reader.pages[number - 1], work)
+        try:
+            sheets[number] = _sheet(pictures, grid)
+        except SheetError as error:
+            found.append(error.problem)
+        problems += [f"page {number}: {problem}" for problem in found if problem]
+    if len(sheets) > 1:
+        pages = ", ".join(map(str, sheets))
+        raise SheetError(f"pages {pages} have a sheet of {PANELS} panels each", "say which: --page")
+    if not sheets:
+        problems[_MOST_NAMED:] = ["and more"] if len(problems) > _MOST_NAMED else []
+        told = "; ".join(problems) or "no embedded pictures"
+        raise SheetError(f"no sheet of {PANELS} grey panels in it ({told})", _REMEDY)
+    return next(iter(sheets.values()))
 
 
-def _pictures(page: pypdf.PageObject, spent: _Spent) -> tuple[list[_Picture], list[str]]:
+def _pictures(page: pypdf.PageObject, work: list[float]) -> tuple[list[_Picture], list[str]]:
     """The grey pictures of a page as it shows them, and what is wrong with others."""
     pictures: list[_Picture] = []
     problems: list[str] = []
-    turn = np.deg2rad(page.rotation)
-    turned = np.array(
-        [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
-    )
-    for image, matrix in _drawn(page.get_contents(), page, turned, spent):
+    for image, matrix in _drawn(page.get_contents(), page, np.eye(3), work):
         width, height = int(image["/Width"]), int(image["/Height"])
         if min(width, height) < _LEAST_SIDE or image.get("/ImageMask"):
             continue
         try:
             check_size(width, height)
-            spent.add(pixels=width * height)
-            picture = image.decode_as_image()
-            spent.add(pixels=picture.width * picture.height)
-            pictures.append(_upright(grey_of(picture), matrix))
-        except _TooMuchError:
-            raise
+            grey = grey_of(image.decode_as_image())
         except Exception as error:  # other pictures may do
             told = getattr(error, "problem", f"cannot be unpacked ({type(error).__name__})")
             problems.append(f"{width}×{height} px, {told}")
-        if sum(each.grey.size for each in pictures) > _PIXELS_OF_A_PAGE:
-            raise _TooMuchError
+            continue
+        (x, y), (to_x, to_y) = (np.array([[0, 0, 1], [1, 1, 1]]) @ matrix)[:, :2]
+        grey = grey[:: -1 if matrix[1, 1] < 0 else 1, :: -1 if matrix[0, 0] < 0 else 1]
+        start, end = np.sort([[-y, x], [-to_y, to_x]], axis=0)
+        pictures.append(_Picture(grey, start, end))
+        _count(work, grey.size if sum(each.grey.size for each in pictures) < _OF_A_PAGE else np.inf)
     return pictures, problems
 
 
+def _count(work: list[float], more: float) -> None:
+    work[0] += _OF_A_THING + more
+    if work[0] > _MOST_WORK:
+        raise SheetError("too much in it", "say which page has the figure (--page)")
+
+
 def _drawn(
-    content: ContentStream | None, owner: Any, matrix: Array, spent: _Spent, depth: int = 0
+    content: ContentStream | None, owner: Any, matrix: Array, work: list[float], depth: int = 0
 ) -> Iterator[tuple[Any, Array]]:
     """The images that a page or a form draws, and the matrix (3, 3) that places the unit square."""
-    if content is None:
-        return
-    spent.add(drawing=_BYTES_OF_A_FORM + len(content.get_data()))
+    _count(work, _OF_A_BYTE * len(content.get_data()) if content is not None else 0)
     named: Any = {}
     with suppress(KeyError):
         named = owner["/Resources"]["/XObject"]
     kept = []
-    for operands, operator in content.operations:
+    for operands, operator in content.operations if content is not None else ():
         if operator == b"q":
             kept.append(matrix)
         elif operator == b"Q" and kept:
@@ -180,27 +148,16 @@ def _drawn(
         elif operator == b"Do" and operands[0] in named:
             thing = named[operands[0]]
             if thing["/Subtype"] == "/Image":
+                _count(work, 0)
                 yield thing, matrix
             elif depth < _DEEPEST:
                 placed = _matrix(thing.get("/Matrix", (1, 0, 0, 1, 0, 0))) @ matrix
-                yield from _drawn(ContentStream(thing, None), thing, placed, spent, depth + 1)
+                yield from _drawn(ContentStream(thing, None), thing, placed, work, depth + 1)
 
 
 def _matrix(numbers: Any) -> Array:
     a, b, c, d, e, f = map(float, numbers)
     return np.array([[a, b, 0], [c, d, 0], [e, f, 1]])
-
-
-def _upright(grey: GreyImage, matrix: Array) -> _Picture:
-    """A picture turned and mirrored as the page shows it."""
-    corners = np.array([[0, 0, 1], [1, 1, 1]]) @ matrix
-    (x, y), (other_x, other_y) = corners[:, :2]
-    if abs(matrix[0, 0]) < abs(matrix[0, 1]):  # its rows stand
-        grey = grey.T[:: -1 if matrix[0, 1] > 0 else 1, :: -1 if matrix[1, 0] > 0 else 1]
-    else:
-        grey = grey[:: -1 if matrix[1, 1] < 0 else 1, :: -1 if matrix[0, 0] < 0 else 1]
-    start = np.array([min(-y, -other_y), min(x, other_x)])
-    return _Picture(grey, start, np.array([max(-y, -other_y), max(x, other_x)]))
 
 
 def _sheet(pictures: list[_Picture], grid: Grid | None) -> list[GreyImage]:
@@ -226,21 +183,17 @@ def _sheet(pictures: list[_Picture], grid: Grid | None) -> list[GreyImage]:
 
 def _nine_alike(pictures: list[_Picture]) -> list[list[GreyImage]]:
     """Pictures of one size, row by row, where there are nine of them."""
-    groups = {}
-    for one in pictures:
-        sizes = [np.subtract(each.grey.shape, one.grey.shape) for each in pictures]
-        same = [n for n, size in enumerate(sizes) if abs(size).max() <= SIZES_DIFFER]
-        groups[tuple(same)] = [pictures[n] for n in same]
-    return [_row_by_row(group) for group in groups.values() if len(group) == PANELS]
+    sizes = np.array([each.grey.shape for each in pictures])
+    groups = {tuple(np.flatnonzero(abs(sizes - one).max(1) <= SIZES_DIFFER)) for one in sizes}
+    return [_row_by_row([pictures[n] for n in group]) for group in groups if len(group) == PANELS]
 
 
 def _row_by_row(pictures: list[_Picture]) -> list[GreyImage]:
     rows: list[list[_Picture]] = []
     for each in sorted(pictures, key=lambda each: each.start[0]):
-        if rows and each.start[0] < (rows[-1][0].start[0] + rows[-1][0].end[0]) / 2:
-            rows[-1].append(each)
-        else:
-            rows.append([each])
+        if not rows or each.start[0] > (rows[-1][0].start[0] + rows[-1][0].end[0]) / 2:
+            rows.append([])
+        rows[-1].append(each)
     return [each.grey for row in rows for each in sorted(row, key=lambda each: each.start[1])]
 
 
@@ -250,11 +203,11 @@ def _joined(pictures: list[_Picture], axis: int) -> list[_Picture]:
     joined: list[_Picture] = []
     for each in sorted(pictures, key=lambda each: (round(each.start[across]), each.start[axis])):
         before = joined[-1] if joined else each
-        point = (each.end[across] - each.start[across]) / each.grey.shape[across]
-        away = [each.start[axis] - before.end[axis], each.start[across] - before.start[across]]
-        away.append(each.end[across] - before.end[across])
-        same = before.grey.shape[across] == each.grey.shape[across]
-        if same and np.max(np.abs(away)) <= _APART * point:
+        place = np.array([before.start, before.end])
+        place[:, axis] = before.end[axis], each.end[axis]
+        point = (each.end - each.start)[across] / each.grey.shape[across]
+        goes_on = np.all(abs(place - [each.start, each.end]) <= _APART * point)
+        if goes_on and before.grey.shape[across] == each.grey.shape[across] and joined:
             grey = np.concatenate([before.grey, each.grey], axis)
             joined[-1] = _Picture(grey, before.start, each.end)
         else:
