@@ -41,7 +41,7 @@ def sources() -> Images:
     """The nine panels as the authors would have them: whole fields, processed."""
     solids = [5.0] * 8 + [10.0]
     made = [
-        synthesize_micrograph(k_m, seed, (720, 960), 2000 / 960, percent).image
+        synthesize_micrograph(k_m, seed, (540, 720), 2000 / 720, percent).image
         for seed, (k_m, percent) in enumerate(zip(table1()["k_m"], solids, strict=True))
     ]
     small = [resize_by_area(process(image).equalized, WIDTH) for image in made]
