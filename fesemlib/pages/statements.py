@@ -54,7 +54,7 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
     unchecked = dataset.unchecked_magnification
     told = f" Their manifest says: {dataset.provenance}." if dataset.provenance else ""
     return Banner(
-        "Your data",
+        "The data" if told else "Your data",
         "Where a section names no other source, the numbers come from the "
         f"{len(dataset.micrographs)} micrographs of {len(dataset.formulations)} formulations in "
         f"{Path(parameters.dataset).name} "
