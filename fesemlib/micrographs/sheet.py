@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,18 +106,14 @@ def panels_of_sheet(sheet: GreyImage, grid: Grid | None = None) -> list[GreyImag
     """The nine panels of a sheet, row by row; a `SheetError` says how many were found."""
     if grid:
         return alike([sheet[box] for box in _divided(sheet, grid)])
-    attempts = [
-        _boxes(abs(sheet.astype(np.int16) - level) <= near, share)
-        for near, share in _GUTTERS
-        for level in _grounds(sheet)
-    ]
     problems = []
-    for boxes in sorted(attempts, key=lambda boxes: abs(len(boxes) - PANELS)):
+    for (near, share), level in product(_GUTTERS, _grounds(sheet)):
+        boxes = _boxes(abs(sheet.astype(np.int16) - level) <= near, share)
         try:
             return alike([sheet[box] for box in boxes])
         except SheetError as error:
-            problems.append(error)
-    raise problems[0]
+            problems.append((abs(len(boxes) - PANELS), error))
+    raise min(problems, key=lambda each: each[0])[1]
 
 
 def alike(panels: Sequence[GreyImage]) -> list[GreyImage]:
