@@ -114,8 +114,8 @@ def calibrate(run: DryingRun, vial: Vial, end: str | float = "auto") -> Calibrat
     >>> with TemporaryDirectory() as folder:
     ...     recorded_drying([1.4e-3, 1.5e-3], vial, PAPER_CYCLE).to_csv(f"{folder}/run.csv")
     ...     found = calibrate(read_drying_run(f"{folder}/run.csv"), vial)
-    >>> print(f"{found.heat_transfer_coefficient:.1f} ± {found.uncertainty_percent:.0f} %")
-    14.0 ± 1 %
+    >>> print(f"{found.heat_transfer_coefficient:.1f} ± {found.uncertainty_percent:.1f} %")
+    14.1 ± 0.5 %
     """
     rows: list[dict[str, object]] = []
     told = f"{end:g} h" if isinstance(end, float | int) else ""
