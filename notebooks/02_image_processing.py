@@ -237,11 +237,11 @@ report.glue(
 # %%
 processed_set = processed_micrographs(data, parameters)
 
-# %% mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after the steps of the processing that are on, whole frames."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
+# %% mystnb={"figure": {"name": "figure-processed", "caption": "As Figure 3 of the paper: all micrographs after the steps of the processing that are on, whole frames; of more than a dozen nine examples, from the greatest $k_m$ to the least."}, "image": {"alt": "The processed micrographs in a grid, labelled by formulation"}}
 names = list(data.images["formulation"])
 looks = formulation_looks(names)
 grid = figures.micrographs_figure(
-    processed_set, names, data.pixel_size_um, looks
+    processed_set, names, data.pixel_size_um, looks, data.k_m
 )
 report.save_figure(grid, "figure_3", parameters)
 
@@ -256,9 +256,9 @@ inputs = network_inputs(data, parameters)
 print(inputs.shape, inputs.dtype)
 print(f"from {inputs.min():.2f} to {inputs.max():.2f}")
 
-# %% mystnb={"figure": {"name": "figure-inputs", "caption": "The processed micrographs of all formulations at the size at which the network sees them."}, "image": {"alt": "The processed micrographs at the size of the network's input"}}
+# %% mystnb={"figure": {"name": "figure-inputs", "caption": "The same processed micrographs at the size at which the network sees them."}, "image": {"alt": "The processed micrographs at the size of the network's input"}}
 small = [(image * 255).round().astype("uint8") for image in inputs]
-as_seen = figures.micrographs_figure(small, names, looks=looks)
+as_seen = figures.micrographs_figure(small, names, None, looks, data.k_m)
 report.save_figure(as_seen, "network_inputs", parameters)
 
 # %% tags=["remove-cell"]

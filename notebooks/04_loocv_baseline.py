@@ -175,7 +175,7 @@ report.glue(
 #
 # Now all folds. Every point is a prediction for a formulation that its network has not seen.
 
-# %% mystnb={"figure": {"name": "figure-parity-original", "caption": "As Figure 6 of the paper: left, held-out predictions against true values, every formulation from its own fold, with bars from the least to the greatest prediction over the runs; right, the same as relative errors. Open diamonds, if any: published; on the left the predictions that an unsigned error allows."}, "image": {"alt": "Parity diagram of all held-out predictions and a dot plot of their relative errors on a logarithmic scale"}}
+# %% mystnb={"figure": {"name": "figure-parity-original", "caption": "As Figure 6 of the paper: left, held-out predictions against true values, every formulation from its own fold, with bars from the least to the greatest prediction over the runs; right, the same as relative errors. Open diamonds, if any: published; on the left the predictions that an unsigned error allows. With many formulations those of the largest errors are named."}, "image": {"alt": "Parity diagram of all held-out predictions and a dot plot of their relative errors on a logarithmic scale"}}
 parity = figures.parity_figure(predictions, candidates)
 report.save_figure(parity, "figure_6", parameters)
 
@@ -195,6 +195,8 @@ network = table_2["original", "median"]
 rules = controls.control_summary(controls.blind_controls(data))
 median_rule = rules.loc["median of the others"]
 report.glue(
+    number_of_predictions=len(predictions),
+    not_positive=int((predictions["predicted_km"] <= 0).sum()),
     mean_error=100 * network[errors.MEAN],
     without_worst=100 * network[errors.WITHOUT_WORST],
     log_error=numbers.three_digits(network[errors.LOG_MEAN]),
@@ -206,6 +208,9 @@ report.glue(
 
 # %% [markdown]
 # ## How to read this
+#
+# Not positive are {glue:text}`not_positive:d` of the {glue:text}`number_of_predictions:d` predictions: there the figure is
+# shaded. No product has such a $k_m$; the network's output is a weighted sum, which nothing keeps above zero.
 #
 # Averaged over the formulations, the error is {glue:text}`mean_error:.1f` %. A yardstick: someone
 # who sees no image at all and predicts each formulation by the **mean** of the others errs by

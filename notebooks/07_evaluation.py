@@ -393,7 +393,7 @@ predictions = {
 }
 tables.show_spread(predictions)
 
-# %% mystnb={"figure": {"name": "figure-spread", "caption": "Relative error of each held-out formulation: a dot for every run, a bar at their median. Errors below 0.01 % are drawn there."}, "image": {"alt": "Dot plot of the relative errors of all runs, one row for each formulation, original and augmented training set side by side"}}
+# %% mystnb={"figure": {"name": "figure-spread", "caption": "Relative error of each held-out formulation: a dot for every run, a bar at their median. Errors below 0.01 % are drawn there. With many formulations those of the largest errors are named."}, "image": {"alt": "Dot plot of the relative errors of all runs, one row for each formulation, original and augmented training set side by side"}}
 spread_figure = figures.spread_figure(predictions)
 report.save_figure(spread_figure, "spread", parameters)
 
@@ -443,7 +443,7 @@ report.glue(
 #
 # Training can stop after a number of epochs that was fixed beforehand; or where the held-out micrograph is predicted best,
 # which nobody could do for a new product; or where *inner* formulations, held out within the training fold, are predicted
-# best, which is a fair way to choose (with three formulations an inner network sees a single $k_m$, and can choose
+# best, which is a fair way to choose (more than twelve formulations are held out there in five groups; with three formulations an inner network sees a single $k_m$, and can choose
 # nothing). All three with the small input, on the same trainings of {glue:text}`epochs:,d`
 # epochs.
 
@@ -453,7 +453,7 @@ selected = selected_predictions(outer, inner)
 report.save_table(selected, "selection", parameters)
 tables.show_selection(selected, published.table2_for(data.formulations))
 
-# %% mystnb={"figure": {"name": "figure-epochs", "caption": "Error along the training: of each held-out formulation, their mean, and that on the micrographs trained on; medians over the seeds. Dashed, the median of the others, which sees no image. Where the error of a single training dips towards zero, its prediction passes the true value. Errors below 0.01 % are drawn there."}, "image": {"alt": "Lines of the error against the epoch, both on logarithmic scales: one for each held-out formulation, their mean, and the mean over the micrographs trained on"}}
+# %% mystnb={"figure": {"name": "figure-epochs", "caption": "Error along the training: of each held-out formulation, their mean, and that on the micrographs trained on; medians over the seeds. Dashed, the median of the others, which sees no image. Where the error of a single training dips towards zero, its prediction passes the true value. Errors below 0.01 % are drawn there. At most a dozen lines are named, those that end highest."}, "image": {"alt": "Lines of the error against the epoch, both on logarithmic scales: one for each held-out formulation, their mean, and the mean over the micrographs trained on"}}
 blind_error = summary.loc["median of the others", errors.MEAN]
 epochs_figure = figures.epochs_figure(outer, blind_error)
 report.save_figure(epochs_figure, "epochs", parameters)

@@ -116,7 +116,7 @@ statements.collapse_banner(collapsed)
 # %%
 maps = occlusion.held_out_maps(data, parameters, networks)
 
-# %% mystnb={"figure": {"name": "figure-occlusion", "caption": "Occlusion maps over the inputs of the networks that have not seen the formulation, the greatest $k_m$ first: by how much the predicted $k_m$ changes when the place is hidden by mid-grey. All maps share one scale."}, "image": {"alt": "Processed micrographs with coloured maps of where hiding a patch raises or lowers the predicted k_m"}}
+# %% mystnb={"figure": {"name": "figure-occlusion", "caption": "Occlusion maps over the inputs of the networks that have not seen the formulation, the greatest $k_m$ first: by how much the predicted $k_m$ changes when the place is hidden by mid-grey. All maps share one scale; of more than a dozen formulations, nine examples."}, "image": {"alt": "Processed micrographs with coloured maps of where hiding a patch raises or lowers the predicted k_m"}}
 looks = formulation_looks(data.formulations.index)
 maps_figure = figures.maps_figure(maps, looks)
 report.save_figure(maps_figure, "occlusion", parameters)
@@ -246,7 +246,7 @@ by_scale = {
     for scale in scales
 }
 
-# %% mystnb={"figure": {"name": "figure-frames", "caption": "Left: predictions of several images of each formulation by the network that has not seen it, beside the true $k_m$. Right: mean relative error of the average of so many images. Flips and frames are read by the networks with the input of the other chapters, windows and whole frames by networks with a smaller one: compare within either kind."}, "image": {"alt": "Dots of predicted k_m beside the true ones, and lines of the error against the number of images averaged"}}
+# %% mystnb={"figure": {"name": "figure-frames", "caption": "Left: predictions of several images of each formulation by the network that has not seen it, beside the true $k_m$. Right: mean relative error of the average of so many images. Flips and frames are read by the networks with the input of the other chapters, windows and whole frames by networks with a smaller one: compare within either kind. Shaded, if at all: predictions that are not positive. With many formulations those of the largest errors are named."}, "image": {"alt": "Dots of predicted k_m beside the true ones, and lines of the error against the number of images averaged"}}
 names = list(data.formulations.index)
 frames_figure = figures.combination_figure(sources, by_scale, names)
 report.save_figure(frames_figure, "frames", parameters)
@@ -261,6 +261,9 @@ tables.show_sources(compared_sources)
 # formulations would not mend the error. The scatter of flips is what the network makes of one and the same frame: what
 # frames scatter beyond that, they owe to what they show.
 #
+# Of the {glue:text}`frames_predictions:d` predictions on the left, {glue:text}`frames_not_positive:d` are not positive, which
+# no $k_m$ is.
+#
 # **And is finer detail worth a smaller field?**
 
 # %%
@@ -272,7 +275,7 @@ tables.show_sources(
 # %% tags=["remove-cell"]
 report.save_table(compared_sources, "frames", parameters)
 report.save_table(compared_scales, "windows", parameters)
-several = compared_sources.iloc[-1]
+several, shown = compared_sources.iloc[-1], list(sources.values())[-1]
 whole, native = (
     compared_scales["all"].iloc[0],
     compared_scales["all"].iloc[-1],
@@ -281,6 +284,8 @@ report.glue(
     criterion=numbers.percent(parameters.training_criterion),
     longer_training=parameters.longer_training,
     evaluation_width=small.input_width,
+    frames_predictions=len(shown),
+    frames_not_positive=int((shown["predicted_km"] <= 0).sum()),
     frames_source=compared_sources.index[-1],
     frames_images=int(several["images"]),
     frames_scatter=numbers.percent(several["scatter"]),

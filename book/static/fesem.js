@@ -12,6 +12,10 @@ document.addEventListener("DOMContentLoaded", () => {
   document
     .querySelectorAll("dt.sig dl, dt.sig dl > dd")
     .forEach((part) => part.setAttribute("role", "none"));
+  // What scrolls by itself has to be reached by the keyboard, too.
+  document
+    .querySelectorAll(".cell_output .text_html")
+    .forEach((table) => table.scrollHeight > table.clientHeight && (table.tabIndex = 0));
   const closer = document.createElement("dialog");
   closer.className = "closer-look";
   closer.setAttribute("aria-label", "Enlarged figure; Escape or a click closes it");

@@ -152,8 +152,8 @@ def check(file: Path | None, overrides: dict[str, object]) -> None:
 
     Checks what fesem book checks before it begins. Then trains a few epochs on noise, in less than
     a minute, and estimates from them how long the leave-one-out of chapters 04 and 05 will take on
-    this machine if nothing is in the cache, and the choice of the predictor of chapter 06 and of
-    fesem train, and how much memory and disk the book will need.
+    this machine if nothing is in the cache, the choice of the predictor of chapter 06 and of fesem
+    train, and that of the epoch of chapter 07, and how much memory and disk the book will need.
     Without a file, it is params/book.yml of the checkout.
 
     \b
@@ -181,7 +181,8 @@ def check(file: Path | None, overrides: dict[str, object]) -> None:
     effort = estimate(dataset, parameters, probe(dataset, parameters))
     click.echo("estimated from a few epochs, if nothing is in the cache:")
     for chapter, seconds in effort.seconds.items():
-        what = "choice of the predictor," if chapter == "06" else "leave-one-out of"
+        chosen = {"06": "choice of the predictor,", "07": "choice of the epoch,"}
+        what = chosen.get(chapter, "leave-one-out of")
         click.echo(f"  {what} chapter {chapter} {duration(seconds):>12}")
     click.echo(f"  memory of its trainings {size_text(effort.bytes_of_memory):>16}")
     click.echo(f"  disk, at least {size_text(effort.bytes_of_disk):>25}")

@@ -17,6 +17,7 @@ import pandas as pd
 import psutil
 
 from fesemlib.command.cache import size_text
+from fesemlib.evaluation.epochs import inner_folds
 from fesemlib.network.augmentation import GROUPS
 from fesemlib.predictors.selection import groups_of
 from fesemlib.processing import input_shape
@@ -41,7 +42,8 @@ class Probe(NamedTuple):
 class Effort(NamedTuple):
     """An estimate for a book of which nothing is in the cache."""
 
-    seconds: dict[str, float]  # of the leave-one-out, by chapter; in 06 to choose a predictor
+    # Of the leave-one-out, by chapter; in 06 to choose a predictor, in 07 the epoch.
+    seconds: dict[str, float]
     bytes_of_memory: int  # of all trainings side by side
     bytes_of_disk: int  # in the cache: micrographs, inputs, networks
 
@@ -68,15 +70,17 @@ def estimate(dataset: Dataset, parameters: Parameters, probed: Probe) -> Effort:
         once, more = (math.ceil(each * images / parameters.batch_size) for each in (1, copies))
         epochs = max(1, round(parameters.epochs * once / more))  # copies: in as many steps
         seconds[chapter] = turns * epochs * copies * images * probed.seconds_per_image
+    small = min(parameters.evaluation_width / parameters.input_width, 1.0) ** 2
+    image = small * probed.seconds_per_image / probed.jobs
+    names = list(dataset.formulations.index)
     if parameters.predictor == "auto":
-        small = min(parameters.evaluation_width / parameters.input_width, 1.0) ** 2
-        names = list(dataset.formulations.index)
         groups = len(groups_of(names))
         trainings = parameters.evaluation_seeds * math.comb(groups + 1, 2)  # of each, of each pair
         epochs = trainings * (parameters.epochs + parameters.averaging_epochs)
-        image = small * probed.seconds_per_image / probed.jobs
         fits = math.comb(groups + 1, 2) + 2 * len(names)
         seconds["06"] = epochs * images * image + fits * _seconds_of_a_fit(dataset)
+    trainings = parameters.evaluation_seeds * len(inner_folds(names))
+    seconds["07"] = trainings * parameters.epochs * images * image
     return Effort(seconds, probed.jobs * probed.bytes_of_training, _disk(dataset, parameters))
 
 

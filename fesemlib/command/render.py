@@ -109,7 +109,13 @@ def _as_yaml(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"`{name}:` {_as_yaml(each)}" for name, each in value.items())
     text = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=10_000)
-    return f"`{text.splitlines()[0]}`"
+    return _code(text.splitlines()[0])
+
+
+def _code(text: str) -> str:
+    """A text as code in Markdown, whatever signs it holds."""
+    marks = max(map(len, re.findall("`+", text)), default=0)
+    return f"{'`' * (marks + 1)} {text} {'`' * (marks + 1)}" if marks else f"`{text}`"
 
 
 def _markdown_table(columns: Sequence[str], *rows: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 CONSOLE = Console(stderr=True)
 SECONDS_BETWEEN_LINES = 10.0
@@ -43,7 +44,7 @@ def ending(exit_code: int, *errors: type[Exception]) -> Iterator[None]:
         raise CommandError(error, exit_code) from error
 
 
-def say(text: str) -> None:
+def say(text: str | Text) -> None:
     """Print a line as it is."""
     CONSOLE.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -61,8 +62,8 @@ def watch(label: str, folder: Path | None = None) -> Iterator[None]:
     start = time.monotonic()
     finished = threading.Event()
 
-    def state() -> str:
-        return f"{label} · {read_progress(report) or duration(time.monotonic() - start)}"
+    def state() -> Text:  # no markup: names in brackets stay
+        return Text(f"{label} · {read_progress(report) or duration(time.monotonic() - start)}")
 
     def say_remarks() -> None:
         for line in remarks:

@@ -7,13 +7,17 @@ looks at the answer.
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections import defaultdict
+from collections.abc import Sequence
 
 import pandas as pd
 
 from fesemlib.dataset import Dataset
 from fesemlib.params import Parameters
+from fesemlib.predictors.selection import groups_of
 from fesemlib.validation.leave_one_out import Split, held_out_predictions, train_splits
+
+_GROUPS = 5  # in which more than twelve formulations are held out within a fold: pairs are too many
 
 SELECTIONS = {
     "last": "last epoch",
@@ -26,26 +30,43 @@ SELECTIONS = {
 def train_for_selection(
     dataset: Dataset, parameters: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Leave-one-out, and within each of its folds leave-one-out again.
+    """Leave-one-out, and within each of its folds leave-one-out again, as `inner_folds` says.
 
-    The first table is as of `leave_one_formulation_out`. The second is of every pair that is held
-    out together: the one in the column ``outer``, the predictions of the other in the rows; a pair
-    is trained once and serves both. `ValueError` for fewer than three formulations.
+    The first table is as of `leave_one_formulation_out`. The second is of what is held out
+    together: the one in the column ``outer``, the predictions of the others in the rows.
+    `ValueError` for fewer than three formulations.
     """
     names = [str(name) for name in dataset.formulations.index]
-    pairs = list(combinations(names, 2))
+    folds = inner_folds(names)
     outer_splits = [Split((name,), seed=seed) for seed in parameters.seeds for name in names]
-    inner_splits = [Split(pair, seed=seed) for seed in parameters.seeds for pair in pairs]
+    inner_splits = [Split(fold, seed=seed) for seed in parameters.seeds for fold in folds]
     both = train_splits(dataset, parameters, inner_splits)
     outer = train_splits(dataset, parameters, outer_splits)
-    others = {
-        (" + ".join(pair), predicted): other
-        for pair in pairs
-        for predicted, other in (pair, pair[::-1])
-    }
-    inner = both[both["role"] == "test"]
-    rows = zip(inner["held_out"], inner["formulation"], strict=True)
-    return outer, inner.assign(outer=[others[row] for row in rows]).reset_index(drop=True)
+    serves = [
+        (" + ".join(fold), inner, name)
+        for fold, served in folds.items()
+        for name in served
+        for inner in fold
+        if inner != name
+    ]
+    keys = ["held_out", "formulation"]
+    test = both[both["role"] == "test"]
+    return outer, test.merge(pd.DataFrame(serves, columns=[*keys, "outer"]), on=keys)
+
+
+def inner_folds(names: Sequence[str]) -> dict[tuple[str, ...], list[str]]:
+    """What is held out together, and the formulations whose folds it serves.
+
+    With each formulation every other one, or, of more than twelve, every one of five groups: a pair
+    serves both, a group all its own.
+    """
+    folds: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name in names:
+        for group in groups_of(names, _GROUPS):
+            held_out = tuple(each for each in names if each == name or each in group)
+            if len(held_out) > 1:
+                folds[held_out].append(name)
+    return dict(folds)
 
 
 def best_inner_epochs(inner: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,10 @@ from fesemlib.progress import in_live_notebook
 from fesemlib.storage import build_folder, digest, writable, write_atomically
 
 _UNSEEN = "application/papermill.record/"  # prefix of a MIME type that no page shows
-_TEXT = "text-align: left; white-space: normal; min-width: 12em;"
+_TEXT = "text-align: left; white-space: normal; min-width: 12em; overflow-wrap: anywhere;"
+_PLAIN = 'class="tex2jax_ignore mathjax_ignore"'  # a dollar sign begins no formula
+_MOST_BYTES = 5e6  # of a figure
+_SHARPNESS = (200, 140, 100, 70, 50)  # pixels per inch of the pictures in it, the first that fits
 
 
 def results_folder(parameters: Parameters) -> Path:
@@ -37,9 +42,17 @@ def save_figure(figure: Figure, name: str, parameters: Parameters) -> Figure:
     True
     """
     path = results_folder(parameters) / f"{name}.svg"
-    undated = {"Date": None}  # the same figure is the same file
-    write_atomically(path, lambda file: figure.savefig(file, bbox_inches="tight", metadata=undated))
+    write_atomically(path, partial(_write_figure, figure))
     return figure
+
+
+def _write_figure(figure: Figure, file: Path) -> None:
+    """As SVG, whose pictures are as sharp as its size allows."""
+    undated = {"Date": None}  # the same figure is the same file
+    for dpi in _SHARPNESS:
+        figure.savefig(file, bbox_inches="tight", metadata=undated, dpi=dpi)
+        if file.stat().st_size <= _MOST_BYTES:
+            return
 
 
 def save_table(table: pd.DataFrame, name: str, parameters: Parameters) -> pd.DataFrame:
@@ -94,7 +107,7 @@ def show_table(
     narrow: bool = False,
     texts: Collection[str] = (),
 ) -> Styler:
-    """A table with its caption, the same HTML whenever it is made.
+    """A table with its caption, the same HTML whenever it is made; texts in it are no HTML.
 
     Parameters
     ----------
@@ -131,13 +144,18 @@ def show_table(
     ]
     return (
         table.rename(columns=typeset_label, index=typeset_label)
-        .style.format(written, na_rep="—")
-        .set_caption(typeset(caption))
+        .style.format(written, na_rep="—", escape="html")
+        .format_index(escape="html", axis="index")
+        .format_index(escape="html", axis="columns")
+        .set_caption(escape(typeset(caption), quote=False))
+        .set_table_attributes(_PLAIN)
         .set_uuid(digest(caption))
         .set_table_styles(styles)
     )
 
 
 def _formatter(form: str | Callable[[Any], str]) -> Callable[[Any], str]:
-    """A format of a number as a function, with a minus sign."""
-    return form if callable(form) else lambda value: minus(form.format(value))
+    """A format as a function: of a number with a minus sign, of a text as it is."""
+    if callable(form):
+        return form
+    return lambda value: value if isinstance(value, str) else minus(form.format(value))

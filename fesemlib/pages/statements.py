@@ -27,7 +27,7 @@ class Banner:
 
     def _repr_html_(self) -> str:
         return (
-            f'<div class="admonition {self.kind} data-banner">'
+            f'<div class="admonition {self.kind} data-banner tex2jax_ignore mathjax_ignore">'
             f'<p class="admonition-title">{escape(typeset(self.title))}</p>'
             f"<p>{escape(typeset(self.text))}</p></div>"
         )

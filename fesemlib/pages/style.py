@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+
+from fesemlib.pages.names import A_DOZEN, MOST_ROWS, shortened
 
 INK = "#333333"  # lines and letters that stand for nothing in particular
 COLOURS: list[str] = sns.color_palette("colorblind").as_hex()  # of what a figure compares, in order
@@ -18,6 +23,7 @@ COLOURS: list[str] = sns.color_palette("colorblind").as_hex()  # of what a figur
 # As dark as letters on white have to be, and told apart with a marker each.
 _OF_FORMULATIONS = "1f6fb4 c45500 238b23 c8282a 7b4fb5 8c564b b83a8c 77770a 0b7a88"
 _MARKERS = "osD^vPXph<>8d"
+_NOT_POSITIVE: dict[str, Any] = {"color": "#c8282a", "alpha": 0.12, "linewidth": 0, "zorder": 0}
 # Of a figure that holds pictures: about twice the width of a page's text.
 _PIXELS_ACROSS = 1600
 
@@ -41,13 +47,32 @@ def formulation_looks(names: Iterable[object]) -> dict[str, Look]:
     }
 
 
-def name_formulations(axes: Axes, names: Sequence[str]) -> None:
-    """Name the rows of a figure, from the top, each in the colour of its formulation."""
-    axes.set_yticks(range(len(names)), names)
-    looks = formulation_looks(names)
-    for label in axes.get_yticklabels():
-        label.set(color=looks[label.get_text()].colour, fontweight="bold")
+def name_formulations(
+    axes: Axes, names: Sequence[str], errors: pd.Series[float] | None = None
+) -> None:
+    """Name the rows of a figure, from the top, each in the colour of its formulation.
+
+    Where there is no room for all names, those of the greatest `errors`, by name, stand there.
+    """
+    looks, short, named = formulation_looks(names), shortened(names), list[int]()
+    sizes = np.zeros(len(names)) if errors is None else errors.reindex([*names]).fillna(0)
+    for row in np.argsort(-np.asarray(sizes), kind="stable"):
+        if all(abs(row - other) >= len(names) / MOST_ROWS for other in named):
+            named.append(int(row))
+    size = 9 if len(names) > A_DOZEN else None
+    axes.set_yticks(named, [short[names[row]] for row in named], fontsize=size, fontweight="bold")
+    for label, row in zip(axes.get_yticklabels(), named, strict=True):
+        label.set_color(looks[names[row]].colour)
     axes.invert_yaxis()
+
+
+def shade_not_positive(axes: Axes, which: str, predicted: Iterable[float]) -> None:
+    """Shade where k_m is not positive, along ``x`` or ``y``, if any prediction lies there."""
+    if min(predicted, default=1) <= 0:
+        shade = axes.axvspan if which == "x" else axes.axhspan
+        least = getattr(axes, f"get_{which}lim")()[0]
+        shade(least, 0, **_NOT_POSITIVE, label="not positive")
+        axes.set(**{f"{which}lim": (least, None)})
 
 
 def plain_logarithmic(axes: Axes, which: str, ticks: Sequence[float] = ()) -> None:
@@ -90,6 +115,7 @@ def use_style() -> None:
             "svg.fonttype": "path",
         }
     )
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
     from IPython import get_ipython
 
     if shell := get_ipython():

@@ -128,9 +128,12 @@ def _outcome(
     )
 
 
-def groups_of(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """What is left out together within a fold: single formulations, or of many a twelfth."""
-    number = min(len(names), _MOST_GROUPS)
+def groups_of(names: Sequence[str], of_many: int = 0) -> list[tuple[str, ...]]:
+    """What is left out together within a fold: single formulations, or of many a twelfth.
+
+    `of_many`: another number of groups of more than twelve formulations.
+    """
+    number = len(names) if len(names) <= _MOST_GROUPS else of_many or _MOST_GROUPS
     return [tuple(names[first::number]) for first in range(number)]
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from fesemlib.drying.coefficients import DryingLabels
 from fesemlib.drying.resistance import ResistanceFit
+from fesemlib.pages.names import shortened
 from fesemlib.pages.style import COLOURS, INK, drawing
 
 _NAMED = 4  # with more thermocouples, the legend does not name each
@@ -44,8 +45,9 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
     first = instants[instants["thermocouple"] == labels.used[0]]
     shelf = first["shelf_temperature"] - 273.15
     upper.plot(first["hours"], shelf, color=INK, linewidth=1.5, label="shelf")
+    short = shortened(labels.used, 16)
     for number, name in enumerate(labels.used):
-        label = name
+        label = short[name]
         if len(labels.used) > _NAMED:  # a leading underscore hides a name
             label = f"_{name}" if number else f"{len(labels.used)} thermocouples"
         table = instants[instants["thermocouple"] == name]
@@ -56,7 +58,7 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
         lower.plot(hours, k_m.where(table["steady"]), color=colour, linewidth=1.2)
     front = first["front_temperature"] - 273.15
     if (first["front_temperature"] < first["bottom_temperature"]).any():
-        label = f"sublimation front at {labels.used[0]}, worked out"
+        label = f"sublimation front at {short[labels.used[0]]}, worked out"
         upper.plot(first["hours"], front, "--", color=COLOURS[0], linewidth=1.2, label=label)
     lowest = min(shelf.min(), front.min(), (instants["bottom_temperature"] - 273.15).min())
     highest = shelf[first["flux"] > 0].max()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fesemlib.evaluation.controls import control_summary
 from fesemlib.pages.figures.validation import error_axis
+from fesemlib.pages.names import A_DOZEN, height_of_rows, name_points
 from fesemlib.pages.style import COLOURS, INK, drawing, formulation_looks, name_formulations
 from fesemlib.validation.errors import (
     MEAN,
@@ -28,7 +26,6 @@ from fesemlib.validation.errors import (
 _FIRST, _SECOND, _THIRD = COLOURS[:3]
 _LEAST = 0.01  # %; smaller errors are drawn there
 _KINDS = {"network": ("networks of this book", _SECOND), "published": ("published", _THIRD)}
-_LABEL_POINTS = 10.0  # from one name at the end of a line to the next
 
 
 def controls_figure(controls: pd.DataFrame) -> Figure:
@@ -62,14 +59,14 @@ def controls_figure(controls: pd.DataFrame) -> Figure:
     error_axis(axes)
     for kind, colour in kinds.items():
         axes.plot([], [], "D", color=colour, label=kind)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1 + 0.7 / len(summary)), ncols=3)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3)
     return figure
 
 
 def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     """Errors of all runs for each formulation, both training sets side by side."""
     names = list(dict.fromkeys(next(iter(predictions.values()))["held_out"]))
-    figure, axes = drawing(8.5, 1.2 + 0.42 * len(names))
+    figure, axes = drawing(8.5, 1.2 + height_of_rows(len(names), 0.42))
     for number, (training_set, table) in enumerate(predictions.items()):
         colour, errors = COLOURS[number], errors_of_runs(table)
         rows = np.arange(len(names)) + (number - (len(predictions) - 1) / 2) * 0.3
@@ -78,9 +75,9 @@ def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
             axes.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.4, markersize=5)
             axes.plot(np.median(values), row, "|", color=colour, markersize=15, markeredgewidth=2.5)
         axes.plot([], [], "o", color=colour, label=f"{training_set} set")
-    name_formulations(axes, names)
+    name_formulations(axes, names, errors_of_formulations(table))
     error_axis(axes)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1 + 1.2 / len(names)), ncols=2)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure
 
 
@@ -123,22 +120,11 @@ def epochs_figure(outer: pd.DataFrame, blind_error: float) -> Figure:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
-    figure.draw_without_rendering()  # so that the axes have their place
     last = int(test["epoch"].max())
     ends = 100 * errors.xs(last, level="epoch").clip(lower=_LEAST / 100)
-    _label_ends(axes, last, ends[np.isfinite(ends)].sort_values(), colours)
+    named = pd.DataFrame({"epoch": last, "error": ends[np.isfinite(ends)].nlargest(A_DOZEN)})
+    name_points(axes, named, colours, outside=True)
     return figure
-
-
-def _label_ends(axes: Axes, last: int, ends: pd.Series[float], colours: Mapping[str, str]) -> None:
-    """Name lines at their ends, from the lowest, those that would cover each other a bit apart."""
-    least = -math.inf  # where the next name may stand, in points
-    for name, end in ends.items():
-        height = 72 / axes.figure.dpi * axes.transData.transform((last, end))[1]
-        place = max(height, least)
-        least = place + _LABEL_POINTS
-        beside: Any = {"xytext": (4, place - height), "textcoords": "offset points", "va": "center"}
-        axes.annotate(str(name), (last, end), **beside, fontsize=9, color=colours[str(name)])
 
 
 def _percent(errors: pd.Series[float]) -> npt.NDArray[np.float64]:

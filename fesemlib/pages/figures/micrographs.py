@@ -14,8 +14,9 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fesemlib.evaluation.baselines import GreyLevelTest
+from fesemlib.pages.names import A_DOZEN, shortened, some_of
 from fesemlib.pages.numbers import minus
-from fesemlib.pages.style import COLOURS, INK, Look, drawing, plain_logarithmic
+from fesemlib.pages.style import COLOURS, INK, Look, drawing, plain_logarithmic, shade_not_positive
 from fesemlib.processing import FloatImage, GreyImage, ProcessedImage
 
 FloatArray = npt.NDArray[np.float64]
@@ -182,17 +183,26 @@ def micrographs_figure(
     labels: Sequence[str],
     pixel_size_um: float | None = None,
     looks: Mapping[str, Look] | None = None,
+    k_m: FloatArray | None = None,
 ) -> Figure:
     """Figure 3: micrographs, three in a row, each with its label; a scale bar where it is known.
 
-    Where labels are formulations, they get the colours of `looks`, of `formulation_looks`.
+    Where labels are formulations, they get the colours of `looks`, of `formulation_looks`. With
+    their `k_m` (m² s⁻¹, shape (n,)), of more than a dozen images the first ones of `some_of` the
+    formulations, from the greatest to the least, are shown.
     """
+    short = shortened(labels)
+    if k_m is not None and len(labels) > A_DOZEN:
+        firsts = sorted(map([*labels].index, short), key=lambda first: -k_m[first])
+        images, labels = zip(
+            *[(images[each], labels[each]) for each in some_of(firsts)], strict=True
+        )
     figure, grid = grid_of(images, 3, 11, 0.12)
     ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 3}
     corner: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 12, "fontweight": "bold"}
     for axes, label in zip(grid, labels, strict=False):
         look = {"color": looks[label].colour if looks else INK, "bbox": ground, **corner}
-        axes.text(0.03, 0.95, label, transform=axes.transAxes, **look)
+        axes.text(0.03, 0.95, short[label], transform=axes.transAxes, **look)
     if pixel_size_um is not None:
         _scale_bar(grid[0], pixel_size_um, *images[0].shape)
     return figure
@@ -254,6 +264,7 @@ def _beside_truth(axes: Axes, k_m: FloatArray, predicted: FloatArray, **points: 
     ends = [1e3 * k_m.min(), 1e3 * k_m.max()]
     axes.plot(ends, ends, color="#999999", linewidth=1, label="perfect")
     axes.plot(1e3 * k_m, 1e3 * predicted, "o", color=_REPRODUCED, **points)
+    shade_not_positive(axes, "y", predicted)
 
 
 def _scale_bar(axes: Axes, pixel_size_um: float, height: int, width: int) -> None:

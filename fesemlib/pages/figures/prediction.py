@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from fesemlib.drying.outlook import Outlook
 from fesemlib.pages.figures.micrographs import titled_figure
+from fesemlib.pages.names import shortened
 from fesemlib.pages.style import COLOURS, INK, drawing, plain_logarithmic
 from fesemlib.prediction.folder import Card
 from fesemlib.prediction.model import Model, Prediction
@@ -36,13 +37,8 @@ _TICKS = (1, 2, 5)  # of each decade
 
 def short_names(images: Sequence[str]) -> list[str]:
     """Names of files, of long ones beginning and end; where two become equal, all are numbered."""
-    half, names = _LONGEST_NAME // 2, [Path(image).name for image in images]
-    for number, name in enumerate(names):
-        if len(name) > _LONGEST_NAME:
-            names[number] = f"{name[: half - 1]}…{name[-half:]}"
-    if len(set(names)) == len(names):
-        return names
-    return [f"{number}: {name}" for number, name in enumerate(names, start=1)]
+    short = shortened(images, _LONGEST_NAME, lambda image: Path(image).name)
+    return [short[image] for image in images]
 
 
 def candidates_figure(card: Card) -> Figure:

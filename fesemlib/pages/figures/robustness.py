@@ -19,8 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from fesemlib.evaluation.frames import Place, combined_errors
 from fesemlib.evaluation.imaging import DEGRADATIONS
 from fesemlib.evaluation.occlusion import HeldOutMap, Images, Values
+from fesemlib.pages.names import height_of_rows, shortened, some_of, widened
 from fesemlib.pages.numbers import minus
-from fesemlib.pages.style import COLOURS, INK, Look, drawing, name_formulations
+from fesemlib.pages.style import COLOURS, INK, Look, drawing, name_formulations, shade_not_positive
 
 _FIRST, _SECOND = COLOURS[:2]
 _WIDTH = 8.5  # inches, of every figure
@@ -29,7 +30,8 @@ _MAP = "PuOr_r"
 
 
 def maps_figure(maps: Sequence[HeldOutMap], looks: Mapping[str, Look]) -> Figure:
-    """Occlusion maps of `held_out_maps` over the inputs they belong to, on one scale."""
+    """Occlusion maps of `held_out_maps` over the inputs they belong to, on one scale; `some_of`."""
+    maps, short = some_of(maps), shortened(looks)
     shares = [each.grey / abs(each.predicted) for each in maps]
     height, width = maps[0].image.shape
     columns = min(_COLUMNS, len(maps))
@@ -42,7 +44,7 @@ def maps_figure(maps: Sequence[HeldOutMap], looks: Mapping[str, Look]) -> Figure
     for axes, each, share in zip(grid.flat, maps, shares, strict=False):
         _draw_map(axes, each.image, share, scale)
         colour = looks[each.formulation].colour
-        axes.set_title(each.formulation, fontsize=10, color=colour, fontweight="bold")
+        axes.set_title(short[each.formulation], fontsize=10, color=colour, fontweight="bold")
     label = "change of the predicted k$_m$ when the place is hidden (%)"
     below = {"ax": grid, "fraction": 0.05, "pad": 0.03, "aspect": 50}
     _draw_scale(figure, scale, label, 5, **below)
@@ -80,15 +82,17 @@ def combination_figure(
     named; to the right the errors of all sources and scales.
     """
     frames = list(sources.values())[-1]
-    high = max(3.6, 1.4 + 0.26 * len(names))
-    figure, (left, right) = drawing(_WIDTH, high, 1, 2, width_ratios=(1.1, 1))
+    high = max(3.6, 1.4 + height_of_rows(len(names), 0.26))
+    figure, (left, right) = drawing(widened(_WIDTH, names), high, 1, 2, width_ratios=(1.1, 1))
     for row, name in enumerate(names):
         own = frames[frames["formulation"] == name]
         left.plot(1e3 * own["predicted_km"], np.full(len(own), row), "o", color=_FIRST, alpha=0.6)
         left.plot(1e3 * own["true_km"].iloc[0], row, "|", color=INK, ms=15, mew=2)
     left.plot([], [], "o", color=_FIRST, label="predicted, one image each")
     left.plot([], [], "|", color=INK, ms=10, mew=2, label="true")
-    name_formulations(left, names)
+    errors = (frames["predicted_km"] / frames["true_km"] - 1).abs()
+    name_formulations(left, names, errors.groupby(frames["formulation"]).mean())
+    shade_not_positive(left, "x", frames["predicted_km"])
     left.set_xlabel("k$_m$ (10$^{-3}$ m² s$^{-1}$)")
     left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     lines = zip(cycle(COLOURS), cycle("osD^v*"), {**sources, **scales}.items(), strict=False)

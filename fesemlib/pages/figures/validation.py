@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from fesemlib.pages.figures.micrographs import K_M_LABEL, grid_of
+from fesemlib.pages.names import height_of_rows, name_points, shortened, widened
 from fesemlib.pages.style import (
     COLOURS,
     INK,
@@ -21,6 +22,7 @@ from fesemlib.pages.style import (
     formulation_looks,
     name_formulations,
     plain_logarithmic,
+    shade_not_positive,
 )
 from fesemlib.params import Parameters
 from fesemlib.processing import GreyImage
@@ -33,6 +35,8 @@ from fesemlib.validation.errors import (
 from fesemlib.validation.leave_one_out import training_summary
 
 _TRAINING = "#888888"
+_LARGEST_ERRORS = 6  # named in a parity diagram without a legend
+_LETTERS_OF_A_LEGEND = 100  # with which it covers nothing
 _POINT: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.6}
 _WHISKERS = _POINT | {"elinewidth": 1.2, "capsize": 3, "zorder": 3}
 _PUBLISHED: dict[str, Any] = {"marker": "d", "s": 42, "facecolor": "white", "edgecolor": INK}
@@ -53,7 +57,8 @@ def held_out_figure(
     candidates = None if published is None else published.loc[[held_out]]
     _parity(axes, pd.concat([train, predictions]), candidates)
     _whiskers(axes, train, Look(_TRAINING, "o"), "training, median and range")
-    _whiskers(axes, predictions, look, f"held out ({held_out}), median and range")
+    name = shortened([held_out])[held_out]
+    _whiskers(axes, predictions, look, f"held out ({name}), median and range")
     axes.legend(loc="upper left")
     return figure
 
@@ -87,15 +92,22 @@ def parity_figure(predictions: pd.DataFrame, published: pd.DataFrame | None) -> 
 
     `predictions` are of one training set, as `published.candidates`, if any.
     """
-    figure, (parity, errors) = drawing(9.4, 4.7, 1, 2, width_ratios=(1.15, 1))
-    _parity(parity, predictions, published)
     looks = formulation_looks(predictions["held_out"])
+    high = max(4.7, 1.3 + height_of_rows(len(looks), 0))
+    figure, (parity, errors) = drawing(widened(9.4, looks), high, 1, 2, width_ratios=(1.15, 1))
+    _parity(parity, predictions, published)
+    short = shortened(looks)
+    few = len(looks) * max(map(len, short.values())) <= _LETTERS_OF_A_LEGEND
+    labels = short if few else {}
     for name, own in predictions.groupby("held_out", sort=False):
-        _whiskers(parity, own, looks[str(name)], str(name))
+        _whiskers(parity, own, looks[str(name)], labels.get(str(name)))
     handles, _ = parity.get_legend_handles_labels()
-    handles.sort(key=lambda handle: handle.get_label() not in looks)
-    parity.legend(handles=handles, loc="upper left", ncols=2, title="held out", alignment="left")
+    handles.sort(key=lambda handle: handle.get_label() not in labels.values())
+    title = "held out" if few else None
+    parity.legend(handles=handles, loc="upper left", ncols=2, title=title, alignment="left")
     _draw_errors(errors, predictions, published)
+    if not few:
+        _name_largest(parity, predictions, looks)
     return figure
 
 
@@ -107,7 +119,7 @@ def augmentation_figure(images: Mapping[str, GreyImage]) -> Figure:
     return figure
 
 
-def _whiskers(axes: Axes, predictions: pd.DataFrame, look: Look, label: str) -> None:
+def _whiskers(axes: Axes, predictions: pd.DataFrame, look: Look, label: str | None) -> None:
     """Median and range of the predictions of each image over the runs."""
     finite = predictions[np.isfinite(predictions["predicted_km"])]
     grouped = finite.groupby(["image", "true_km"], sort=False)["predicted_km"]
@@ -127,11 +139,21 @@ def _parity(axes: Axes, predictions: pd.DataFrame, published: pd.DataFrame | Non
     axes.plot(ends, ends, color=INK, linewidth=1, linestyle="--", zorder=1)
     axes.set(xlabel=f"true {K_M_LABEL}", xlim=(0, 1.1e3 * predictions["true_km"].max()))
     axes.set(ylabel=f"predicted {K_M_LABEL}", ylim=(1.05e3 * min(0.0, *values), ends[1]))
+    shade_not_positive(axes, "y", predicted)
     if published is not None:
         true, low, high = (1e3 * published[name] for name in ("true_km", "low_km", "high_km"))
         axes.vlines(true, low, high, color="#bbbbbb", lw=1, zorder=1)
         for candidates, label in ((low, None), (high, "published, sign not in Table 2")):
             axes.scatter(true, candidates, **_PUBLISHED, linewidth=1, zorder=2, label=label)
+
+
+def _name_largest(axes: Axes, predictions: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+    """Names beside the points of the largest errors."""
+    finite = predictions[np.isfinite(predictions["predicted_km"])]
+    median = 1e3 * finite.groupby("held_out")[["true_km", "predicted_km"]].median()
+    largest = held_out_errors(finite)["median"].nlargest(_LARGEST_ERRORS).index
+    colours = {name: look.colour for name, look in looks.items()}
+    name_points(axes, median.loc[largest], colours)
 
 
 def _draw_errors(axes: Axes, predictions: pd.DataFrame, published: pd.DataFrame | None) -> None:
@@ -151,8 +173,8 @@ def _draw_errors(axes: Axes, predictions: pd.DataFrame, published: pd.DataFrame 
     error_axis(axes)
     if np.ptp(np.log10(axes.get_xlim())) < 1.5:  # a decade or less would have no label
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    name_formulations(axes, names)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
+    name_formulations(axes, names, errors["median"])
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 
 
 def error_axis(axes: Axes) -> None:

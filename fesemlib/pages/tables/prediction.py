@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
-from fesemlib.pages.figures.prediction import short_names
+from fesemlib.pages.names import told_apart
 from fesemlib.pages.numbers import minus, percent, typeset
 from fesemlib.pages.report import show_table
 from fesemlib.params import Parameters
@@ -65,7 +67,7 @@ def show_predictions(new: NewMicrographs, model: Model, parameters: Parameters) 
     rows = pd.DataFrame(list(new.rows))
     shown = pd.DataFrame(
         {
-            "micrograph": short_names(list(rows["image"])),
+            "micrograph": _names_of(rows["image"]),
             "k_m (10⁻³ m² s⁻¹)": 1e3 * rows["k_m"],
             "from": 1e3 * rows["k_m_low"],
             "to": 1e3 * rows["k_m_high"],
@@ -135,7 +137,7 @@ def show_drying(table: pd.DataFrame) -> Styler:
     """`fesemlib.drying.outlook.outlook_table` in hours and °C."""
     hours = ["drying (h)", "upper end (h)", "lower end (h)"]
     fronts = ["warmest front (°C)", "lower end (°C)"]
-    shown = pd.DataFrame({"micrograph": short_names([str(image) for image in table.index])})
+    shown = pd.DataFrame({"micrograph": _names_of(table.index)})
     shown[hours] = table[["time", "time_fast", "time_slow"]].to_numpy() / 3600
     shown[fronts] = table[["front", "front_slow"]].to_numpy()
     shown["stays below"] = np.select(
@@ -149,6 +151,11 @@ def show_drying(table: pd.DataFrame) -> Styler:
         "front stays below the collapse temperature",
         dict.fromkeys(hours, _three_digits) | dict.fromkeys(fronts, _celsius),
     ).hide(axis="index")
+
+
+def _names_of(images: Iterable[str]) -> list[str]:
+    names = told_apart({image: Path(image).name for image in images})
+    return [names[image] for image in images]
 
 
 def _domain(row: Prediction) -> str:

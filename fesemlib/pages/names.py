@@ -1,0 +1,108 @@
+"""Names in figures: how long they are, and how many there is room for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.patheffects import withStroke
+from matplotlib.textpath import text_to_path
+
+A_DOZEN = 12  # names in a legend, or pictures in a sheet, beyond which a figure shows some of them
+LONGEST_NAME = 24  # letters, or the room that as many take
+MOST_ROWS = 40  # with a name each
+_BESIDE = 18  # letters of a name within the axes
+_NAME_POINTS = 11.0  # from one name beside a point to the next
+_HALO = [withStroke(linewidth=3, foreground="white")]
+_CLOSE = 0.2  # inches from one of many rows to the next
+
+
+def shortened(
+    names: Iterable[str], most: int = LONGEST_NAME, written: Callable[[str], str] = str
+) -> dict[str, str]:
+    """Names from outside as figures write them, by name: of long ones beginning and end.
+
+    No dollar sign in them begins a formula, and no legend takes one for hidden.
+    """
+    return told_apart({name: _plain(_cut(written(name), most)) for name in names})
+
+
+def told_apart(written: Mapping[str, str]) -> dict[str, str]:
+    """The same, numbered if two have become equal."""
+    if len(set(written.values())) == len(written):
+        return dict(written)
+    return {name: f"{row}: {text}" for row, (name, text) in enumerate(written.items(), start=1)}
+
+
+def _plain(name: str) -> str:
+    return re.sub("^_", "\N{WORD JOINER}_", name).replace("$", r"\$")
+
+
+def _cut(name: str, most: int) -> str:
+    """A name, on one line, in the room of so many letters."""
+    name = " ".join(name.split())
+    whole, kept = name, most + 1
+    while len(name) > most or _width(name) > _width(most * "n"):
+        kept -= 1
+        name = f"{whole[: (kept - 1) // 2]}…{whole[-(kept // 2) :]}"
+    return name
+
+
+def _width(text: str) -> float:
+    font = FontProperties(size=1, weight="bold")
+    return float(text_to_path.get_text_width_height_descent(text, font, False)[0])
+
+
+def some_of(ranked: Sequence[Any]) -> list[Any]:
+    """A dozen as they are; of more, nine at even distances, the first and the last among them."""
+    shown = len(ranked) if len(ranked) <= A_DOZEN else 9
+    return [ranked[round(place)] for place in np.linspace(0, len(ranked) - 1, shown)]
+
+
+def height_of_rows(number: int, each: float) -> float:
+    """Inches for rows of formulations: so many for each of a dozen; more stand closer."""
+    return max(each * min(number, A_DOZEN), _CLOSE * min(number, MOST_ROWS))
+
+
+def name_points(
+    axes: Axes, points: pd.DataFrame, colours: Mapping[str, str], outside: bool = False
+) -> None:
+    """Names beside points (x, y): to the right of the axes, or within them, with a line.
+
+    None lies on another: where it would, it moves up, or down below the upper end of the axes.
+    """
+    axes.figure.draw_without_rendering()  # type: ignore[union-attr]  # the axes have their place
+    points, short = (
+        points.sort_values(points.columns[1]),
+        shortened(points.index, LONGEST_NAME if outside else _BESIDE),
+    )
+    scale, middle = 72 / axes.figure.dpi, (axes.bbox.x0 + axes.bbox.x1) / 2
+    places = axes.transData.transform(points.to_numpy())
+    heights = _apart([*scale * places[:, 1]], _NAME_POINTS, scale * axes.bbox.y1 - _NAME_POINTS / 2)
+    for name, (across, own), height in zip(points.index, places, heights, strict=True):
+        side = 1 if outside or across < middle else -1
+        beside: Any = {"ha": "left" if side > 0 else "right", "va": "center", "fontsize": 9}
+        beside |= {"xytext": (4 * side, height - scale * own), "textcoords": "offset points"}
+        line = {"arrowstyle": "-", "color": colours[name], "linewidth": 0.6, "shrinkB": 0}
+        beside |= {} if outside else {"arrowprops": line, "zorder": 5, "path_effects": _HALO}
+        axes.annotate(short[name], tuple(points.loc[name]), color=colours[name], **beside)
+
+
+def widened(inches: float, names: Iterable[str]) -> float:
+    """The width of a figure beside whose panels short names have room, with these."""
+    return inches + 0.09 * max(0, max(map(len, shortened(names).values())) - 4)
+
+
+def _apart(heights: Sequence[float], step: float, most: float) -> list[float]:
+    """Heights in rising order, moved so that each is a step from the next and none above `most`."""
+    raised = [*accumulate(heights, lambda below, height: max(height, below + step))]
+    lowered = accumulate(
+        raised[::-1], lambda above, height: min(height, above - step), initial=most + step
+    )
+    return [*lowered][:0:-1]
