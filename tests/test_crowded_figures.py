@@ -21,8 +21,10 @@ from fesemlib.drying.outlook import outlook_of
 from fesemlib.drying.records import read_drying_run
 from fesemlib.drying.vial import PAPER_CYCLE, recorded_drying
 from fesemlib.evaluation.occlusion import HeldOutMap
+from fesemlib.pages import report
 from fesemlib.pages.figures import evaluation, micrographs, prediction, robustness, validation
 from fesemlib.pages.figures.drying import drying_run_figure
+from fesemlib.pages.names import shortened, some_of
 from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Prediction
@@ -216,3 +218,68 @@ def style():
 @pytest.mark.parametrize("make", FIGURES, ids=lambda make: make.__name__)
 def test_no_text_lies_on_another_or_leaves_its_figure(make, number, tmp_path):
     assert collisions(make(names_of(number), tmp_path)) == []
+
+
+def test_long_names_are_cut_in_the_middle_and_told_apart():
+    long = ["x" * 300 + end for end in "ab"]
+    assert shortened(["A", "formulation B"]) == {"A": "A", "formulation B": "formulation B"}
+    assert all(len(name) <= 24 and "…" in name for name in shortened(long).values())
+    alike = shortened(["y" * 100 + middle + "y" * 100 for middle in "ab"])
+    assert [name[:3] for name in alike.values()] == ["1: ", "2: "]
+    assert len(set(shortened(names_of(200)).values())) == 200
+
+
+@pytest.mark.parametrize(
+    "name", [r"price $\foo$ x", "a $x$ b", "$", "$$", r"\$a$", "_hidden", "a\nb"]
+)
+def test_names_are_drawn_as_written(name):
+    """Beside the same text that nothing takes for a formula, pixel by pixel."""
+    pictures = []
+    for written, math in ((shortened([name])[name], True), (" ".join(name.split()), False)):
+        figure = Figure((3, 1), layout=None)
+        figure.text(0.1, 0.5, written, parse_math=math)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pictures.append(np.asarray(canvas.buffer_rgba()))
+    assert (pictures[0] == pictures[1]).all()
+
+
+@pytest.mark.parametrize(("number", "shown"), [(1, 1), (12, 12), (13, 9), (200, 9)])
+def test_of_many_some_are_shown_from_first_to_last(number, shown):
+    some = some_of(range(number))
+    assert (len(some), some[0], some[-1]) == (shown, 0, number - 1)
+
+
+def test_a_sheet_of_many_goes_from_the_greatest_k_m_to_the_least():
+    names = [str(number) for number in range(40)]
+    figure = micrographs.micrographs_figure([IMAGE] * 40, names, k_m=np.arange(40.0))
+    assert [axes.texts[0].get_text() for axes in figure.axes] == [
+        str(number) for number in (39, 34, 29, 24, 19, 15, 10, 5, 0)
+    ]
+
+
+def test_parity_of_many_names_the_largest_errors():
+    names = [f"F{number:02}" for number in range(40)]
+    table = last_of(held_out(names))
+    runs = table.groupby(["held_out", "seed"])["relative_error"].mean()
+    worst = runs.groupby("held_out").median().nlargest(6).index
+    axes = validation.parity_figure(table, None).axes[0]
+    assert {text.get_text() for text in axes.texts} == set(worst)
+    shown = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert shown == ["not positive"]
+
+
+def test_what_is_not_positive_is_shaded_and_nothing_else():
+    table = last_of(held_out(list("ABCDEFGHI")))
+    for predicted, said in ((table["predicted_km"], True), (table["predicted_km"].abs(), False)):
+        axes = validation.parity_figure(table.assign(predicted_km=predicted), None).axes[0]
+        shown = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert ("not positive" in shown) == said
+        assert axes.get_ylim()[0] <= 1e3 * predicted.min() if said else axes.get_ylim()[0] == 0
+
+
+def test_saved_figures_are_small_enough_to_send(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 768, 1024)).astype(np.uint8)
+    figure = micrographs.micrographs_figure(list(noise), [str(number) for number in range(12)])
+    report.save_figure(figure, "sheet", Parameters(results=str(tmp_path)))
+    assert 1e6 < (tmp_path / "sheet.svg").stat().st_size <= 5e6

@@ -39,6 +39,16 @@ def test_copies_are_trained_in_as_many_steps(own_parameters: Parameters) -> None
     assert seconds["05"] == pytest.approx(seconds["04"])
 
 
+@pytest.mark.parametrize(("number", "trainings"), [(3, 3), (12, 66), (13, 57), (40, 165)])
+def test_the_choice_of_the_epoch_grows_no_more_with_the_square(
+    manifest: Callable[..., Path], number: int, trainings: int
+) -> None:
+    path = manifest(*(f"{n},{n}.png,1e-3" for n in range(number)))
+    parameters = Parameters(dataset=str(path), **SMALL)  # type: ignore[arg-type]
+    found = estimate(load_dataset(parameters), parameters, Probe(1, 1e-3, 0)).seconds
+    assert found["07"] == pytest.approx(trainings * 3 * (number - 1) * 1e-3)
+
+
 def test_what_is_too_little_is_told(own_parameters: Parameters) -> None:
     effort = estimate(load_dataset(own_parameters), own_parameters, Probe(1, 1e-3, 8 * 10**9))
     assert shortages(effort, 4 * 10**9, 10**18) == [
@@ -65,7 +75,9 @@ def test_check_tells_what_is_sound_and_what_it_takes(
     assert 1e8 < probed[0].bytes_of_training < 1e11
     told = capsys.readouterr().out
     assert "sound: 3 micrographs of 3 formulations, 96×64 px" in told
-    for part in ("leave-one-out of chapter 04", "chapter 05", "memory", "disk", "come on top"):
+    for part in ("leave-one-out of chapter 04", "chapter 05", "choice of the epoch, chapter 07"):
+        assert part in told
+    for part in ("memory", "disk", "come on top"):
         assert part in told
     assert "too little" not in told
     monkeypatch.setattr("fesemlib.command.effort.probe", lambda *_: probed[0])

@@ -12,6 +12,7 @@ from fesemlib.evaluation import epochs as protocol
 from fesemlib.evaluation.epochs import (
     SELECTIONS,
     best_inner_epochs,
+    inner_folds,
     selected_predictions,
     train_for_selection,
 )
@@ -92,6 +93,20 @@ def test_every_fold_has_every_other_formulation_within(monkeypatch, number):
     lengths = inner["outer"].map(len) + inner["formulation"].map(len)
     expected = 20 + inner["epoch"] + lengths / 1000
     assert inner["relative_error"].to_numpy() == pytest.approx(expected.to_numpy())
+
+
+@pytest.mark.parametrize("number", [12, 13, 40])
+def test_many_formulations_are_held_out_within_a_fold_in_five_groups(monkeypatch, number):
+    """By each fold every other formulation is predicted once, by a training that saw neither."""
+    monkeypatch.setattr(protocol, "train_splits", pretended)
+    names = tuple(f"{number}" for number in range(number))
+    folds = inner_folds(names)
+    assert len(folds) == (66 if number == 12 else 4 * number + 5)
+    _, inner = train_for_selection(dataset_of(names), Parameters(epochs=1, number_of_seeds=1))
+    pairs = list(zip(inner["outer"], inner["formulation"], strict=True))
+    assert sorted(pairs) == sorted(permutations(names, 2))
+    for held_out, pair in zip(inner["held_out"], pairs, strict=True):
+        assert set(pair) <= set(held_out.split(" + "))
 
 
 def test_two_formulations_leave_none_to_choose_on():

@@ -11,11 +11,15 @@ import myst_nb
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from as_shown import as_shown
+from bs4 import BeautifulSoup
 from conftest import texture
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from markdown_it import MarkdownIt
 
+from fesemlib.command.render import _as_yaml, _markdown_table
 from fesemlib.dataset import Dataset
 from fesemlib.evaluation.published import table2, table2_for
 from fesemlib.formulations import table1
@@ -281,6 +285,31 @@ def test_symbols_are_typeset_wherever_a_page_shows_plain_text():
     table = show_table(pd.DataFrame({"k_m (m²/s)": [1.0]}, ["k_m"]), "Of k_m").to_html()
     assert "k_m" not in table
     assert table.count("kₘ") == 3
+
+
+def test_texts_in_tables_are_text_as_they_stand():
+    """In cells, in the labels of rows and columns, and in the caption; a hyphen stays one."""
+    name = "<script>alert(1)</script> & $x$ PVP-K30"
+    table = pd.DataFrame({name: [name, name]}, index=[name, "T<Tg"])
+    for formats in ({}, {name: "{}"}):
+        html = show_table(table, name, formats).to_html()
+        shown = BeautifulSoup(html, "html.parser")
+        assert [cell.get_text() for cell in shown.select("td")] == [name, name]
+        assert [cell.get_text() for cell in shown.select("tbody th")] == [name, "T<Tg"]
+        assert shown.select("thead th")[-1].get_text() == name
+        assert shown.caption.get_text() == name
+        assert shown.script is None
+        assert "mathjax_ignore" in shown.table["class"]
+
+
+@pytest.mark.parametrize("name", ["plain", "a`b", "``", "`<script>alert(1)</script>`", "a|b"])
+def test_parameters_of_a_page_are_code_whatever_they_hold(name):
+    """Read as CommonMark with tables, by another reader than the book's."""
+    rows = _markdown_table(["parameter", "value"], ["`name`", _as_yaml(name)])
+    html = MarkdownIt("commonmark").enable("table").render(rows)
+    shown = BeautifulSoup(html, "html.parser")
+    assert yaml.safe_load(shown.select("td code")[1].get_text()) == name
+    assert shown.script is None
 
 
 def test_table_looks_the_same_whenever_it_is_made():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -15,22 +14,22 @@ from matplotlib.patheffects import withStroke
 from matplotlib.textpath import text_to_path
 
 A_DOZEN = 12  # names in a legend, or pictures in a sheet, beyond which a figure shows some of them
-LONGEST_NAME = 24  # letters, or the room that as many take
+_LONGEST = 24  # letters, or the room that as many take
 MOST_ROWS = 40  # with a name each
-_BESIDE = 18  # letters of a name within the axes
 _NAME_POINTS = 11.0  # from one name beside a point to the next
 _HALO = [withStroke(linewidth=3, foreground="white")]
 _CLOSE = 0.2  # inches from one of many rows to the next
 
 
 def shortened(
-    names: Iterable[str], most: int = LONGEST_NAME, written: Callable[[str], str] = str
+    names: Iterable[str], most: int = _LONGEST, written: Callable[[str], str] = str
 ) -> dict[str, str]:
     """Names from outside as figures write them, by name: of long ones beginning and end.
 
     No dollar sign in them begins a formula, and no legend takes one for hidden.
     """
-    return told_apart({name: _plain(_cut(written(name), most)) for name in names})
+    short = {name: _cut(" ".join(written(name).split()), most) for name in names}
+    return told_apart({name: re.sub("^_", "\u2060_", short[name]) for name in short})
 
 
 def told_apart(written: Mapping[str, str]) -> dict[str, str]:
@@ -40,18 +39,13 @@ def told_apart(written: Mapping[str, str]) -> dict[str, str]:
     return {name: f"{row}: {text}" for row, (name, text) in enumerate(written.items(), start=1)}
 
 
-def _plain(name: str) -> str:
-    return re.sub("^_", "\N{WORD JOINER}_", name).replace("$", r"\$")
-
-
 def _cut(name: str, most: int) -> str:
-    """A name, on one line, in the room of so many letters."""
-    name = " ".join(name.split())
+    """A name in the room of so many letters."""
     whole, kept = name, most + 1
     while len(name) > most or _width(name) > _width(most * "n"):
         kept -= 1
         name = f"{whole[: (kept - 1) // 2]}…{whole[-(kept // 2) :]}"
-    return name
+    return name.replace("$", r"\$")
 
 
 def _width(text: str) -> float:
@@ -78,13 +72,13 @@ def name_points(
     None lies on another: where it would, it moves up, or down below the upper end of the axes.
     """
     axes.figure.draw_without_rendering()  # type: ignore[union-attr]  # the axes have their place
-    points, short = (
-        points.sort_values(points.columns[1]),
-        shortened(points.index, LONGEST_NAME if outside else _BESIDE),
-    )
+    points = points.sort_values(points.columns[1])
+    short = shortened(colours)
     scale, middle = 72 / axes.figure.dpi, (axes.bbox.x0 + axes.bbox.x1) / 2
     places = axes.transData.transform(points.to_numpy())
-    heights = _apart([*scale * places[:, 1]], _NAME_POINTS, scale * axes.bbox.y1 - _NAME_POINTS / 2)
+    heights, steps = scale * places[:, 1], _NAME_POINTS * np.arange(len(places))
+    most = scale * axes.bbox.y1 - _NAME_POINTS * (len(places) - 0.5)
+    heights = np.minimum(np.maximum.accumulate(heights - steps), most) + steps
     for name, (across, own), height in zip(points.index, places, heights, strict=True):
         side = 1 if outside or across < middle else -1
         beside: Any = {"ha": "left" if side > 0 else "right", "va": "center", "fontsize": 9}
@@ -97,12 +91,3 @@ def name_points(
 def widened(inches: float, names: Iterable[str]) -> float:
     """The width of a figure beside whose panels short names have room, with these."""
     return inches + 0.09 * max(0, max(map(len, shortened(names).values())) - 4)
-
-
-def _apart(heights: Sequence[float], step: float, most: float) -> list[float]:
-    """Heights in rising order, moved so that each is a step from the next and none above `most`."""
-    raised = [*accumulate(heights, lambda below, height: max(height, below + step))]
-    lowered = accumulate(
-        raised[::-1], lambda above, height: min(height, above - step), initial=most + step
-    )
-    return [*lowered][:0:-1]

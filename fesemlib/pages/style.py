@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -37,13 +38,15 @@ class Look(NamedTuple):
 
 def formulation_looks(names: Iterable[object]) -> dict[str, Look]:
     """A colour and a marker for each formulation, by name, the same whatever their order."""
-    ordered = sorted({str(name) for name in names})
+    own = dict.fromkeys(map(str, names))
+    ordered = sorted(own)
     colours = [f"#{colour}" for colour in _OF_FORMULATIONS.split()]
     if len(ordered) > len(colours):
         colours = sns.husl_palette(len(ordered), l=0.5).as_hex()
+    places = {name: ordered.index(name) for name in own}
     return {
         name: Look(colours[number], _MARKERS[number % len(_MARKERS)])
-        for number, name in enumerate(ordered)
+        for name, number in places.items()
     }
 
 
@@ -66,9 +69,9 @@ def name_formulations(
     axes.invert_yaxis()
 
 
-def shade_not_positive(axes: Axes, which: str, predicted: Iterable[float]) -> None:
+def shade_not_positive(axes: Axes, which: str, predicted: npt.ArrayLike) -> None:
     """Shade where k_m is not positive, along ``x`` or ``y``, if any prediction lies there."""
-    if min(predicted, default=1) <= 0:
+    if (np.asarray(predicted) <= 0).any():
         shade = axes.axvspan if which == "x" else axes.axhspan
         least = getattr(axes, f"get_{which}lim")()[0]
         shade(least, 0, **_NOT_POSITIVE, label="not positive")

@@ -193,10 +193,8 @@ def micrographs_figure(
     """
     short = shortened(labels)
     if k_m is not None and len(labels) > A_DOZEN:
-        firsts = sorted(map([*labels].index, short), key=lambda first: -k_m[first])
-        images, labels = zip(
-            *[(images[each], labels[each]) for each in some_of(firsts)], strict=True
-        )
+        firsts = some_of(sorted(map([*labels].index, short), key=lambda first: -k_m[first]))
+        images, labels = ([all_of[first] for first in firsts] for all_of in (images, labels))
     figure, grid = grid_of(images, 3, 11, 0.12)
     ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 3}
     corner: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 12, "fontweight": "bold"}

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from fesemlib.pages.figures.micrographs import K_M_LABEL, grid_of
-from fesemlib.pages.names import height_of_rows, name_points, shortened, widened
+from fesemlib.pages.names import A_DOZEN, height_of_rows, name_points, shortened, widened
 from fesemlib.pages.style import (
     COLOURS,
     INK,
@@ -36,7 +36,6 @@ from fesemlib.validation.leave_one_out import training_summary
 
 _TRAINING = "#888888"
 _LARGEST_ERRORS = 6  # named in a parity diagram without a legend
-_LETTERS_OF_A_LEGEND = 100  # with which it covers nothing
 _POINT: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.6}
 _WHISKERS = _POINT | {"elinewidth": 1.2, "capsize": 3, "zorder": 3}
 _PUBLISHED: dict[str, Any] = {"marker": "d", "s": 42, "facecolor": "white", "edgecolor": INK}
@@ -97,7 +96,7 @@ def parity_figure(predictions: pd.DataFrame, published: pd.DataFrame | None) -> 
     figure, (parity, errors) = drawing(widened(9.4, looks), high, 1, 2, width_ratios=(1.15, 1))
     _parity(parity, predictions, published)
     short = shortened(looks)
-    few = len(looks) * max(map(len, short.values())) <= _LETTERS_OF_A_LEGEND
+    few = max(len(looks), *map(len, short.values())) <= A_DOZEN  # names, and letters of each
     labels = short if few else {}
     for name, own in predictions.groupby("held_out", sort=False):
         _whiskers(parity, own, looks[str(name)], labels.get(str(name)))
