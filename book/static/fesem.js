@@ -15,7 +15,10 @@ document.addEventListener("DOMContentLoaded", () => {
   // What scrolls by itself has to be reached by the keyboard, too.
   document
     .querySelectorAll(".cell_output .text_html")
-    .forEach((table) => table.scrollHeight > table.clientHeight && (table.tabIndex = 0));
+    .forEach((table) => {
+      const scrolls = table.scrollHeight > table.clientHeight || table.scrollWidth > table.clientWidth;
+      if (scrolls) table.tabIndex = 0;
+    });
   const closer = document.createElement("dialog");
   closer.className = "closer-look";
   closer.setAttribute("aria-label", "Enlarged figure; Escape or a click closes it");

@@ -82,7 +82,8 @@ def name_points(
     for name, (across, own), height in zip(points.index, places, heights, strict=True):
         side = 1 if outside or across < middle else -1
         beside: Any = {"ha": "left" if side > 0 else "right", "va": "center", "fontsize": 9}
-        beside |= {"xytext": (4 * side, height - scale * own), "textcoords": "offset points"}
+        shift = (side * (4 if outside else 9), height - scale * own)
+        beside |= {"xytext": shift, "textcoords": "offset points"}
         line = {"arrowstyle": "-", "color": colours[name], "linewidth": 0.6, "shrinkB": 0}
         beside |= {} if outside else {"arrowprops": line, "zorder": 5, "path_effects": _HALO}
         axes.annotate(short[name], tuple(points.loc[name]), color=colours[name], **beside)

@@ -67,13 +67,14 @@ def spread_figure(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     """Errors of all runs for each formulation, both training sets side by side."""
     names = list(dict.fromkeys(next(iter(predictions.values()))["held_out"]))
     figure, axes = drawing(8.5, 1.2 + height_of_rows(len(names), 0.42))
+    tall = 15 if len(names) <= A_DOZEN else 6
     for number, (training_set, table) in enumerate(predictions.items()):
         colour, errors = COLOURS[number], errors_of_runs(table)
         rows = np.arange(len(names)) + (number - (len(predictions) - 1) / 2) * 0.3
         for row, name in zip(rows, names, strict=True):
             values = _percent(errors.loc[name])
             axes.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.4, markersize=5)
-            axes.plot(np.median(values), row, "|", color=colour, markersize=15, markeredgewidth=2.5)
+            axes.plot(np.median(values), row, "|", color=colour, ms=tall, mew=2.5)
         axes.plot([], [], "o", color=colour, label=f"{training_set} set")
     name_formulations(axes, names, errors_of_formulations(table))
     error_axis(axes)
