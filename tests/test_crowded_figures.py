@@ -88,7 +88,7 @@ def training(names, _):
 
 def controls(names, _):
     table = last_of(held_out(names))
-    rules = (f"rule number {number} of them, ridge" for number in range(25))
+    rules = (f"linear in {name}, of the components" for name in names[:25])
     tables = [table.assign(control=rule) for rule in ["network, original set", *rules]]
     return evaluation.controls_figure(pd.concat(tables))
 

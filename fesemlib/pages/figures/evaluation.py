@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from fesemlib.evaluation.controls import control_summary
 from fesemlib.pages.figures.validation import error_axis
-from fesemlib.pages.names import A_DOZEN, height_of_rows, name_points
+from fesemlib.pages.names import A_DOZEN, PREDICTOR_NAME, height_of_rows, name_points, shortened
 from fesemlib.pages.style import COLOURS, INK, drawing, formulation_looks, name_formulations
 from fesemlib.validation.errors import (
     MEAN,
@@ -39,14 +39,14 @@ def controls_figure(controls: pd.DataFrame) -> Figure:
     summary = control_summary(controls)
     every = summary["formulations"].max()
     figure, axes = drawing(8.5, 0.9 + 0.34 * len(summary))
-    labels, kinds = [], {}
+    labels, kinds, short = [], {}, shortened(summary.index, PREDICTOR_NAME)
     for row, (name, found) in enumerate(summary.iterrows()):
         kind, colour = _KINDS.get(str(name).split(",")[0], ("controls", _FIRST))
         kinds[kind] = colour
         errors = errors_of_formulations(predicted[predicted["control"] == name])
         values = _percent(errors[np.isfinite(errors)])
         axes.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.35, markersize=4.5)
-        labels.append(str(name))
+        labels.append(short[str(name)])
         face, edge = colour, "white"
         if found["formulations"] < every:
             labels[-1] += f" ({found['formulations']:.0f} of {every})"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from fesemlib.drying.outlook import Outlook
 from fesemlib.pages.figures.micrographs import titled_figure
-from fesemlib.pages.names import shortened
+from fesemlib.pages.names import PREDICTOR_NAME, shortened
 from fesemlib.pages.style import COLOURS, INK, drawing, plain_logarithmic
 from fesemlib.prediction.folder import Card
 from fesemlib.prediction.model import Model, Prediction
@@ -56,7 +56,8 @@ def candidates_figure(card: Card) -> Figure:
         axes.plot(own, [place] * len(own), "o", color=colour, alpha=0.45, ms=5)
         axes.plot(max(errors[name].mean(), _LEAST_ERROR), place, "D", color=colour, ms=9)
     axes.axvline(errors[MEDIAN.name].mean(), color=INK, ls="--", lw=1)
-    axes.set_yticks(range(errors.shape[1]), list(errors), fontsize=10)
+    names = shortened(map(str, errors), PREDICTOR_NAME)
+    axes.set_yticks(range(errors.shape[1]), [*names.values()], fontsize=10)
     axes.set(
         ylim=(errors.shape[1] - 0.5, -0.5), xlabel="|ln(predicted/true)| of formulations left out"
     )
