@@ -18,7 +18,10 @@ PREDICTOR_NAME = 48  # letters; one may name the components of compositions
 _LONGEST = 24  # letters, or the room that as many take
 MOST_ROWS = 40  # with a name each
 _NAME_POINTS = 11.0  # from one name beside a point to the next
-_HALO = [withStroke(linewidth=3, foreground="white")]
+_NAME: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 9}
+_HALO = withStroke(linewidth=3, foreground="white")
+_WITHIN: dict[str, Any] = {"zorder": 5, "path_effects": [_HALO]}
+_LINE: dict[str, Any] = {"arrowstyle": "-", "linewidth": 0.6, "shrinkB": 0}
 _CLOSE = 0.2  # inches from one of many rows to the next
 
 
@@ -30,14 +33,14 @@ def shortened(
     No dollar sign in them begins a formula, and no legend takes one for hidden.
     """
     short = {name: _cut(" ".join(written(name).split()), most) for name in names}
-    return told_apart({name: re.sub("^_", "\u2060_", short[name]) for name in short})
+    shown = told_apart([re.sub("^_", "\u2060_", name) for name in short.values()])
+    return dict(zip(short, shown, strict=True))
 
 
-def told_apart(written: Mapping[str, str]) -> dict[str, str]:
-    """The same, numbered if two have become equal."""
-    if len(set(written.values())) == len(written):
-        return dict(written)
-    return {name: f"{row}: {text}" for row, (name, text) in enumerate(written.items(), start=1)}
+def told_apart(names: Sequence[str]) -> list[str]:
+    """The same, numbered if two are equal."""
+    numbered = len(set(names)) < len(names)
+    return [f"{number}: {name}" if numbered else name for number, name in enumerate(names, start=1)]
 
 
 def _cut(name: str, most: int) -> str:
@@ -81,13 +84,11 @@ def name_points(
     most = scale * axes.bbox.y1 - _NAME_POINTS * (len(places) - 0.5)
     heights = np.minimum(np.maximum.accumulate(heights - steps), most) + steps
     for name, (across, own), height in zip(points.index, places, heights, strict=True):
-        side = 1 if outside or across < middle else -1
-        beside: Any = {"ha": "left" if side > 0 else "right", "va": "center", "fontsize": 9}
-        shift = (side * (4 if outside else 9), height - scale * own)
-        beside |= {"xytext": shift, "textcoords": "offset points"}
-        line = {"arrowstyle": "-", "color": colours[name], "linewidth": 0.6, "shrinkB": 0}
-        beside |= {} if outside else {"arrowprops": line, "zorder": 5, "path_effects": _HALO}
-        axes.annotate(short[name], tuple(points.loc[name]), color=colours[name], **beside)
+        left, colour = across > middle and not outside, colours[name]
+        look: Any = {} if outside else _WITHIN | {"arrowprops": _LINE | {"color": colour}}
+        look |= {"ha": "right", "color": colour} if left else {"ha": "left", "color": colour}
+        shift = (4 if outside else -9 if left else 9, height - scale * own)
+        axes.annotate(short[name], tuple(points.loc[name]), shift, **_NAME, **look)
 
 
 def widened(inches: float, names: Iterable[str]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +66,7 @@ def show_predictions(new: NewMicrographs, model: Model, parameters: Parameters) 
     rows = pd.DataFrame(list(new.rows))
     shown = pd.DataFrame(
         {
-            "micrograph": _names_of(rows["image"]),
+            "micrograph": told_apart([Path(image).name for image in rows["image"]]),
             "k_m (10⁻³ m² s⁻¹)": 1e3 * rows["k_m"],
             "from": 1e3 * rows["k_m_low"],
             "to": 1e3 * rows["k_m_high"],
@@ -137,7 +136,7 @@ def show_drying(table: pd.DataFrame) -> Styler:
     """`fesemlib.drying.outlook.outlook_table` in hours and °C."""
     hours = ["drying (h)", "upper end (h)", "lower end (h)"]
     fronts = ["warmest front (°C)", "lower end (°C)"]
-    shown = pd.DataFrame({"micrograph": _names_of(table.index)})
+    shown = pd.DataFrame({"micrograph": told_apart([Path(image).name for image in table.index])})
     shown[hours] = table[["time", "time_fast", "time_slow"]].to_numpy() / 3600
     shown[fronts] = table[["front", "front_slow"]].to_numpy()
     shown["stays below"] = np.select(
@@ -151,11 +150,6 @@ def show_drying(table: pd.DataFrame) -> Styler:
         "front stays below the collapse temperature",
         dict.fromkeys(hours, _three_digits) | dict.fromkeys(fronts, _celsius),
     ).hide(axis="index")
-
-
-def _names_of(images: Iterable[str]) -> list[str]:
-    names = told_apart({image: Path(image).name for image in images})
-    return [names[image] for image in images]
 
 
 def _domain(row: Prediction) -> str:
