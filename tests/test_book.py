@@ -756,6 +756,19 @@ def test_book_says_elsewhere_how_far_it_is_and_what_is_remarked(
     assert REMARKS_FILE not in os.environ
 
 
+def test_names_in_brackets_stay_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = StringIO()
+    terminal = Console(file=shown, width=60, force_terminal=True)
+    monkeypatch.setattr("fesemlib.command.terminal.CONSOLE", terminal)
+    with watch("[red]set[/] [/]", tmp_path):
+        time.sleep(0.7)
+        remark("of [bold]it[/bold]")
+    assert "[red]set[/] [/] ·" in shown.getvalue()
+    assert "of [bold]it[/bold]" in shown.getvalue()
+
+
 def test_progress_without_a_watcher_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     with progress(2) as advance:
         advance()

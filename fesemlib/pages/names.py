@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.textpath import text_to_path
 
 A_DOZEN = 12  # names in a legend, or pictures in a sheet, beyond which a figure shows some of them
-PREDICTOR_NAME = 48  # letters; one may name the components of compositions
+PREDICTOR_NAME = 56  # letters; one may name the components of compositions
 _LONGEST = 24  # letters, or the room that as many take
 MOST_ROWS = 40  # with a name each
 _NAME_POINTS = 11.0  # from one name beside a point to the next
