@@ -116,7 +116,7 @@ statements.collapse_banner(collapsed)
 # %%
 maps = occlusion.held_out_maps(data, parameters, networks)
 
-# %% mystnb={"figure": {"name": "figure-occlusion", "caption": "Occlusion maps over the inputs of the networks that have not seen the formulation, the greatest $k_m$ first: by how much the predicted $k_m$ changes when the place is hidden by mid-grey. All maps share one scale; of more than a dozen formulations, nine examples."}, "image": {"alt": "Processed micrographs with coloured maps of where hiding a patch raises or lowers the predicted k_m"}}
+# %% mystnb={"figure": {"name": "figure-occlusion", "caption": "Occlusion maps over the inputs of the networks that have not seen the formulation, the greatest $k_m$ first: by how much the predicted $k_m$ changes when the place is hidden by mid-grey. All maps share one scale; of more than nine formulations, so many examples."}, "image": {"alt": "Processed micrographs with coloured maps of where hiding a patch raises or lowers the predicted k_m"}}
 looks = formulation_looks(data.formulations.index)
 maps_figure = figures.maps_figure(maps, looks)
 report.save_figure(maps_figure, "occlusion", parameters)

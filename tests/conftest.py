@@ -31,6 +31,7 @@ LONG = (
     "test_end_to_end",
     "test_cluster",
     "test_resume",
+    "test_many_formulations",
     "test_own_micrographs",
     "test_figure3",
     "test_pages",

@@ -57,12 +57,6 @@ def _width(text: str) -> float:
     return float(text_to_path.get_text_width_height_descent(text, font, False)[0])
 
 
-def some_of(ranked: Sequence[Any]) -> list[Any]:
-    """A dozen as they are; of more, nine at even distances, the first and the last among them."""
-    shown = len(ranked) if len(ranked) <= A_DOZEN else 9
-    return [ranked[round(place)] for place in np.linspace(0, len(ranked) - 1, shown)]
-
-
 def height_of_rows(number: int, each: float) -> float:
     """Inches for rows of formulations: so many for each of a dozen; more stand closer."""
     return max(each * min(number, A_DOZEN), _CLOSE * min(number, MOST_ROWS))

@@ -14,13 +14,14 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fesemlib.evaluation.baselines import GreyLevelTest
-from fesemlib.pages.names import A_DOZEN, shortened, some_of
+from fesemlib.pages.names import A_DOZEN, shortened
 from fesemlib.pages.numbers import minus
 from fesemlib.pages.style import COLOURS, INK, Look, drawing, plain_logarithmic, shade_not_positive
 from fesemlib.processing import FloatImage, GreyImage, ProcessedImage
 
 FloatArray = npt.NDArray[np.float64]
 
+_EXAMPLES = 9  # of more than a dozen micrographs
 _REPRODUCED, _CUT = COLOURS[0], COLOURS[2]
 _GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "antialiased"}
 K_M_LABEL = "mass transfer coefficient k$_m$ (10$^{-3}$ m² s$^{-1}$)"
@@ -188,13 +189,15 @@ def micrographs_figure(
     """Figure 3: micrographs, three in a row, each with its label; a scale bar where it is known.
 
     Where labels are formulations, they get the colours of `looks`, of `formulation_looks`. With
-    their `k_m` (m² s⁻¹, shape (n,)), of more than a dozen images the first ones of `some_of` the
-    formulations, from the greatest to the least, are shown.
+    their `k_m` (m² s⁻¹, shape (n,)), of more than a dozen images those of nine formulations are
+    shown, evenly spread over the order of k_m from the greatest.
     """
     short = shortened(labels)
     if k_m is not None and len(labels) > A_DOZEN:
-        firsts = some_of(sorted(map([*labels].index, short), key=lambda first: -k_m[first]))
-        images, labels = ([all_of[first] for first in firsts] for all_of in (images, labels))
+        firsts = sorted(map([*labels].index, short), key=lambda first: -k_m[first])
+        places = np.linspace(0, len(firsts) - 1, min(_EXAMPLES, len(firsts))).round().astype(int)
+        images = [images[firsts[place]] for place in places]
+        labels = [labels[firsts[place]] for place in places]
     figure, grid = grid_of(images, 3, 11, 0.12)
     ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 3}
     corner: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 12, "fontweight": "bold"}

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from fesemlib.evaluation.frames import Place, combined_errors
 from fesemlib.evaluation.imaging import DEGRADATIONS
 from fesemlib.evaluation.occlusion import HeldOutMap, Images, Values
-from fesemlib.pages.names import height_of_rows, shortened, some_of, widened
+from fesemlib.pages.names import height_of_rows, shortened, widened
 from fesemlib.pages.numbers import minus
 from fesemlib.pages.style import COLOURS, INK, Look, drawing, name_formulations, shade_not_positive
 
@@ -30,8 +30,8 @@ _MAP = "PuOr_r"
 
 
 def maps_figure(maps: Sequence[HeldOutMap], looks: Mapping[str, Look]) -> Figure:
-    """Occlusion maps of `held_out_maps` over the inputs they belong to, on one scale; `some_of`."""
-    maps, short = some_of(maps), shortened(looks)
+    """Occlusion maps of `held_out_maps` over the inputs they belong to, on one scale."""
+    short = shortened(looks)
     shares = [each.grey / abs(each.predicted) for each in maps]
     height, width = maps[0].image.shape
     columns = min(_COLUMNS, len(maps))
