@@ -41,7 +41,7 @@ _PATHS = ("dataset", "drying_run", "image")
 """The parameters that name a file, unless they have their defaults."""
 
 
-_PROCESSED = ("processing", "paper")
+_NOT_NAMED = ("processing", "paper")  # a value that names nothing that is kept: it came later
 
 
 class ParameterError(ValueError):
@@ -61,7 +61,8 @@ class _Group(BaseModel):
     @classmethod
     def values_of(cls, parameters: BaseModel) -> dict[str, Any]:
         """The values of this group among more parameters, by name."""
-        return parameters.model_dump(include=set(cls.model_fields))
+        values = parameters.model_dump(include=set(cls.model_fields))
+        return {name: value for name, value in values.items() if (name, value) != _NOT_NAMED}
 
     @classmethod
     def of(cls, parameters: BaseModel) -> Self:
@@ -205,12 +206,6 @@ class ProcessingParameters(_Group):
     """histogram equalisation: `classic` linearises the cumulative distribution, `imagej` weights
     counts by their square root, `clahe` equalises each tile by itself with limited contrast
     (scikit-image), `none` leaves it out"""
-
-    @classmethod
-    def values_of(cls, parameters: BaseModel) -> dict[str, Any]:
-        """As of any group; `processing` only where it is none, as it names what is kept."""
-        values = super().values_of(parameters)
-        return {name: value for name, value in values.items() if (name, value) != _PROCESSED}
 
 
 class InputParameters(ProcessingParameters):

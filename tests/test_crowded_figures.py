@@ -16,14 +16,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from prediction_models import fitted_model
 
-from fesemlib.drying.coefficients import label_run, vial_of
+from fesemlib.drying.calibration import vial_of
+from fesemlib.drying.coefficients import label_run
 from fesemlib.drying.outlook import outlook_of
 from fesemlib.drying.records import read_drying_run
+from fesemlib.drying.resistance import fit_resistance
 from fesemlib.drying.vial import PAPER_CYCLE, recorded_drying
 from fesemlib.evaluation.occlusion import HeldOutMap
 from fesemlib.pages import report
 from fesemlib.pages.figures import evaluation, micrographs, prediction, robustness, validation
-from fesemlib.pages.figures.drying import drying_run_figure
+from fesemlib.pages.figures.drying import depth_figure, drying_run_figure
 from fesemlib.pages.names import shortened
 from fesemlib.pages.style import formulation_looks, use_style
 from fesemlib.params import Parameters
@@ -161,18 +163,27 @@ def outlooks(names, _):
     return prediction.drying_figure([replace(one, image=name) for name in names], 253.15)
 
 
-def drying_run(names, folder):
+def recorded(names, folder):
     chosen = names[:9]
     record = recorded_drying([1e-3] * len(chosen), vial_of(Parameters()), PAPER_CYCLE)
     columns = [name for name in record if name.startswith("T_product")]
     told = {column: f"T_product_{name} (°C)" for column, name in zip(columns, chosen, strict=True)}
     record.rename(columns=told).to_csv(folder / "run.csv", index=False)
-    return drying_run_figure(label_run(read_drying_run(folder / "run.csv"), vial_of(Parameters())))
+    return label_run(read_drying_run(folder / "run.csv"), vial_of(Parameters()))
+
+
+def drying_run(names, folder):
+    return drying_run_figure(recorded(names, folder))
+
+
+def depth(names, folder):
+    labels = recorded(names, folder)
+    return depth_figure(labels, fit_resistance(labels, vial_of(Parameters()), 2.0))
 
 
 FIGURES = (
     parity, one_held_out, training, controls, spread, epochs, sheet, grey_levels, maps,
-    combination, imaging, new_micrographs, outlooks, drying_run,
+    combination, imaging, new_micrographs, outlooks, drying_run, depth,
 )  # fmt: skip
 
 

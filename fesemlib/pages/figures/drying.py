@@ -15,17 +15,26 @@ from fesemlib.pages.style import COLOURS, INK, drawing
 _NAMED = 4  # with more thermocouples, the legend does not name each
 
 
+def _legend(names: list[str]) -> dict[str, str]:
+    """What a legend says of thermocouples: their names, or of many how many there are."""
+    if len(names) <= _NAMED:
+        return shortened(names, 16)
+    hidden = {name: f"_{name}" for name in names}  # by the underscore
+    return hidden | {names[0]: f"{len(names)} thermocouples"}
+
+
 def depth_figure(labels: DryingLabels, fit: ResistanceFit) -> Figure:
     """k_m against the dried thickness: the thermocouples, the law of R_p, and the mean."""
     figure, axes = drawing(8.5, 3.4, label_size=12)
+    legend = _legend(labels.used)
     steady = labels.instants[labels.instants["steady"]]
     for number, name in enumerate(labels.used):
         table = labels.instants[labels.instants["thermocouple"] == name]
         dried, k_m = 1e3 * table["dried_thickness"], 1e3 * table["k_m"]
         colour = COLOURS[number % len(COLOURS)]
         axes.plot(dried, k_m, color=colour, linewidth=1, alpha=0.3)
-        label = name if len(labels.used) <= _NAMED else f"_{name}"
-        axes.plot(dried, k_m.where(table["steady"]), color=colour, linewidth=1.2, label=label)
+        steadily = k_m.where(table["steady"])
+        axes.plot(dried, steadily, color=colour, linewidth=1.2, label=legend[name])
     depth = np.linspace(0, fit.vial.ice_thickness, 200)
     law = 1e3 * fit.k_m(depth, float(steady["front_temperature"].median()))
     axes.plot(1e3 * depth, law, "--", color=INK, linewidth=1.5, label="law of R$_p$")
@@ -45,15 +54,12 @@ def drying_run_figure(labels: DryingLabels) -> Figure:
     first = instants[instants["thermocouple"] == labels.used[0]]
     shelf = first["shelf_temperature"] - 273.15
     upper.plot(first["hours"], shelf, color=INK, linewidth=1.5, label="shelf")
-    short = shortened(labels.used, 16)
+    short, legend = shortened(labels.used, 16), _legend(labels.used)
     for number, name in enumerate(labels.used):
-        label = short[name]
-        if len(labels.used) > _NAMED:  # a leading underscore hides a name
-            label = f"_{name}" if number else f"{len(labels.used)} thermocouples"
         table = instants[instants["thermocouple"] == name]
         hours, k_m, colour = table["hours"], 1e3 * table["k_m"], COLOURS[number % len(COLOURS)]
         bottom = table["bottom_temperature"] - 273.15
-        upper.plot(hours, bottom, color=colour, linewidth=1.2, label=label)
+        upper.plot(hours, bottom, color=colour, linewidth=1.2, label=legend[name])
         lower.plot(hours, k_m, color=colour, linewidth=1, alpha=0.3)
         lower.plot(hours, k_m.where(table["steady"]), color=colour, linewidth=1.2)
     front = first["front_temperature"] - 273.15
