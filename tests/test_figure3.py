@@ -25,7 +25,7 @@ from pypdf.generic import (
 from fesemlib.command.cli import main
 from fesemlib.dataset import load_dataset
 from fesemlib.formulations import table1
-from fesemlib.micrographs.sheet import cut_off, find_writing, panels_of_sheet
+from fesemlib.micrographs.sheet import cut_off, find_writing, panels_of
 from fesemlib.pages.figures.micrographs import step_titles, workflow_figure
 from fesemlib.params import ProcessingParameters, read_parameters
 from fesemlib.processing import process, process_with, resize_by_area
@@ -158,18 +158,6 @@ def on_page(images: Sequence[np.ndarray], columns: int = 3, gap: float = 8) -> l
     return placed[::-1]
 
 
-def strips(image: np.ndarray, number: int, x: float, y: float, width: float) -> list[Placed]:
-    """An image in strips below each other; its lower left corner at (x, y)."""
-    point = width / image.shape[1]
-    placed = []
-    for rows in np.array_split(np.arange(len(image)), number):
-        part = image[rows[0] : rows[-1] + 1]
-        low = y + (len(image) - rows[-1] - 1) * point
-        matrix = (width, 0, 0, len(part) * point, x, low)
-        placed.append((embedded(Image.fromarray(part)), matrix))
-    return placed
-
-
 OTHER = np.tile(np.linspace(0, 255, 320).astype(np.uint8), (200, 1))  # another figure
 LOGO = Image.new("RGB", (90, 60), "red")
 
@@ -215,18 +203,6 @@ def touching_pictures(path: Path, sources: Images) -> list[Path]:
     return [pdf(path / "paper.pdf", on_page(sources, gap=0))]
 
 
-def in_strips(path: Path, sources: Images) -> list[Path]:
-    return [pdf(path / "paper.pdf", strips(np.asarray(sheet(sources)), 7, 50, 100, 500))]
-
-
-def panels_in_strips(path: Path, sources: Images) -> list[Path]:
-    parts = [
-        strips(panel, 3, 20 + n % 3 * 170, 600 - n // 3 * 130, 160)
-        for n, panel in enumerate(sources)
-    ]
-    return [pdf(path / "paper.pdf", [part for each in parts for part in each])]
-
-
 def png(path: Path, sources: Images) -> list[Path]:
     sheet(sources, frame=2, captions=True).save(path / "figure.png")
     return [path / "figure.png"]
@@ -261,8 +237,8 @@ def files(path: Path, sources: Images) -> list[Path]:
     return [path / f"{name}.png" for name in NAMES]
 
 
-FORMS = (one_picture, in_a_form, turned, mirrored, nine_pictures, touching_pictures, in_strips)
-FORMS += (panels_in_strips, png, transparent, pillow_pdf, jpeg, tiff, files)
+FORMS = (one_picture, in_a_form, turned, mirrored, nine_pictures, touching_pictures)
+FORMS += (png, transparent, pillow_pdf, jpeg, tiff, files)
 
 
 def made(folder: Path) -> Images:
@@ -307,7 +283,7 @@ def test_panels_are_found_row_by_row(tmp_path, sources, form, capsys):
 @pytest.mark.parametrize(("ink", "ground"), [(255, 255), (0, 255), (255, 0)])
 def test_letters_and_scale_bars_are_cut_off(sources, text, ink, ground):
     drawn = lettered(sources, text, ink)
-    panels = panels_of_sheet(np.asarray(as_jpeg(sheet(drawn, ground))))
+    panels = panels_of([np.asarray(as_jpeg(sheet(drawn, ground)))])
     cut = find_writing(panels).cut
     assert sum(cut) > 0
     for panel, clean, written in zip(panels, sources, drawn, strict=True):
@@ -444,7 +420,7 @@ REFUSED: dict[Callable[[Path, Images], Path], str] = {
     two_sheets: "pages 1, 3 have a sheet of 9 panels each; say which: --page",
     encrypted: "encrypted; save it without a password",
     no_pdf: "cannot be read (UnidentifiedImageError); give a PDF, PNG, JPEG or TIFF",
-    damaged: "cannot be read as PDF",
+    damaged: "cannot be read (",
     bomb: "page 1: 60000×60000 px, more than 50 megapixels",
     forms_in_forms: "too much in it; say which page has the figure (--page)",
 }

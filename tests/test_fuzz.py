@@ -542,10 +542,10 @@ def test_hostile_metadata_tell_nothing_and_take_little(tmp_path):
 
 @pytest.fixture(scope="module")
 def pdf_seeds(tmp_path_factory) -> list[bytes]:
-    """Figures of nine panels in PDF: one picture, in a form, nine pictures, strips, by Pillow."""
+    """Figures of nine panels in PDF: one picture, in a form, nine pictures, mirrored, by Pillow."""
     folder = tmp_path_factory.mktemp("pdf")
     panels = [texture(seed, (48, 64)) for seed in range(9)]
-    forms = (figures.one_picture, figures.in_a_form, figures.nine_pictures, figures.in_strips)
+    forms = (figures.one_picture, figures.in_a_form, figures.nine_pictures, figures.mirrored)
     made = [form(folder, panels)[0].read_bytes() for form in (*forms, figures.pillow_pdf)]
     # What is packed hides from mutations; this shows its drawing to them.
     assert all(b" cm /X0 Do" in content for content in made[:-1])

@@ -11,17 +11,18 @@ from PIL import Image
 
 from fesemlib.command.checks import DEFAULT_PARAMETERS
 from fesemlib.formulations import table1
+from fesemlib.micrographs import MicrographError
+from fesemlib.micrographs.decoding import silenced
 from fesemlib.micrographs.pdf import panels_of_pdf
 from fesemlib.micrographs.sheet import (
     PANELS,
     Grid,
     SheetError,
     Writing,
-    alike,
     cut_off,
     find_writing,
-    panels_of_sheet,
-    read_picture,
+    grey_of,
+    panels_of,
 )
 from fesemlib.pages.figures.micrographs import contact_sheet
 from fesemlib.params import WIDEST_SYNTHETIC, Parameters
@@ -48,10 +49,10 @@ def check_folder(folder: Path, force: bool) -> None:
             f"{folder}: holds files already; choose another folder, or add --force to replace what "
             "this command writes"
         )
-    above = (folder.resolve(), *folder.resolve().parents)
-    writable(next(each for each in above if each.exists()))
+    writable(folder.resolve().parent)
 
 
+@silenced("pypdf")
 def read_panels(files: Sequence[Path], page: int | None, grid: str | None) -> list[GreyImage]:
     """The nine panels of a PDF file, of a picture of all, or of nine pictures, or a SheetError."""
     cells = _cells(grid)
@@ -60,20 +61,23 @@ def read_panels(files: Sequence[Path], page: int | None, grid: str | None) -> li
         raise SheetError(f"{len(files)} files", remedy)
     file, pictures = files[0], []
     try:
-        if len(files) == 1 and _is_pdf(file):
+        with file.open("rb") as stream:
+            is_pdf = b"%PDF-" in stream.read(1024)
+        if len(files) == 1 and is_pdf:
             return panels_of_pdf(file, page, cells)
         if page is not None:
             raise SheetError(f"--page {page} is for a PDF", "leave it out")
         for file in files:
-            pictures.append(read_picture(file))
-        return alike(pictures) if len(files) > 1 else panels_of_sheet(pictures[0], cells)
-    except SheetError as error:
+            with Image.open(file, formats=("PNG", "JPEG", "TIFF")) as picture:
+                pictures.append(grey_of(picture))
+        return panels_of(pictures, cells)
+    except FileNotFoundError:
+        raise
+    except MicrographError as error:
         raise SheetError(f"{file}: {error}") from error
-
-
-def _is_pdf(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return b"%PDF-" in stream.read(1024)
+    except Exception as error:
+        problem = f"{file}: cannot be read ({type(error).__name__})"
+        raise SheetError(problem, "give a PDF, PNG, JPEG or TIFF file that opens") from error
 
 
 def _cells(grid: str | None) -> Grid | None:

@@ -27,18 +27,19 @@ _MOST_RLE_COLUMNS = 1 << 16  # of a BMP: a jump of two bytes may skip 255 of its
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
-    """Keep what decoders say about a file to themselves: an error tells what matters."""
-    log = logging.getLogger("tifffile")
+def silenced(decoder: str) -> Iterator[None]:
+    """Keep what a decoder says about a file to itself: an error tells what matters."""
+    log = logging.getLogger(decoder)
     with warnings.catch_warnings(action="ignore"):
-        before, log.disabled = log.disabled, True
+        before = log.level
+        log.setLevel(logging.CRITICAL + 1)
         try:
             yield
         finally:
-            log.disabled = before
+            log.setLevel(before)
 
 
-@_silenced()
+@silenced("tifffile")
 def decode(path: Path, page: int = 1) -> Decoded:
     """Decode one page (from 1) of a TIFF, PNG, JPEG or BMP file to a single grey channel.
 

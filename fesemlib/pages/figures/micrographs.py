@@ -143,16 +143,18 @@ def contact_sheet(
     figure.suptitle(remark, fontsize=10)
     height, width = panels[0].shape
     top, at_left, bottom, at_right = cut
-    below, beside = height - bottom, width - at_right
-    edges = [(0, 0, width, top), (0, 0, at_left, height)]
-    edges += [(0, below, width, bottom), (beside, 0, at_right, height)]
-    framed = [(x.start, y.start, x.stop - x.start, y.stop - y.start) for y, x in left]
     for axes, title in zip(grid, titles, strict=True):
         axes.set_title(title, fontsize=10)
-        for x, y, *size in edges:
-            axes.add_patch(Rectangle((x - 0.5, y - 0.5), *size, facecolor=_CUT, alpha=0.3))
-        for x, y, *size in framed:
-            axes.add_patch(Rectangle((x - 0.5, y - 0.5), *size, fill=False, edgecolor=_CUT))
+        for span, first, last in (
+            (axes.axhspan, 0, top),
+            (axes.axhspan, height - bottom, height),
+            (axes.axvspan, 0, at_left),
+            (axes.axvspan, width - at_right, width),
+        ):
+            span(first - 0.5, last - 0.5, facecolor=_CUT, alpha=0.3)
+        for y, x in left:
+            size = x.stop - x.start, y.stop - y.start
+            axes.add_patch(Rectangle((x.start, y.start), *size, fill=False, edgecolor=_CUT))
     return figure
 
 
