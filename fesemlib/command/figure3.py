@@ -31,9 +31,9 @@ from fesemlib.storage import checkout, writable, write_atomically
 
 _FIELD_UM = 2000.0, 1500.0  # width and height of the paper's micrographs (Section 2)
 _ASPECT_TOLERANCE = 0.03
-_NARROWEST_SYNTHETIC = 384
 _SIDES = ("top", "left", "bottom", "right")
 _MARGIN = re.compile(rf"\s*({'|'.join(_SIDES)})\s*=\s*(\d+(?:\.\d+)?)\s*(px|%|)\s*")
+_PROVENANCE = "published figure, processed by the authors, resampled, JPEG"
 _CITATION = (
     "Figure 3 of Marcato, Boccardo & Pisano, Processes 2025, 13, 365, "
     "https://doi.org/10.3390/pr13020365, CC BY 4.0"
@@ -92,44 +92,42 @@ def _cells(grid: str | None) -> Grid | None:
 
 def margins(panels: Sequence[GreyImage], told: str | None) -> Writing:
     """What is cut off each panel: what is told, as in ``top=24,left=5%``, or the writing found."""
-    found = find_writing(panels)
     if told is None:
-        return found
+        return find_writing(panels)
     height, width = panels[0].shape
-    lengths = dict(zip(_SIDES, (height, width, height, width), strict=True))
-    cut = dict.fromkeys(_SIDES, 0)
+    cut = dict.fromkeys(_SIDES, 0.0)
     for part in told.split(","):
         if not (match := _MARGIN.fullmatch(part)):
             raise SheetError(f"--cut {told}", "write it as top=24,left=5%, in px or % of the panel")
         side, number, unit = match.groups()
-        cut[side] = round(float(number) * (lengths[side] / 100 if unit == "%" else 1))
-    sides = (cut["top"], cut["left"], cut["bottom"], cut["right"])
-    if sides[0] + sides[2] > height / 2 or sides[1] + sides[3] > width / 2:
+        whole = height if side in ("top", "bottom") else width
+        cut[side] = float(number) * (whole / 100 if unit == "%" else 1)
+    if cut["top"] + cut["bottom"] > height / 2 or cut["left"] + cut["right"] > width / 2:
         raise SheetError(f"--cut {told}", f"leave at least half of the {width}×{height} px")
-    return find_writing(panels, sides)
+    top, left, bottom, right = map(round, cut.values())
+    return find_writing(panels, (top, left, bottom, right))
 
 
 def write_data_set(folder: Path, panels: Sequence[GreyImage], writing: Writing) -> list[str]:
     """Write images, manifest, parameter file and contact sheet; what the user should know."""
     height, width = panels[0].shape
+    images = [cut_off(panel, writing.cut) for panel in panels]
     table = table1()[["composition", "k_m", "std_percent"]].reset_index()
-    names = table["formulation"]
-    for name, panel in zip(names, panels, strict=True):
-        image = Image.fromarray(cut_off(panel, writing.cut))
-        write_atomically(folder / f"{name}.png", image.save)
+    for name, image in zip(table["formulation"], images, strict=True):
+        write_atomically(folder / f"{name}.png", Image.fromarray(image).save)
     letters = "letters cut" if any(writing.cut) else "nothing cut"
-    provenance = (
-        f"published figure, processed by the authors, resampled, JPEG, {letters}: {_CITATION}"
-    )
     manifest = table.assign(
-        image=names + ".png", pixel_size_um=_FIELD_UM[0] / width, provenance=provenance
+        image=table["formulation"] + ".png",
+        pixel_size_um=_FIELD_UM[0] / width,
+        provenance=f"{_PROVENANCE}, {letters}: {_CITATION}",
     )
     write_atomically(folder / "manifest.csv", lambda path: manifest.to_csv(path, index=False))
     remarks = _remarks(height, width, writing)
-    titles = [f"{row.formulation}: {row.composition}" for row in table.itertuples()]
-    sheet = contact_sheet(panels, titles, *writing, "\n".join(remarks))
+    titles = table["formulation"] + ": " + table["composition"]
+    sheet = contact_sheet(panels, [*titles], *writing, "\n".join(remarks))
     write_atomically(folder / "contact_sheet.png", lambda path: sheet.savefig(path, dpi=150))
-    text = f"# {_CITATION}.\n{yaml.safe_dump(_parameters(panels[0], writing), sort_keys=False)}"
+    parameters = yaml.safe_dump(_parameters(width, images[0].shape[1]), sort_keys=False)
+    text = f"# {_CITATION}.\n{parameters}"
     write_atomically(folder / "figure3.yml", lambda path: path.write_text(text, encoding="utf-8"))
     return remarks
 
@@ -138,25 +136,23 @@ def _remarks(height: int, width: int, writing: Writing) -> list[str]:
     sides = zip(_SIDES, writing.cut, strict=True)
     cut = ", ".join(f"{side} {pixels} px" for side, pixels in sides if pixels) or "nothing"
     remarks = [f"{width}×{height} px, {_FIELD_UM[0] / width:.3g} µm a pixel; cut off: {cut}"]
-    ratio = width / height * _FIELD_UM[1] / _FIELD_UM[0]
-    if abs(ratio - 1) > _ASPECT_TOLERANCE:
+    if abs(width / height * _FIELD_UM[1] / _FIELD_UM[0] - 1) > _ASPECT_TOLERANCE:
         remarks.append(
             "the panels are not 4:3 as the paper's field is; the pixel size is right only if they "
             "show its whole width, 2 mm"
         )
     if writing.left:
-        remarks.append(f"writing in {len(writing.left)} place(s) is left (framed); see --cut")
+        remarks.append(
+            f"writing in {len(writing.left)} place(s) is left (in dark colour); see --cut"
+        )
     return remarks
 
 
-def _parameters(panel: GreyImage, writing: Writing) -> dict[str, object]:
-    """Those of the published book, for images that are processed already."""
+def _parameters(width: int, kept: int) -> dict[str, object]:
+    """Those of the published book, for panels so wide that are processed, and cut to `kept` px."""
     root = checkout()
-    text = (root / DEFAULT_PARAMETERS).read_text(encoding="utf-8") if root else "{}"
-    book: dict[str, object] = yaml.safe_load(text)
-    width = cut_off(panel, writing.cut).shape[1]
+    book = yaml.safe_load((root / DEFAULT_PARAMETERS).read_text(encoding="utf-8")) if root else {}
     defaults = Parameters().model_dump() | book
-    narrow = {name: min(defaults[name], width) for name in ("input_width", "evaluation_width")}
-    stand_ins = min(max(panel.shape[1], _NARROWEST_SYNTHETIC), WIDEST_SYNTHETIC)
+    narrow = {name: min(defaults[name], kept) for name in ("input_width", "evaluation_width")}
     own = {"dataset": "manifest.csv", "processing": "none", "crop": "none"}
-    return own | book | narrow | {"synthetic_width": stand_ins}
+    return own | book | narrow | {"synthetic_width": min(max(width, 384), WIDEST_SYNTHETIC)}

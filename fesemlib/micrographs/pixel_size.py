@@ -21,16 +21,13 @@ from fesemlib.params import GREATEST_PIXEL_SIZE_UM, LEAST_PIXEL_SIZE_UM
 PixelSizeSource = str  # who tells it: a name in the tables below, or "manifest"
 PixelSize = tuple[float, PixelSizeSource]  # in µm
 
-# Dots per inch that are a printer's, scanner's or program's preset and no calibration; below 508
-# the pixel is larger than a micrograph's.
-_PRINTER_DPI = (
-    *(508, 600, 720, 800, 900, 1000, 1200, 1270, 1440, 1600, 1800, 2000, 2400, 2540, 2880),
-    *(3000, 3200, 3600, 4000, 4800, 5400, 6000, 6400, 7200, 9600),
-)
+# Dots per inch that are a printer's, scanner's or program's preset and no calibration, beyond those
+# that any print of the frame explains.
+_PRINTER_DPI = (4800, 5400, 6000, 6400, 7200, 9600)
 
-# A print of 5 to 40 cm; and a frame out of which an image may have been cut, with its resolution.
-_LEAST_PRINT_UM, _GREATEST_PRINT_UM = 50_000.0, 400_000.0
-_LARGE_FRAME = 8192  # columns
+# A print is 5 cm wide or more; and a frame out of which an image may have been cut, with its
+# resolution, has so many columns.
+_LEAST_PRINT_UM, _LARGE_FRAME = 50_000.0, 8192
 
 
 def pixel_size(path: Path, columns: int, page: tifffile.TiffPage | None = None) -> PixelSize | None:
@@ -171,8 +168,7 @@ def _resolution_um(page: tifffile.TiffPage, unit: str) -> float:
 def _of_print(um: float, columns: int) -> bool:
     """Whether a resolution is a printer's preset, or a print explains it: of the image or more."""
     preset = any(abs(25400 / um / printer - 1) < 1e-3 for printer in _PRINTER_DPI)
-    printed = _LEAST_PRINT_UM <= um * columns <= _GREATEST_PRINT_UM
-    return preset or printed or um * _LARGE_FRAME >= _LEAST_PRINT_UM
+    return preset or um * max(columns, _LARGE_FRAME) >= _LEAST_PRINT_UM
 
 
 # Who may tell a pixel size, in the order in which they are asked: in µm, or NaN.

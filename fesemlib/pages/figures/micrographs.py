@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -136,25 +137,20 @@ def contact_sheet(
 ) -> Figure:
     """Panels of a printed figure under what they are taken for.
 
-    Coloured: the px cut off at the top, left, bottom and right. Framed: writing that is left.
+    Coloured: the px cut off at the top, left, bottom and right, and, more, writing that is left.
     """
     figure, grid = grid_of(panels, 3, 11, 0.4)
     figure.set_layout_engine("constrained")
     figure.suptitle(remark, fontsize=10)
     height, width = panels[0].shape
     top, at_left, bottom, at_right = cut
+    shade = np.full((height, width, 4), to_rgba(_CUT, 0.3))
+    shade[top : height - bottom, at_left : width - at_right] = 0
+    for box in left:
+        shade[box] = to_rgba(_CUT, 0.6)
     for axes, title in zip(grid, titles, strict=True):
         axes.set_title(title, fontsize=10)
-        for span, first, last in (
-            (axes.axhspan, 0, top),
-            (axes.axhspan, height - bottom, height),
-            (axes.axvspan, 0, at_left),
-            (axes.axvspan, width - at_right, width),
-        ):
-            span(first - 0.5, last - 0.5, facecolor=_CUT, alpha=0.3)
-        for y, x in left:
-            size = x.stop - x.start, y.stop - y.start
-            axes.add_patch(Rectangle((x.start, y.start), *size, fill=False, edgecolor=_CUT))
+        axes.imshow(shade)
     return figure
 
 
