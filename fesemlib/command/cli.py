@@ -398,9 +398,7 @@ def predict(
     "files", metavar="FILE...", nargs=-1, required=True, type=_PATH, help="PDF or images."
 )
 @click.option("-o", "folder", metavar="FOLDER", type=_PATH, required=True, help="For the data set.")
-@click.option(
-    "--page", type=int, metavar="N", help="Of the PDF, from 1; else the only one that fits."
-)
+@_NUMBER("--page", type=int, metavar="N", help="Of the PDF; else the only one that fits.")
 @click.option("--grid", metavar="ROWSxCOLUMNS", help="Where no gutters part the panels: 3x3.")
 @click.option("--cut", metavar="SIDE=SIZE,...", help="Off each panel, px or %: top=24,left=5%.")
 @click.option("--force", is_flag=True, help="Write into a folder that holds files.")
