@@ -142,7 +142,7 @@ def _remarks(height: int, width: int, writing: Writing) -> list[str]:
             "show its whole width, 2 mm"
         )
     if writing.left:
-        remarks.append(f"writing in {len(writing.left)} place(s) is left (dark); see --cut")
+        remarks.append(f"writing in {len(writing.left)} place(s) is left (darker); see --cut")
     return remarks
 
 
