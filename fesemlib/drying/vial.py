@@ -26,6 +26,8 @@ _COLDEST = 150.0  # K: the vapour pressure of ice is that of an ultra-high vacuu
 _MOST_ROWS = 1_000_000
 _WARMING_TIME = 900.0  # s: a dry vial takes the shelf's temperature exponentially; assumed
 
+Values = FloatArray | float
+
 
 class PrimaryDryingError(ValueError):
     """A vial or a cycle for which no primary drying can be computed."""
@@ -155,21 +157,16 @@ def simulate_primary_drying(
     if not isinstance(k_m, ResistanceLaw):
         _check("k_m", k_m, 1e-8, 1.0, "in m² s⁻¹")
     balance = _Balance(k_m, vial, cycle)
-    pieces = balance.solved()
-    end = float(pieces[-1].t[-1])
+    solved = balance.solved()
+    end = float(solved.t[-1])
     _check("time_step", time_step, end / _MOST_ROWS, 1e9, "in s")
     times = np.append(np.arange(0.0, end * (1 - 1e-9), time_step), end)
-    dried = np.zeros_like(times)
-    for piece in pieces:
-        inside = (times >= piece.t[0]) & (times <= piece.t[-1])
-        if inside.any():
-            dried[inside] = piece.sol(times[inside])[0]
+    dried = np.where(times > solved.t[0], solved.sol(times)[0], 0.0)
     dried = np.clip(dried, 0.0, vial.ice_thickness)
     dried[-1] = vial.ice_thickness
     shelf = cycle.shelf_temperature(times)
-    pairs = list(zip(shelf.tolist(), dried.tolist(), strict=True))
-    front = np.array([balance.front(*pair) for pair in pairs])
-    flux = np.array([balance.flux(*pair, at) for pair, at in zip(pairs, front, strict=True)])
+    front = np.array(list(map(balance.front, shelf.tolist(), dried.tolist())))
+    flux = balance.flux(shelf, dried, front)
     bottom = shelf - flux * equations.sublimation_enthalpy(front) / balance.outside
     if bottom.max() > TRIPLE_POINT:
         raise balance.melts(float(shelf[np.argmax(bottom)]))
@@ -237,63 +234,43 @@ class _Balance:
         """Pressure that drives the vapour from a front, K, into the chamber, Pa."""
         return float(equations.ice_vapour_pressure(front)) - self.cycle.chamber_pressure
 
-    def heat(self, shelf: float, dried: float, front: float) -> float:
-        """What reaches the front, W m⁻² of the product's area."""
-        frozen = max(self.vial.ice_thickness - dried, 0.0)
-        inside = frozen / float(equations.ice_conductivity(front))
-        return 1 / (1 / self.outside + inside) * (shelf - front)
+    def flux(self, shelf: Values, dried: Values, front: Values) -> FloatArray:
+        """J_w, kg s⁻¹ m⁻² of the product's area, from the heat that reaches the front."""
+        frozen = np.maximum(self.vial.ice_thickness - dried, 0.0)
+        inside = frozen / equations.ice_conductivity(front)
+        heat = (shelf - front) / (1 / self.outside + inside)
+        flux: FloatArray = heat / equations.sublimation_enthalpy(front)
+        return flux
 
     def excess(self, front: float, shelf: float, dried: float) -> float:
-        """Heat that sublimation would take less the heat supplied, times the resistance, R_p."""
+        """What drives the vapour less what the flux takes through the resistance R_p, Pa."""
         if isinstance(self.k_m, ResistanceLaw):
             resistance = float(self.k_m(dried))
         else:
             resistance = GAS_CONSTANT * front * dried / (MOLAR_MASS_WATER * self.k_m)
-        vapour = self._driving(front) * float(equations.sublimation_enthalpy(front))
-        return vapour - resistance * self.heat(shelf, dried, front)
+        return self._driving(front) - resistance * float(self.flux(shelf, dried, front))
 
     def front(self, shelf: float, dried: float) -> float:
         """Temperature of the front, K: where sublimation takes the heat that is supplied."""
         if shelf <= self.saturation:
             return shelf
-        # With a dry layer, the excess is a hair above zero there by rounding.
-        bare = dried <= 0 and not isinstance(self.k_m, ResistanceLaw)
-        if bare or self.excess(self.saturation, shelf, dried) >= 0:
+        if self.excess(self.saturation, shelf, dried) >= 0:  # by rounding, with no layer
             return self.saturation
         warmest = min(shelf, TRIPLE_POINT)
         if self.excess(warmest, shelf, dried) < 0:
             raise self.melts(shelf)
         return float(brentq(self.excess, self.saturation, warmest, (shelf, dried), xtol=1e-9))
 
-    def flux(self, shelf: float, dried: float, front: float) -> float:
-        """J_w, kg s⁻¹ m⁻², from the heat supplied."""
-        return self.heat(shelf, dried, front) / float(equations.sublimation_enthalpy(front))
-
     def rate(self, time: float, state: FloatArray) -> list[float]:
         """Growth of the dried layer, m s⁻¹; for `solve_ivp`."""
         shelf = float(self.cycle.shelf_temperature(time))
         dried = float(np.clip(state[0], 0.0, self.vial.ice_thickness))
-        return [self.flux(shelf, dried, self.front(shelf, dried)) / self.ice]
+        return [float(self.flux(shelf, dried, self.front(shelf, dried))) / self.ice]
 
-    def solved(self) -> list[Any]:
-        """The dried thickness, m, solved for the ramp and, if ice is left, for the hold."""
+    def solved(self) -> Any:
+        """The dried thickness, m, solved from where ice begins to sublime until it is gone."""
         cycle, thickness = self.cycle, self.vial.ice_thickness
-        pieces = []
         cold = max(self.saturation - cycle.start_temperature, 0.0) / cycle.ramp_rate
-        if cold < cycle.ramp_time:
-            pieces.append(self.piece(cold, cycle.ramp_time, 0.0))
-        if not pieces or pieces[0].status != 1:  # 1: all ice is gone
-            shelf = cycle.hold_temperature
-            # At the hold and with both layers at their thickest, drying is slowest.
-            slowest = self.flux(shelf, 0.0, self.front(shelf, thickness))
-            latest = cycle.ramp_time + thickness * self.ice / slowest
-            dried = float(pieces[0].y[0, -1]) if pieces else 0.0
-            pieces.append(self.piece(cycle.ramp_time, 1.01 * latest, dried))
-        return pieces
-
-    def piece(self, start: float, stop: float, dried: float) -> Any:
-        """The solution from one time to another, s, or until the ice is gone."""
-        thickness = self.vial.ice_thickness
 
         def gone(_: float, state: FloatArray) -> float:
             return float(state[0]) - thickness
@@ -301,11 +278,12 @@ class _Balance:
         gone.terminal = True  # type: ignore[attr-defined]  # solve_ivp reads it
         return solve_ivp(
             self.rate,
-            (start, stop),
-            [dried],
+            (cold, 1e20),  # it ends before
+            [0.0],
             method="LSODA",
             events=gone,
             dense_output=True,
+            first_step=1.0,
             rtol=1e-7,
             atol=1e-7 * thickness,
         )
