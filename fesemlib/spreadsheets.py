@@ -30,6 +30,8 @@ _MOST_CELLS = 4_000_000
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _POINT = rf"[+-]?(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|\d*)(?:\.\d*)?{_EXPONENT}"
 _COMMA = rf"[+-]?(?:[1-9]\d{{0,2}}(?:[. \u00a0'’]\d{{3}})+|\d*)(?:,\d*)?{_EXPONENT}"
+# By the decimal sign, or where it cannot be told: how numbers are written, and what groups digits.
+_STYLES = {".": (_POINT, ","), ",": (_COMMA, r"[. \u00a0'’]"), "": (_COMMA, "(?!)")}
 
 
 def read_cells(
@@ -50,25 +52,24 @@ def read_cells(
         text, encoding = ("", "XLSX") if is_book else _text(content)
         tables = _sheets(content) if is_book else _separated(text)
         filled = [[row for row in rows if any(row[1])] for rows in tables]
-        names = [[_names(row) for _, row in rows[:_HIGHEST_HEADING]] for rows in filled]
-        fits = [[named(each) if any(each) else -1 for each in lines] for lines in names]
-        table = max(range(len(fits)), key=lambda n: max(fits[n], default=-1))
-        if max(fits[table], default=-1) < 0:
+        headings = [
+            (names, rows, place + 1)
+            for rows in filled
+            for place, (_, row) in enumerate(rows[:_HIGHEST_HEADING])
+            # It may be commented out.
+            if any(names := [row[0].lstrip("#% "), *row[1:_MOST_COLUMNS]])
+        ]
+        if not headings:
             raise ValueError("its first line is empty")
     except (OSError, ValueError, csv.Error) as problem:
         raise error(
             f"cannot be read as CSV ({problem}); save it as comma-separated UTF-8 text whose "
             "first line names the columns"
         ) from problem
-    place = fits[table].index(max(fits[table]))
-    cells = _table(names[table][place], filled[table][place + 1 :], error, remedy)
+    names, rows, first = max(headings, key=lambda heading: named(heading[0]))
+    cells = _table(names, rows[first:], error, remedy)
     cells.attrs["encoding"] = encoding
     return cells
-
-
-def _names(row: list[str]) -> list[str]:
-    """The names in a line, which may be commented out."""
-    return [row[0].lstrip("#% "), *row[1:_MOST_COLUMNS]]
 
 
 def _table(names: list[str], rows: Rows, error: type[ValueError], remedy: str) -> pd.DataFrame:
@@ -195,10 +196,9 @@ def _as_points(texts: pd.Series[str], whole: str, error: type[ValueError]) -> pd
             f"line {line}: {texts.name} = {text} has a decimal comma or a thousands sign; write it "
             "without the latter"
         )
-    if style == ".":
-        fits, plain = each.str.fullmatch(_POINT), each.str.replace(",", "", regex=False)
-    else:
-        plain = each.str.replace(r"[. \u00a0'’]", "", regex=True) if style == "," else each
-        fits = each.str.fullmatch(_COMMA) & (style != ".,")
-        plain = plain.str.replace(",", ".", regex=False)
+    if style not in _STYLES:
+        return texts
+    form, groups = _STYLES[style]
+    plain = each.str.replace(groups, "", regex=True).str.replace(",", ".", regex=False)
+    fits = each.str.fullmatch(form)
     return texts.map(dict(zip(each, each.mask(fits, plain), strict=True)))

@@ -106,34 +106,41 @@ def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingL
     >>> print(f"{labels.k_m:.2e} m² s⁻¹ ± {labels.std_percent:.1f} % of {len(labels.used)}")
     1.45e-03 m² s⁻¹ ± 4.9 % of 2
     """
-    rows: dict[str, dict[str, object]] = {}
-    tables: list[pd.DataFrame] = []
+    remarks: dict[str, str] = {}
+    left: dict[str, float] = {}  # the dried fraction where it left the ice
     late: list[str] = []
+    tables: list[pd.DataFrame] = []
     for name in map(str, run.product_temperatures.columns):
         try:
-            table, remark, left = _instants(run, name, vial, correct_front)
+            table, remarks[name], left[name] = _instants(run, name, vial, correct_front)
+            tables.append(table)
         except DryingRunError as error:
-            rows[name] = {"readings": 0, "remark": str(error)}
+            remarks[name] = str(error)
             late += [name] if isinstance(error, _UnderWayError) else []
-            continue
-        tables.append(table)
-        counted = table[table["steady"]]
-        rows[name] = {
-            "k_m": counted["k_m"].mean(),
-            "spread_percent": 100 * counted["k_m"].std() / counted["k_m"].mean(),
-            "start": counted["time"].iloc[0],
-            "end": counted["time"].iloc[-1],
-            "readings": len(counted),
-            "remark": remark,
-            "left": left,
-        }
     if not tables or len(late) > len(tables):  # all share the start and the gauge
-        told = "; ".join(f"{name}: {row['remark']}" for name, row in rows.items() if row["remark"])
+        told = "; ".join(f"{name}: {remark}" for name, remark in remarks.items() if remark)
         problem = "most thermocouples give no k_m" if tables else "no thermocouple gives a k_m"
         raise DryingRunError(f"{run.name}: {problem}: {told}")
-    summary = pd.DataFrame.from_dict(rows, orient="index").rename_axis("thermocouple")
     instants = pd.concat(tables, ignore_index=True)
-    doubts = [*_contradictions(summary), *_early_end(summary, instants)]
+    steady = instants[instants["steady"]].groupby("thermocouple", sort=False)
+    k_m, time = steady["k_m"], steady["time"]
+    columns = {
+        "k_m": k_m.mean(),
+        "spread_percent": 100 * k_m.std() / k_m.mean(),
+        "start": time.first(),
+        "end": time.last(),
+        "readings": time.size(),
+    }
+    summary = pd.DataFrame(columns).reindex(pd.Index(remarks, name="thermocouple"))
+    summary["readings"] = summary["readings"].fillna(0).astype(int)
+    furthest = str(instants["thermocouple"].iloc[instants["dried_fraction"].argmax()])
+    differing, early = _contradictions(summary["k_m"].dropna()), _early_ends(left, furthest)
+    notes = (early, differing, remarks)
+    summary["remark"] = [
+        "; ".join(filter(None, (each.get(name) for each in notes))) for name in remarks
+    ]
+    doubts = [f"{name} {note}." for name, note in differing.items()]
+    doubts += [f"{early[furthest]}."] if early else []
     pressure = float(instants["chamber_pressure"][instants["steady"]].median())
     if pressure < _LOWEST_PRESSURE:
         doubts.append(
@@ -145,8 +152,7 @@ def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingL
             f"By {', '.join(late)} sublimation is under way at the first instant, which would hold "
             "for all thermocouples: check where the record begins, and the unit of the pressure."
         )
-    columns = ["k_m", "spread_percent", "start", "end", "readings", "remark"]
-    return DryingLabels(instants, summary[columns], tuple(doubts))
+    return DryingLabels(instants, summary, tuple(doubts))
 
 
 def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
@@ -341,43 +347,31 @@ def _check_start(run: DryingRun, course: dict[str, FloatArray], counts: BoolArra
         )
 
 
-def _note(summary: pd.DataFrame, name: str, note: str) -> None:
-    """Put a note before the remark of a thermocouple."""
-    remark = str(summary["remark"][name])
-    summary.loc[name, "remark"] = f"{note}; {remark}" if remark else note
-
-
-def _contradictions(summary: pd.DataFrame) -> list[str]:
-    """Say of each thermocouple, and of the run, if its k_m is not that of the others."""
-    doubts: list[str] = []
-    rest = summary["k_m"].dropna()
+def _contradictions(rest: pd.Series[float]) -> dict[str, str]:
+    """What speaks against each thermocouple whose k_m is not that of the others."""
+    notes: dict[str, str] = {}
     pair = len(rest) == 2
     while len(rest) > 1:
-        others = pd.Series({name: float(rest.drop(name).median()) for name in rest.index})
-        away = np.abs(np.log(rest / others))
-        factor = float(np.exp(away.max()))
+        others = pd.Series({name: rest.drop(name).median() for name in rest.index})
+        factors = pd.concat([rest / others, others / rest], axis=1).max(axis=1)
+        name, factor = str(factors.idxmax()), factors.max()
         if factor <= _CONTRADICTION:
             break
-        name = str(away.idxmax())
         rest = rest.drop(name)
-        note = f"differs from the others by a factor {factor:.2g}: check its unit or leave it out"
+        them, remedy = "the others", "its unit or leave it out"
         if pair:
-            note = f"differs from {rest.index[0]} by a factor {factor:.2g}: check the units of both"
-        _note(summary, name, note)
-        doubts.append(f"{name} {note}.")
-    return doubts
+            them, remedy = rest.index[0], "the units of both"
+        notes[name] = f"differs from {them} by a factor {factor:.2g}: check {remedy}"
+    return notes
 
 
-def _early_end(summary: pd.DataFrame, instants: pd.DataFrame) -> list[str]:
-    """Say of each thermocouple, and of the run, if all leave ice that should still be there."""
-    furthest = str(instants["thermocouple"].iloc[instants["dried_fraction"].argmax()])
-    if not summary["left"][furthest] < _UNDERSHOOT:  # NaN where it has not left the ice
-        return []
-    why = "left it: k_v, A_v/A_p or the thickness of the ice may be wrong, or contact was lost"
-    told = {
-        str(name): f"Eq. (1) only {100 * left:.0f} % of the ice had gone when the"
-        for name, left in summary["left"].dropna().items()
+def _early_ends(left: dict[str, float], furthest: str) -> dict[str, str]:
+    """What speaks against thermocouples that leave the ice, if all do so too early."""
+    if not left[furthest] < _UNDERSHOOT:  # NaN where it has not left the ice
+        return {}
+    return {
+        name: f"By Eq. (1) only {100 * share:.0f} % of the ice had gone when the reading left it: "
+        "k_v, A_v/A_p or the thickness of the ice may be wrong, or contact was lost"
+        for name, share in left.items()
+        if np.isfinite(share)
     }
-    for name, share in told.items():
-        _note(summary, name, f"by {share} reading {why}")
-    return [f"By {told[furthest]} readings {why}."]

@@ -123,14 +123,9 @@ def _checked(files: list[Path], name: str) -> DryingRun:
     table = _joined([_table(columns, remarks) for columns in parts], parts, remarks)
     columns = {role: column for each in reversed(parts) for role, column in each.items()}
     products = [role for role, column in columns.items() if column.role == "product"]
-    _check_units(table[products])
+    _check_products(table[products])
     for product in products:
         table[product] = _cleaned(table, product, remarks)
-    if table[products].isna().all(axis=None):
-        raise DryingRunError(
-            f"no thermocouple has any reading (columns {quoted(', '.join(products), 200)}); give "
-            "the record of a run with one"
-        )
     _check_gaps(_while_it_counts(table, products), columns)
     pirani, primary = table.get("pirani"), table.get("phase")
     return DryingRun(
@@ -218,9 +213,9 @@ def _in_order(table: pd.DataFrame, heading: str, remarks: list[str]) -> pd.DataF
 
 def _sensible(table: pd.DataFrame, column: Column, remarks: list[str]) -> pd.Series[float]:
     """The shelf's temperature or the pressure, without what is no reading, gaps closed."""
-    values, (low, high) = table[column.role], _PLAUSIBLE[column.role]
+    values = table[column.role]
     texts = column.texts.reindex(values.index)
-    bad = values.notna() & ~((values > low) & (values <= high))
+    bad = _implausible(values, column.role)
     nothing = bad & ((values <= 0) | (texts.map(texts.value_counts()) >= FEWEST))
     if (bad & ~nothing).any() or (values.isna() | bad).all():
         line = int(values.index[bad | values.isna()][0])
@@ -235,16 +230,25 @@ def _sensible(table: pd.DataFrame, column: Column, remarks: list[str]) -> pd.Ser
     return _filled(values.mask(nothing), table["time"])
 
 
-def _check_units(products: pd.DataFrame) -> None:
-    """Refuse temperatures that look as if all were in another unit."""
-    faults = products.where(~products.apply(lambda values: values.between(*_PLAUSIBLE["shelf"])))
-    wrong = faults.count() > 0.5 * products.count()
-    if (wrong | products.isna().all()).all() and faults.nunique().max() > FEWEST:
-        name = str(faults.nunique().idxmax())
-        first = faults[name].dropna()
+def _implausible(values: pd.Series[float], role: str) -> pd.Series[bool]:
+    """Which readings cannot be those of a shelf or vial, K, or of a pressure, Pa."""
+    return values.notna() & ~values.between(*_PLAUSIBLE[role], inclusive="right")
+
+
+def _check_products(products: pd.DataFrame) -> None:
+    """Refuse temperatures of which none is one, or that look as if all were in another unit."""
+    faults = products.where(products.apply(_implausible, role="shelf"))
+    various = faults.nunique()
+    if (faults.count() >= 0.5 * products.count()).all() and various.max() > FEWEST:
+        first = faults[various.idxmax()].dropna()
         raise DryingRunError(
-            f"line {first.index[0]}: {name} = {first.iloc[0]:g} K, like most of its readings, is "
-            "not plausible; check the unit of the column"
+            f"line {first.index[0]}: {first.name} = {first.iloc[0]:g} K, like most of its "
+            "readings, is not plausible; check the unit of the column"
+        )
+    if faults.count().equals(products.count()):
+        names = quoted(", ".join(map(str, products)), 200)
+        raise DryingRunError(
+            f"no thermocouple has any reading (columns {names}); give the record of a run with one"
         )
 
 
@@ -270,24 +274,21 @@ def _check_gaps(table: pd.DataFrame, columns: dict[str, Column]) -> None:
                 f"{_LONGEST_GAP:g} s enclose it; fill it in, or delete the lines before or after "
                 "the drying"
             )
-    steps = np.diff(table["time"])
-    place = int(np.argmax(steps)) if steps.size else 0
-    if steps.size and steps[place] > _LONGEST_GAP:
+    steps = table["time"].diff()
+    if steps.max() > _LONGEST_GAP:
+        place = int(steps.argmax())
         raise DryingRunError(
-            f"nothing was recorded for {steps[place]:g} s between the lines {table.index[place]} "
-            f"and {table.index[place + 1]}, more than {_LONGEST_GAP:g} s; delete the lines before "
-            "or after the drying"
+            f"nothing was recorded for {steps.max():g} s between the lines "
+            f"{table.index[place - 1]} and {table.index[place]}, more than {_LONGEST_GAP:g} s; "
+            "delete the lines before or after the drying"
         )
 
 
 def _filled(values: pd.Series[float], times: pd.Series[float]) -> pd.Series[float]:
     """Values with gaps up to the longest closed by linear interpolation."""
     known = values.notna()
-    if not known.any():
-        return values
     gaps = times.where(known).bfill() - times.where(known).ffill()
-    filled = values.copy()
-    filled[:] = np.interp(times, times[known], values[known])
+    filled = values.set_axis(times).interpolate("index").set_axis(values.index)
     return filled.where(gaps <= _LONGEST_GAP)
 
 
@@ -295,22 +296,21 @@ def _cleaned(table: pd.DataFrame, name: str, remarks: list[str]) -> pd.Series[fl
     """A product temperature without spikes, faults and short gaps."""
     values, times = table[name], table["time"]
     missing = values.isna()
-    faults = ~missing & ~values.between(*_PLAUSIBLE["shelf"])
-    if (missing | faults).all():
+    faults = _implausible(values, "shelf")
+    values = values.mask(faults)
+    if values.isna().all():
         remarks.append(f"{name}: no reading at all.")
-        return values.mask(faults)
-
-    def tell(found: pd.Series[bool], what: str, more: str = "") -> None:
+        return values
+    spikes = _spikes(values, float(np.median(np.diff(times))))
+    filled = _filled(values.mask(spikes), times)
+    for found, what, more in (
+        (faults, "that no thermocouple gives left out", ""),
+        (spikes, "in spikes left out", ""),
+        (missing, "missing", f", {(missing & filled.notna()).sum()} of them interpolated"),
+    ):
         if found.any():
             number = _some(int(found.sum()), "reading")
             remarks.append(f"{name}: {number} {what} (first in line {found.idxmax()}){more}.")
-
-    tell(faults, "that no thermocouple gives left out")
-    values = values.mask(faults)
-    spikes = _spikes(values, float(np.median(np.diff(times))))
-    tell(spikes, "in spikes left out")
-    filled = _filled(values.mask(spikes), times)
-    tell(missing, "missing", f", {(missing & filled.notna()).sum()} of them interpolated")
     return filled
 
 

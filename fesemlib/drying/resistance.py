@@ -87,7 +87,7 @@ def fit_resistance(
     start = [vial.heat_transfer_coefficient, *_first_guess(table)]
     low, high = np.log(_RANGES).T
     begin = np.clip(np.log(start), low + 1e-6, high - 1e-6)
-    fitted = least_squares(residuals, begin, bounds=(low, high), x_scale=1.0).x
+    fitted = least_squares(residuals, begin, bounds=(low, high)).x
     k_v, *values = np.exp(fitted).tolist()
     deviation = float(np.std(deviations(fitted)))
     return ResistanceFit(

@@ -7,19 +7,12 @@ import pandas as pd
 
 from fesemlib.drying.calibration import Calibration
 from fesemlib.drying.coefficients import MEASURED, DryingLabels, course_of
+from fesemlib.drying.equations import BoolArray
 from fesemlib.drying.vial import Vial
 from fesemlib.params import Parameters
 
 DRAWS = 1000  # of the Monte Carlo method
 _MOST_INSTANTS = 2000  # of a run; more of them are thinned out
-_SOURCES = {
-    "temperatures": ["shelf", "bottom"],
-    "heat transfer coefficient": ["k_v"],
-    "ratio of areas": ["area"],
-    "thickness of the ice": ["thickness"],
-    "water that does not freeze": ["unfrozen"],
-    "chamber pressure": ["pressure"],
-}
 
 
 def uncertainty_budget(
@@ -32,15 +25,13 @@ def uncertainty_budget(
     takes k_v from the end of drying again: the ice that was there tells the flux, not A_v/A_p.
     """
     scales = _scales(parameters, calibration)
-    correct_front = parameters.front_correction
-
-    def percent(inputs: list[str]) -> float:
-        drawn = scales.where(scales.index.isin(inputs), 0.0)
-        return _drawn_spread(labels, drawn, vial, calibration, correct_front)
-
-    rows = {source: (scales[inputs[0]], percent(inputs)) for source, inputs in _SOURCES.items()}
-    rows["all together"] = (np.nan, percent(list(scales.index)))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["assumed", "percent"])
+    assumed = scales.groupby(level=0, sort=False).first()
+    sources = {source: [source] for source in assumed.index} | {"all together": [*assumed.index]}
+    percent = [
+        _drawn_spread(labels, parameters, vial, calibration, scales.index.isin(each, level=0))
+        for each in sources.values()
+    ]
+    return pd.DataFrame({"assumed": assumed.reindex(list(sources)), "percent": percent})
 
 
 def spread_of_offsets(labels: DryingLabels, parameters: Parameters, vial: Vial) -> float:
@@ -48,35 +39,37 @@ def spread_of_offsets(labels: DryingLabels, parameters: Parameters, vial: Vial) 
 
     The offset of the shelf's sensor, which all thermocouples share, makes no spread.
     """
-    scales = _scales(parameters, None)
-    offsets = scales.where(scales.index == "bottom", 0.0)
-    return _drawn_spread(labels, offsets, vial, None, parameters.front_correction)
+    bottom = _scales(parameters, None).index.isin(["bottom"], level=1)
+    return _drawn_spread(labels, parameters, vial, None, bottom)
 
 
 def _scales(parameters: Parameters, calibration: Calibration | None) -> pd.Series[float]:
-    """How widely each input is drawn: K, or a fraction."""
+    """How widely each input is drawn, by source and input: K, or a fraction."""
     told = parameters.heat_transfer_uncertainty_percent
+    told = calibration.uncertainty_percent if calibration else told
     solids = parameters.solids_percent
+    unfrozen = parameters.unfrozen_water * solids / (100 - solids)  # of the water
     scales = {
-        "shelf": parameters.temperature_uncertainty_k,
-        "bottom": parameters.temperature_uncertainty_k,
-        "k_v": (calibration.uncertainty_percent if calibration else told) / 100,
-        "area": parameters.area_ratio_uncertainty_percent / 100,
-        "thickness": parameters.ice_thickness_uncertainty_percent / 100,
-        "unfrozen": parameters.unfrozen_water * solids / (100 - solids),  # of the water
-        "pressure": parameters.pressure_uncertainty_percent / 100,
+        ("temperatures", "shelf"): parameters.temperature_uncertainty_k,
+        ("temperatures", "bottom"): parameters.temperature_uncertainty_k,
+        ("heat transfer coefficient", "k_v"): told / 100,
+        ("ratio of areas", "area"): parameters.area_ratio_uncertainty_percent / 100,
+        ("thickness of the ice", "thickness"): parameters.ice_thickness_uncertainty_percent / 100,
+        ("water that does not freeze", "unfrozen"): unfrozen,
+        ("chamber pressure", "pressure"): parameters.pressure_uncertainty_percent / 100,
     }
     return pd.Series(scales)
 
 
 def _drawn_spread(
     labels: DryingLabels,
-    scales: pd.Series[float],
+    parameters: Parameters,
     vial: Vial,
     calibration: Calibration | None,
-    correct_front: bool,
+    inputs: BoolArray,
 ) -> float:
-    """Standard deviation of k_m, %, for inputs drawn anew for the median thermocouple."""
+    """Standard deviation of k_m, %, for these inputs drawn anew for the median thermocouple."""
+    scales = _scales(parameters, calibration).where(inputs, 0.0).droplevel(0)
     known = labels.thermocouples["k_m"].dropna().sort_values()
     place = (len(known) - 1) // 2
     table = labels.instants[labels.instants["thermocouple"] == known.index[place]]
@@ -99,7 +92,7 @@ def _drawn_spread(
     else:
         heat_transfer = heat_transfer * (1 + drawn["area"])
     ice = vial.ice_thickness * thickness
-    course = course_of(measured, vial, heat_transfer, correct_front, ice)
+    course = course_of(measured, vial, heat_transfer, parameters.front_correction, ice)
     k_m = course["k_m"][:, table["steady"].to_numpy()] / frozen_share  # it leaves a thicker layer
     means = pd.DataFrame(k_m).mean(axis=1)
     return round(100 * float(np.nanstd(means, ddof=1)) / float(known.iloc[place]), 9)
