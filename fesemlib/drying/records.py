@@ -184,18 +184,17 @@ def _in_order(table: pd.DataFrame, heading: str, remarks: list[str]) -> pd.DataF
     missing = table.index[table["time"].isna()]
     if not missing.empty:
         raise DryingRunError(f"line {missing[0]} has no {heading}; fill it in or delete the line")
-    falls = np.flatnonzero(np.diff(table["time"]) < 0) + 1
-    if falls.size == len(table) - 1:
-        table, falls = table.iloc[::-1], falls[:0]
+    if table["time"].is_monotonic_decreasing:
+        table = table.iloc[::-1]
         remarks.append("The last instant stands first; the lines were reversed.")
-    seconds = table["time"].to_numpy()
-    restarts = falls[seconds[falls] <= seconds[0]]
-    if restarts.size:
+    falls = table["time"][table["time"].diff() < 0]
+    restarts = falls[falls <= table["time"].iloc[0]]
+    if not restarts.empty:
         raise DryingRunError(
-            f"line {table.index[restarts[0]]}: the clock starts again; give the time that has "
-            "passed since the start, or one run a file"
+            f"line {restarts.index[0]}: the clock starts again; give the time that has passed "
+            "since the start, or one run a file"
         )
-    if falls.size:
+    if not falls.empty:
         table = table.sort_values("time", kind="stable")
         remarks.append(f"{_some(falls.size, 'line')} out of order sorted by time.")
     again = table.duplicated()

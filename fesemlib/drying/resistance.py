@@ -19,6 +19,7 @@ from fesemlib.drying.equations import (
     MOLAR_MASS_WATER,
     FloatArray,
     ice_vapour_pressure,
+    product_resistance,
     sublimation_enthalpy,
 )
 from fesemlib.drying.outlook import case_of
@@ -38,9 +39,8 @@ class ResistanceFit:
 
     def k_m(self, thickness: FloatArray, front_temperature: float) -> FloatArray:
         """k_m, m² s⁻¹, by Eq. (2), of a dried layer, m, over ice of a temperature, K."""
-        path = GAS_CONSTANT * front_temperature * thickness
-        k_m: FloatArray = path / (MOLAR_MASS_WATER * self.law(thickness))
-        return k_m
+        # k_m R_p = R T L/M_w: either follows from the other alike.
+        return product_resistance(self.law(thickness), thickness, front_temperature)
 
 
 def fit_resistance(
