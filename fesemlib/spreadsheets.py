@@ -56,7 +56,6 @@ def read_cells(
             (names, rows, place + 1)
             for rows in filled
             for place, (_, row) in enumerate(rows[:_HIGHEST_HEADING])
-            # It may be commented out.
             if any(names := [row[0].lstrip("#% "), *row[1:_MOST_COLUMNS]])
         ]
         if not headings:

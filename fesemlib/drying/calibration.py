@@ -124,18 +124,17 @@ def calibrate(run: DryingRun, vial: Vial, end: str | float = "auto") -> Calibrat
         own = _end_on_shelf(run, bottom)
         held, contact = _held(run.time, bottom, own)
         course = course_of(measured_in(run, held), vial, 1.0, False)
+        if not course["flux"].any():
+            continue
         found = {
             "temperatures": own,
             "pirani": _end_by_pirani(run, course["flux"]),
             told: (0, 3600 * float(end), 0.0) if told else None,
         }
         started = run.time[int(np.argmax(course["dried_thickness"] > 0))]
+        latest = min(contact / _LEAST_CONTACT, run.time[-1])
         for source, fall in found.items():
-            if (
-                fall
-                and course["flux"].any()
-                and started < fall[1] <= min(contact / _LEAST_CONTACT, run.time[-1])
-            ):
+            if fall and started < fall[1] <= latest:
                 balance = _balance(course, vial, *fall[1:])
                 rows.append({"thermocouple": name, "source": source, **balance})
     columns = ["thermocouple", "source", "end", "end_uncertainty", "k_v", "uncertainty_percent"]
@@ -194,7 +193,7 @@ def _held(time: FloatArray, bottom: FloatArray, own: _Fall | None) -> tuple[Floa
 
 def _end_by_pirani(run: DryingRun, flux: FloatArray) -> _Fall | None:
     """The fall of the Pirani gauge's ratio to the other's, which is about 1.6 in vapour."""
-    if run.pirani_pressure is None or not flux.any():
+    if run.pirani_pressure is None:
         return None
     known = np.isfinite(run.pirani_pressure) & (run.chamber_pressure > 0)
     known[: int(np.argmax(flux > 0))] = False

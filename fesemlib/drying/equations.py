@@ -99,7 +99,7 @@ def vapour_flux(
     >>> print(f"{3600 * flux:.2f} kg per hour and square metre")
     0.35 kg per hour and square metre
     """
-    shelf = _kelvin(shelf_temperature, shelf=True)
+    shelf = _kelvin(shelf_temperature, "shelf ", 400.0)
     bottom = _kelvin(bottom_temperature)
     colder = shelf < bottom
     if np.any(colder):
@@ -219,15 +219,13 @@ def product_resistance(
     return resistance
 
 
-def _kelvin(temperature: npt.ArrayLike, shelf: bool = False) -> FloatArray:
-    """Temperatures of ice or of a shelf, as an array; what is out of range is refused."""
+def _kelvin(temperature: npt.ArrayLike, of: str = "", greatest: float = TRIPLE_POINT) -> FloatArray:
+    """Temperatures, of ice if not told otherwise, as an array; others are refused."""
     kelvin = np.asarray(temperature, dtype=np.float64)
-    greatest = 400.0 if shelf else TRIPLE_POINT
     outside = kelvin[(kelvin < 110) | (kelvin > greatest)]
     if outside.size:
-        what = "shelf temperature" if shelf else "temperature"
-        known = "a shelf has" if shelf else "ice is described from"
         raise ValueError(
-            f"{what} = {outside[0]:g} K: {known} 110 to {greatest:g} K; give temperatures in kelvin"
+            f"{of}temperature = {outside[0]:g} K: not from 110 to {greatest:g} K; give "
+            "temperatures in kelvin"
         )
     return kelvin
