@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 from fesemlib.dataset import load_dataset
-from fesemlib.drying.coefficients import vial_of
+from fesemlib.drying.calibration import vial_of
 from fesemlib.pages import explorers
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import train_model

@@ -126,9 +126,9 @@ class DryingParameters(_Group):
     area, at the pressure of the chamber; or `from_end_of_drying`: from the ice balance of
     `drying_run`"""
 
-    end_of_drying: Annotated[float, Field(gt=0.0)] | Literal["auto", "temperatures", "pirani"] = (
-        _knob("auto", unit="h")
-    )
+    end_of_drying: (
+        Annotated[float, Field(gt=0.0, le=1e4)] | Literal["auto", "temperatures", "pirani"]
+    ) = _knob("auto", unit="h")
     """when the ice of `drying_run` was gone, in hours of the record; or where the record shows it:
     `temperatures` (a thermocouple is halfway from ice to shelf), `pirani` (the Pirani gauge is
     halfway to the capacitance gauge), `auto` for the first of these that is there"""
@@ -184,6 +184,11 @@ class DryingParameters(_Group):
 
     collapse_temperature_k: float = _knob(253.15, unit="K", ge=150.0, le=273.16)
     """temperature that the front must stay below (from freeze-drying microscopy); an example"""
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether k_v comes from the record of a drying run."""
+        return self.heat_transfer_coefficient == "from_end_of_drying"
 
 
 class ProcessingParameters(_Group):
@@ -670,6 +675,8 @@ _SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 
 
 def _allowed_by(schema: Mapping[str, Any]) -> str:
+    if "const" in schema:
+        return str(schema["const"])
     if "enum" in schema:
         return ", ".join(str(value) for value in schema["enum"])
     if schema["type"] == "array":

@@ -73,6 +73,7 @@ from fesemlib.drying.uncertainty import (
     DRAWS,
     spread_of_offsets,
     uncertainty_budget,
+    uncertainty_of_k_v,
 )
 from fesemlib.evaluation import baselines, published
 from fesemlib.formulations import table1
@@ -194,7 +195,8 @@ report.glue(
 #
 # $$J_w = \frac{k_v\,(T_f - T_p)}{\Delta H_s} \qquad \text{(paper, Eq. 1)}$$
 #
-# with the heat transfer coefficient $k_v$ of the vial, found by weighing vials before and after a run, and the enthalpy of
+# with the heat transfer coefficient $k_v$ of the vial, found by weighing vials before and after a run or [from the end of
+# drying](#the-end-of-drying-tells-k-v), and the enthalpy of
 # sublimation $\Delta H_s$ {cite}`murphy2005`. The flux is driven through the dried layer, of
 # thickness $L_d$, by the difference between the vapour pressure of the ice, $P(T_p)$, and the
 # pressure of the chamber, $P_c$:
@@ -226,7 +228,10 @@ report.glue(
 # %%
 run = read_drying_run(drying_report.drying_record(parameters))
 vial = vial_of(parameters, run)
-labels = label_run(run, vial, parameters.front_correction)
+calibration = calibrate(run, vial, parameters.end_of_drying)
+calibrated = calibration if parameters.calibrates else None
+own = calibrated.of_vials if calibrated else None
+labels = label_run(run, vial, parameters.front_correction, own)
 report.save_table(labels.thermocouples, "drying_labels", parameters)
 drying_report.show_thermocouples(labels)
 
@@ -249,19 +254,21 @@ report.save_figure(drying_run_figure(labels), "drying_run", parameters)
 # ### The end of drying tells $k_v$
 #
 # By Eq. (1) the ice that has sublimed is proportional to $k_v$, and by the end it is all of the ice. So the time at which the ice was gone
-# gives $k_v$. A record may show that time twice: each thermocouple rises from the ice to the shelf, and a Pirani gauge, which takes vapour
-# for more than nitrogen, falls to the capacitance gauge {cite}`patel2010`. The end is taken halfway, and lies somewhere between the beginning and the end of the rise or fall.
+# gives $k_v$. A record may show that time twice: each thermocouple rises from the ice to the shelf, and a Pirani gauge, which reads
+# vapour too high, falls to the capacitance gauge {cite}`patel2010`. The ice is gone at some time of that rise or fall: the end is taken
+# halfway, and its uncertainty is that of any time between its beginning and its end.
 
 # %%
-calibration = calibrate(run, vial, parameters.end_of_drying)
 report.save_table(calibration.ends, "drying_ends", parameters)
 drying_report.show_ends(calibration)
 
 # %% [markdown]
-# From this, $k_v$ is {glue:text}`calibrated_k_v` W m⁻² K⁻¹, to {glue:text}`calibrated_uncertainty` %; here {glue:text}`k_v:.1f` is used.
-# Set `heat_transfer_coefficient: from_end_of_drying` to take the former. It is the better one where $k_v$ was not measured for these vials at this
-# pressure: $k_m$ goes with its square. The two ends need not agree. The gauge tells the end of the last vials, a thermocouple that of its own, which
-# often dries sooner.
+# From this, the median $k_v$ is {glue:text}`calibrated_k_v` W m⁻² K⁻¹, known to {glue:text}`calibrated_uncertainty` % with the uncertainties
+# of the ice's thickness and of the sensors; above, {glue:text}`k_v:.1f` is used. Since $k_m$ goes nearly with its square, a $k_v$ that was not measured for these vials
+# at this pressure is the greatest error of a coefficient. Set `heat_transfer_coefficient: from_end_of_drying` to take that of the record, for each thermocouple its
+# own where it shows its end. It is as good as the thickness of the ice, to which it is proportional: a $k_v$ outside 5 to
+# 40 W m⁻² K⁻¹ says that the thickness or the end is wrong. The two ends need not agree. The gauge tells the end of the last vials, a
+# thermocouple that of its own, which often dries sooner; where it comes *later* than the gauge's, the gauge is to be believed.
 #
 # ### Two details
 #
@@ -272,31 +279,27 @@ drying_report.show_ends(calibration)
 # does not say how it dealt with either. What are they worth?
 
 # %%
-corrections = worth_of_corrections(run, vial)
+corrections = worth_of_corrections(run, vial, calibrated is not None)
 drying_report.show_corrections(corrections)
 
 # %% [markdown]
 # Leaving the area ratio out changes $k_m$ by {glue:text}`area_ratio_worth:.1f` %, leaving the front temperature out by
 # {glue:text}`front_worth:.1f` %. The area counts twice: where the flux is too small, so is the
-# thickness. (With a $k_v$ from the end of drying, it does not count: only the product of both enters, and the ice gives that.)
+# thickness. With a $k_v$ from the end of drying it does not count at all: only the product of both enters, and the ice gives that.
 #
 # ### How well a coefficient is known
 #
 # Whatever is wrong with $k_v$, a sensor or the gauge stays wrong throughout a run and does not average
-# out. To see what it does to $k_m$, these inputs are drawn anew from normal distributions about their
-# values, {glue:text}`draws:.0f` times, and $k_m$ is worked out from each draw. The widths are assumed.
+# out. To see what it does to $k_m$, these inputs are drawn anew, {glue:text}`draws:.0f` times, and $k_m$ is worked out from each draw: from normal
+# distributions about their values, and the water that does not freeze evenly between none and the most. The widths are assumed, but for that of a $k_v$ from the end of drying.
 
 # %%
-calibrated = (
-    calibration
-    if parameters.heat_transfer_coefficient == "from_end_of_drying"
-    else None
-)
 budget = uncertainty_budget(labels, parameters, vial, calibrated)
 drying_report.show_uncertainty(budget, labels)
 
 # %% tags=["remove-cell"]
-known = calibration.source != ""
+known, k_v = calibration.source != "", calibration.heat_transfer_coefficient
+k_v_percent = uncertainty_of_k_v(parameters, calibration)
 resistance = labels.instants["resistance"][labels.instants["steady"]]
 stated = table1()["std_percent"]
 computed = f"computed for formulation {drying_report.computed_formulation(parameters)}"
@@ -305,12 +308,8 @@ report.glue(
     drying_remarks=" ".join(run.remarks) or "nothing.",
     drying_doubts=" ".join(labels.doubts) or "nothing that the record shows.",
     k_v=vial.heat_transfer_coefficient,
-    calibrated_k_v=f"{calibration.heat_transfer_coefficient:.1f}"
-    if known
-    else "unknown",
-    calibrated_uncertainty=f"{calibration.uncertainty_percent:.1f}"
-    if known
-    else "unknown",
+    calibrated_k_v=f"{k_v:.1f}" if known else "unknown",
+    calibrated_uncertainty=f"{k_v_percent:.1f}" if known else "unknown",
     area_ratio=vial.area_ratio,
     ice_thickness=1e3 * vial.ice_thickness,
     ice_share=100 * vial.porosity,
@@ -351,11 +350,13 @@ report.glue(
 #
 # $$R_p = R_0 + \frac{A_1 L_d}{1 + A_2 L_d},$$
 #
-# which is fitted here to all thermocouples together, with $k_v$ beside it, held by its uncertainty above.
+# which is fitted here to all thermocouples together. Temperatures do not tell $k_v$: a larger one with a smaller resistance gives nearly the same. So $k_v$ is fitted beside
+# the law, but held within its uncertainty, and stays where it was.
 
 # %%
-heat_known = 100 * budget["assumed"]["heat transfer coefficient"]
-fit = fit_resistance(labels, vial, heat_known, parameters.front_correction)
+told = parameters.heat_transfer_uncertainty_percent
+k_v_known = uncertainty_of_k_v(parameters, calibrated) if calibrated else told
+fit = fit_resistance(labels, vial, k_v_known, parameters.front_correction)
 cost = cost_of_one_number(labels, fit)
 drying_report.show_cost(cost)
 
@@ -370,7 +371,6 @@ report.glue(
     law_at_start=fit.law.at_start / CLASSIC_RESISTANCE,
     law_slope=fit.law.slope / CLASSIC_RESISTANCE / 100,
     law_bend=fit.law.bend / 100,
-    fitted_k_v=fit.vial.heat_transfer_coefficient,
     fit_deviation=fit.deviation_k,
     rise_with_depth=at_end / at_start,
     cost_in_time=100 * (cost["time"][last] / cost["time"][first] - 1),
@@ -378,10 +378,10 @@ report.glue(
 )
 
 # %% [markdown]
-# By the fit, $R_0$ is {glue:text}`law_at_start:.2f` cm² Torr h g⁻¹, $A_1$ {glue:text}`law_slope:.1f` cm Torr h g⁻¹, $A_2$ {glue:text}`law_bend:.2f` cm⁻¹ and $k_v$
-# {glue:text}`fitted_k_v:.1f` W m⁻² K⁻¹; the temperatures deviate from it by {glue:text}`fit_deviation:.2f` K. Over the steady part $k_m$ changes by a factor of
+# By the fit, $R_0$ is {glue:text}`law_at_start:.2f` cm² Torr h g⁻¹, $A_1$ {glue:text}`law_slope:.1f` cm Torr h g⁻¹ and $A_2$ {glue:text}`law_bend:.2f` cm⁻¹. They
+# stand and fall with $k_v$: one that is 1 % larger makes $R_0$ and $A_2$ smaller by 1 % and $A_1$ by 2 %. The temperatures deviate from the law by {glue:text}`fit_deviation:.2f` K, most of which is how vials differ. Over the steady part $k_m$ changes by a factor of
 # {glue:text}`rise_with_depth:.2f`. One number for all depths changes the drying time by {glue:text}`cost_in_time:+.1f` % and the warmest front by
-# {glue:text}`cost_in_kelvin:+.1f` K. In the computed run, which was made with one number, all of these should be small, and the factor 1. Who plans a cycle near the collapse temperature should take the law;
+# {glue:text}`cost_in_kelvin:+.1f` K. The computed run was made with one number: there the factor should be near 1, and both changes near 0. Anyone who plans a cycle near the collapse temperature should take the law;
 # a label for a micrograph has to be one number.
 
 # %% [markdown]

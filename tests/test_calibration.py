@@ -15,7 +15,7 @@ from fesemlib.drying.coefficients import label_run
 from fesemlib.drying.equations import CLASSIC_RESISTANCE, GAS_CONSTANT, MOLAR_MASS_WATER
 from fesemlib.drying.records import DryingRun, DryingRunError
 from fesemlib.drying.resistance import cost_of_one_number, fit_resistance
-from fesemlib.drying.uncertainty import uncertainty_budget
+from fesemlib.drying.uncertainty import uncertainty_budget, uncertainty_of_k_v
 from fesemlib.drying.vial import (
     PAPER_CYCLE,
     ResistanceLaw,
@@ -103,7 +103,7 @@ def test_thermocouple_that_falls_off_early_does_not_decide():
     found = calibrate(run_of(record), HIDDEN)
     assert found.counted["k_v"].max() > 1.5 * 16.0
     assert found.heat_transfer_coefficient == pytest.approx(16.0, rel=0.02)
-    assert found.uncertainty_percent > 20  # the three contradict each other
+    assert sorted(found.of_vials) == ["T_product_1", "T_product_3"]  # for the other, the median
 
 
 def test_record_without_its_end_says_what_to_give():
@@ -112,12 +112,17 @@ def test_record_without_its_end_says_what_to_give():
     told = Parameters(
         heat_transfer_coefficient="from_end_of_drying", drying_run="run.csv", ice_thickness_mm=8.0
     )
-    with pytest.raises(DryingRunError, match=r"made: the end of drying .* end_of_drying in hours"):
+    with pytest.raises(
+        DryingRunError, match=r"made: the end of drying .*0.00 to 9.97 h.* in hours"
+    ):
         vial_of(told, run)
-    for hours in (20.0, 0.01):  # after the record, and before anything sublimes
+    # After the record, before anything sublimes, and so early that no vial dries so fast.
+    for hours, why in ((20.0, "until then"), (0.01, "until then"), (0.5, "which no vial has")):
         other = told.model_copy(update={"end_of_drying": hours})
-        with pytest.raises(DryingRunError, match=f"end_of_drying = {hours:g}"):
+        with pytest.raises(DryingRunError, match=f"{why}.*|end_of_drying = {hours:g}.*{why}"):
             vial_of(other, run)
+    with pytest.raises(DryingRunError, match="set drying_run"):
+        vial_of(told.model_copy(update={"drying_run": ""}))
 
 
 def test_channel_without_a_reading_is_passed_over():
@@ -230,3 +235,60 @@ def test_ramp_to_secondary_drying_is_no_second_end():
     later["pressure (Pa)"] = 10.0
     run = run_of(pd.concat([record, later], ignore_index=True))
     assert calibrate(run, HIDDEN).heat_transfer_coefficient == pytest.approx(16.0, rel=0.02)
+
+
+def vials_of_their_own(*k_v: float) -> pd.DataFrame:
+    """One k_m in vials of several k_v."""
+    each = [replace(VIAL, heat_transfer_coefficient=value) for value in k_v]
+    records = [recorded_drying([1e-3], vial, PAPER_CYCLE, noise=0.02) for vial in each]
+    longest = max(records, key=len)
+    columns = {
+        f"T_product_{n} (°C)": record["T_product_1 (°C)"].reindex(longest.index)
+        for n, record in enumerate(records, start=1)
+    }
+    filled = {name: values.fillna(longest["T_shelf (°C)"]) for name, values in columns.items()}
+    return longest.assign(**filled)
+
+
+def test_vials_that_differ_get_their_own_k_v():
+    run = run_of(vials_of_their_own(15.0, 16.0, 17.0))
+    found = calibrate(run, HIDDEN)
+    vial = replace(VIAL, heat_transfer_coefficient=found.heat_transfer_coefficient)
+    one, own = label_run(run, vial), label_run(run, vial, own=found.of_vials)
+    np.testing.assert_allclose(own.thermocouples["k_m"], 1e-3, rtol=0.03)
+    assert own.std_percent < one.std_percent / 4
+
+
+def test_shelf_that_leaves_its_set_point_hides_the_end():
+    record = recorded(1e-3, noise=0.0)
+    end = drying_time(simulate_primary_drying(1e-3, VIAL, PAPER_CYCLE)) / 3600
+    ramp = 60 * np.clip(record["time (h)"] - end, 0, 0.5)  # 1 K/min, as the last ice goes
+    lag = 60 * np.clip(record["time (h)"] - end - 0.25, 0, 0.5)
+    record["T_shelf (°C)"] += ramp
+    record["T_product_1 (°C)"] += lag
+    found = calibrate(run_of(record), HIDDEN, "temperatures")
+    told = found.heat_transfer_coefficient
+    assert np.isnan(told) or told == pytest.approx(16.0, rel=0.03)
+
+
+def test_whole_uncertainty_of_k_v_has_the_ice_and_the_sensors():
+    found = calibrate(run_of(recorded(1e-3, noise=0.0)), VIAL)
+    ice = Parameters(temperature_uncertainty_k=0.0, unfrozen_water=0.0)
+    assert uncertainty_of_k_v(ice, found) == pytest.approx(3.0, rel=0.05)  # 3 % of the thickness
+    sensors = Parameters(ice_thickness_uncertainty_percent=0.0, unfrozen_water=0.0)
+    both = 100 * 0.5 * np.sqrt(2) / found.mean_gap
+    assert uncertainty_of_k_v(sensors, found) == pytest.approx(both, rel=0.05)
+
+
+def test_a_larger_k_v_goes_with_a_smaller_resistance():
+    # c k_v with R_0/c, A_1/c² and A_2/c gives the same temperatures, but for the frozen layer.
+    run = run_of(recorded(LAW, LAW))
+    laws = []
+    for c in (1.0, 1.05):
+        vial = replace(VIAL, heat_transfer_coefficient=c * 16.0)
+        labels = label_run(run, vial, correct_front=False)
+        laws.append(fit_resistance(labels, vial, 0.1, correct_front=False).law)
+    one, other = laws
+    assert other.at_start == pytest.approx(one.at_start / 1.05, rel=0.02)
+    assert other.slope == pytest.approx(one.slope / 1.05**2, rel=0.02)
+    assert other.bend == pytest.approx(one.bend / 1.05, rel=0.02)

@@ -60,9 +60,12 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     cannot be used, or the network cannot be built for their size. What is wrong with one of the new
     micrographs is told in the chapter.
     """
+    from fesemlib.drying.calibration import vial_of
+
     dataset = remarked_dataset(parameters)
-    if parameters.drying_run:
-        from fesemlib.drying.calibration import vial_of
+    if not parameters.drying_run:
+        vial_of(parameters)
+    else:
         from fesemlib.drying.coefficients import label_run
         from fesemlib.drying.records import read_drying_run
 

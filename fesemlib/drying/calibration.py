@@ -22,9 +22,20 @@ _ICE_STRETCH = (0.5, 0.8)  # of the time until a reading meets the shelf: surely
 _FALL = (0.9, 0.5, 0.1)  # levels at which a fall begins, is halfway and ends
 _LEAST_LEAD = 0.5  # of the shelf over ice, as the line goes on, over what it was
 _LEAST_GAP = 3.0  # K by which the shelf leads over subliming ice
+_SHELF_MOVED = 2.0  # K from where it was: the shelf has left its set point
 _LEAST_FALL = 0.1  # of the Pirani gauge's ratio to the capacitance gauge's; nitrogen's is 1
 _SMOOTHING = 9  # readings in the running median of that ratio
+_ALIKE = 1.3  # factor within which vials may differ; beyond, contact was lost
+_POSSIBLE = (2.0, 100.0)  # W m⁻² K⁻¹, of the k_v of a vial
 _LEAST_CONTACT = 0.8  # of the drying, in which a thermocouple has to have read ice
+
+
+_MISSING = {
+    "temperatures": "no thermocouple comes to a shelf that stays at its set point",
+    "pirani": "no Pirani gauge comes down to the capacitance gauge",
+}
+_MISSING["auto"] = "; ".join(_MISSING.values())
+_OUTSIDE = "no thermocouple reads subliming ice until then"
 
 
 @dataclass(frozen=True)
@@ -45,11 +56,18 @@ class Calibration:
         return float(self.counted["k_v"].median())
 
     @property
+    def of_vials(self) -> dict[str, float]:
+        """The k_v of thermocouples that show their own end, unless it is far from the others'."""
+        if self.source != "temperatures":
+            return {}
+        own = self.counted.set_index("thermocouple")["k_v"]
+        away = own / self.heat_transfer_coefficient
+        return dict(own[away.between(1 / _ALIKE, _ALIKE)])
+
+    @property
     def uncertainty_percent(self) -> float:
-        """Standard uncertainty of k_v from that of the ends, or from the thermocouples' spread."""
-        each = np.hypot.reduce(self.counted["uncertainty_percent"]) / len(self.counted)
-        spread = 100 * self.counted["k_v"].std(ddof=1) / self.counted["k_v"].mean()
-        return float(np.nanmax([each, spread / np.sqrt(len(self.counted))]))
+        """Standard uncertainty of a vial's k_v from that of its end, which vials may share."""
+        return float(self.counted["uncertainty_percent"].median())
 
     @property
     def mean_gap(self) -> float:
@@ -71,14 +89,24 @@ def vial_of(parameters: Parameters, run: DryingRun | None = None) -> Vial:
     )
     if isinstance(told, float):
         return vial
-    run = run or read_drying_run(parameters.drying_run)
-    k_v = calibrate(run, vial, parameters.end_of_drying).heat_transfer_coefficient
+    if not parameters.drying_run and run is None:
+        raise DryingRunError(
+            "heat_transfer_coefficient = from_end_of_drying, but no record is named to take it "
+            "from; set drying_run, or give a number"
+        )
+    run, end = run or read_drying_run(parameters.drying_run), parameters.end_of_drying
+    k_v = calibrate(run, vial, end).heat_transfer_coefficient
     if np.isnan(k_v):
         raise DryingRunError(
-            f"{run.name}: the end of drying is not in it (end_of_drying = "
-            f"{parameters.end_of_drying}), as no thermocouple comes to the shelf and no Pirani "
-            "gauge to the capacitance gauge: give end_of_drying in hours, or "
+            f"{run.name}: the end of drying is not in it: {_MISSING.get(str(end), _OUTSIDE)} "
+            f"(end_of_drying = {end}, and the record goes from {run.time[0] / 3600:.2f} to "
+            f"{run.time[-1] / 3600:.2f} h); give the end in hours of the record, or "
             "heat_transfer_coefficient as a number"
+        )
+    if not _POSSIBLE[0] <= k_v <= _POSSIBLE[1]:
+        raise DryingRunError(
+            f"{run.name}: with end_of_drying = {end}, k_v would be {k_v:.3g} W m⁻² K⁻¹, which no "
+            "vial has; check it, ice_thickness_mm and area_ratio"
         )
     return replace(vial, heat_transfer_coefficient=k_v)
 
@@ -92,7 +120,7 @@ def calibrate(run: DryingRun, vial: Vial, end: str | float = "auto") -> Calibrat
         The record, and the vials in it; their k_v does not matter.
     end
         Which end counts: ``temperatures`` (each thermocouple's, halfway from ice to shelf),
-        ``pirani`` (halfway from vapour to nitrogen), hours from the first instant on, taken as
+        ``pirani`` (halfway from vapour to nitrogen), hours as the record counts them, taken as
         exact, or ``auto``: the first of these two that is there.
 
     Returns
@@ -178,8 +206,10 @@ def _end_on_shelf(run: DryingRun, bottom: FloatArray) -> _Fall | None:
     assert rough is not None  # as it came down
     since = (run.time - run.time[warmest]) / (rough[1] - run.time[warmest])
     on_ice = (since >= _ICE_STRETCH[0]) & (since <= _ICE_STRETCH[1]) & (gap > 0)
-    if on_ice.sum() < 2:
-        return None
+    hold = run.shelf_temperature[on_ice]
+    down = int(np.argmax(came_down))
+    if on_ice.sum() < 2 or abs(run.shelf_temperature[down] - np.median(hold)) > _SHELF_MOVED:
+        return None  # a dry vial follows a ramp late, and seems to hold ice
     line = np.polyval(np.polyfit(since[on_ice], gap[on_ice], 1), since)
     expected = np.maximum(line, _LEAST_LEAD * np.median(gap[on_ice]))
     return _fall(run.time, gap / expected, warmest)

@@ -6,6 +6,7 @@ instant. Its mean over the steady part of primary drying is the label of a formu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -37,6 +38,7 @@ _OVERSHOOT = 1.2  # dried fraction at which k_v or the vial cannot be right
 _UNDERSHOOT = 0.85  # dried fraction below which the readings leave the ice too early
 _CONTRADICTION = 1.5  # factor between a thermocouple's k_m and the others'
 _LOWEST_PRESSURE = 1.0  # Pa in the steady part: freeze-dryers are run above it
+_COLDEST = 110.0  # K: below, nothing is known of ice
 MEASURED = ("time", "shelf_temperature", "bottom_temperature", "chamber_pressure")
 
 
@@ -68,7 +70,12 @@ class _UnderWayError(DryingRunError):
     """A thermocouple finds that sublimation began before the record."""
 
 
-def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingLabels:
+def label_run(
+    run: DryingRun,
+    vial: Vial,
+    correct_front: bool = True,
+    own: Mapping[str, float] | None = None,
+) -> DryingLabels:
     """The k_m of each thermocouple of a drying run.
 
     Parameters
@@ -77,6 +84,8 @@ def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingL
         The record, from before the start of sublimation, and the vials in it.
     correct_front
         Whether Eq. (2) takes the temperature of the front, or the bottom's as measured.
+    own
+        The k_v of thermocouples that have their own, W m⁻² K⁻¹, as `Calibration.of_vials`.
 
     Returns
     -------
@@ -111,8 +120,10 @@ def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingL
     late: list[str] = []
     tables: list[pd.DataFrame] = []
     for name in map(str, run.product_temperatures.columns):
+        k_v = (own or {}).get(name, vial.heat_transfer_coefficient)
         try:
-            table, remarks[name], left[name] = _instants(run, name, vial, correct_front)
+            this = replace(vial, heat_transfer_coefficient=k_v)
+            table, remarks[name], left[name] = _instants(run, name, this, correct_front)
             tables.append(table)
         except DryingRunError as error:
             remarks[name] = str(error)
@@ -155,9 +166,14 @@ def label_run(run: DryingRun, vial: Vial, correct_front: bool = True) -> DryingL
     return DryingLabels(instants, summary, tuple(doubts))
 
 
-def worth_of_corrections(run: DryingRun, vial: Vial) -> pd.DataFrame:
-    """The k_m (m² s⁻¹) without A_v/A_p, the front's temperature or both, and the difference."""
-    cases = product((vial, replace(vial, area_ratio=1.0)), (True, False))
+def worth_of_corrections(run: DryingRun, vial: Vial, calibrated: bool = False) -> pd.DataFrame:
+    """The k_m (m² s⁻¹) without A_v/A_p, the front's temperature or both, and the difference.
+
+    A calibrated k_v makes up for A_v/A_p: the ice tells their product.
+    """
+    k_v = vial.heat_transfer_coefficient * (vial.area_ratio if calibrated else 1.0)
+    without = replace(vial, area_ratio=1.0, heat_transfer_coefficient=k_v)
+    cases = product((vial, without), (True, False))
     k_m = [label_run(run, *case).k_m for case in cases]
     left_out = pd.Index(["nothing", "front temperature", "area ratio", "both"], name="left out")
     return pd.DataFrame({"k_m": k_m, "difference": np.divide(k_m, k_m[0]) - 1}, left_out)
@@ -189,6 +205,7 @@ def course_of(
     thickness = equations.dried_thickness(measured["time"], flux, vial.porosity)
     frozen = np.maximum(ice_at_start - thickness, 0.0)
     front = equations.front_temperature(ice, flux, frozen) if correct_front else ice
+    front = np.maximum(front, _COLDEST)  # too much ice, or heat, would make it colder
     driving = ice_vapour_pressure(front) - pressure
     good = subliming & (driving > 0) & (thickness > 0)
     k_m = np.full(good.shape, np.nan)

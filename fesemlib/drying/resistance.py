@@ -89,9 +89,10 @@ def fit_resistance(
     begin = np.clip(np.log(start), low + 1e-6, high - 1e-6)
     fitted = least_squares(residuals, begin, bounds=(low, high)).x
     k_v, *values = np.exp(fitted).tolist()
-    deviation = float(np.std(deviations(fitted)))
     return ResistanceFit(
-        ResistanceLaw(*values), replace(vial, heat_transfer_coefficient=k_v), deviation
+        law=ResistanceLaw(*values),
+        vial=replace(vial, heat_transfer_coefficient=k_v),
+        deviation_k=float(np.std(deviations(fitted))),
     )
 
 

@@ -34,6 +34,14 @@ def uncertainty_budget(
     return pd.DataFrame({"assumed": assumed.reindex(list(sources)), "percent": percent})
 
 
+def uncertainty_of_k_v(parameters: Parameters, calibration: Calibration) -> float:
+    """Standard uncertainty of a k_v from the end of drying, %: end, ice, and temperatures."""
+    scales = _scales(parameters, calibration).droplevel(0)
+    offsets = scales[["shelf", "bottom"]] / calibration.mean_gap
+    water = scales["unfrozen"] / np.sqrt(12)
+    return 100 * float(np.linalg.norm([scales["k_v"], scales["thickness"], water, *offsets]))
+
+
 def spread_of_offsets(labels: DryingLabels, parameters: Parameters, vial: Vial) -> float:
     """The standard deviation over thermocouples, %, that offsets of theirs alone would make.
 
@@ -46,7 +54,8 @@ def spread_of_offsets(labels: DryingLabels, parameters: Parameters, vial: Vial) 
 def _scales(parameters: Parameters, calibration: Calibration | None) -> pd.Series[float]:
     """How widely each input is drawn, by source and input: K, or a fraction."""
     told = parameters.heat_transfer_uncertainty_percent
-    told = calibration.uncertainty_percent if calibration else told
+    if calibration and calibration.uncertainty_percent > 0:  # an end in hours has none of its own
+        told = calibration.uncertainty_percent
     solids = parameters.solids_percent
     unfrozen = parameters.unfrozen_water * solids / (100 - solids)  # of the water
     scales = {
