@@ -65,7 +65,10 @@ def read_cells(
             f"cannot be read as CSV ({problem}); save it as comma-separated UTF-8 text whose "
             "first line names the columns"
         ) from problem
-    names, rows, first = max(headings, key=lambda heading: named(heading[0]))
+    # If no line names anything, the first one is told, parted into the most cells.
+    names, rows, first = max(
+        headings, key=lambda each: named(each[0]) or (each[2] == 1) * len(each[0]) / 1000
+    )
     cells = _table(names, rows[first:], error, remedy)
     cells.attrs["encoding"] = encoding
     return cells
@@ -111,7 +114,8 @@ def _text(content: bytes) -> tuple[str, str]:
             text = content.decode(encoding)
             if "\0" in text:
                 raise ValueError("it holds NUL bytes")
-            return StringIO(text, newline=None).read(), encoding
+            with_minus = text.replace("\u2212", "-")
+            return StringIO(with_minus, newline=None).read(), encoding
     raise ValueError("its encoding is not known")
 
 

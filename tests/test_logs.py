@@ -375,3 +375,53 @@ def test_what_cannot_be_told_is_refused(tmp_path, text, words):
     with pytest.raises(DryingRunError) as caught:
         read_drying_run(path)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("pressure (Pa)", "Baratron 1 (Pa)"),
+        ("pressure (Pa)", "Chamber CM gauge (Pa)"),
+        ("pressure (Pa)", "Chamber Press (Pa)"),
+        ("pressure (Pa)", "Vakuum Ist (Pa)"),
+        ("T_shelf (°C)", "Stellfläche Ist (°C)"),
+        ("T_shelf (°C)", "Shelf PV (°C)"),
+        ("T_product_1 (°C)", "TC 1 PV (°C)"),
+        ("T_product_1 (°C)", "制品1 (°C)"),
+    ],
+)
+def test_names_that_dryers_give(tmp_path, old, new):
+    record = recorded_drying([1e-3], VIAL, PAPER_CYCLE).rename(columns={old: new})
+    others = {"Pirani (Pa)": 16.0, "Product MW (°C)": -20.0, "Shelf set (°C)": -10.0}
+    record.assign(**others).to_csv(tmp_path / "run.csv", index=False)
+    run = read_drying_run(tmp_path / "run.csv")
+    assert label_run(run, VIAL).k_m == pytest.approx(1e-3, rel=5e-3)
+    assert "Product MW" in run.remarks[0]
+    assert run.product_temperatures.shape[1] == 1
+
+
+def test_shelf_that_is_set_gives_way_to_one_that_is_read(tmp_path):
+    record = recorded_drying([1e-3], VIAL, PAPER_CYCLE).rename(
+        columns={"T_shelf (°C)": "Shelf inlet (°C)"}
+    )
+    record.assign(**{"Shelf (°C)": -10.0}).to_csv(tmp_path / "run.csv", index=False)
+    assert label_run(read_drying_run(tmp_path / "run.csv"), VIAL).k_m == pytest.approx(
+        1e-3, rel=5e-3
+    )
+
+
+def test_minus_sign_of_typographers_is_one(tmp_path):
+    text = recorded_drying([1e-3], VIAL, PAPER_CYCLE).round(3).to_csv(index=False)
+    (tmp_path / "run.csv").write_text(text.replace("-", "\u2212"), encoding="utf-8")
+    assert label_run(read_drying_run(tmp_path / "run.csv"), VIAL).k_m == pytest.approx(
+        1e-3, rel=5e-3
+    )
+
+
+def test_table_of_which_nothing_is_known_is_split_at_its_own_separator(tmp_path):
+    lines = ["tempo;piastra;vuoto;sonda", *("0,1;-10,0;10,0;-30,5" for _ in range(30))]
+    (tmp_path / "run.csv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(
+        DryingRunError, match=r"no column for the time.*tempo, piastra, vuoto, sonda"
+    ):
+        read_drying_run(tmp_path / "run.csv")

@@ -232,7 +232,10 @@ def refusal(path) -> str:
         (RECORD.drop(columns=SHELF), "name one of them 'T_shelf (°C)'"),
         (RECORD.drop(columns=PRESSURE), "no column for the pressure"),
         (RECORD[[TIME, SHELF, PRESSURE]], "no column of a product temperature"),
-        (RECORD.assign(**{"shelf (K)": 250}), "both 'T_shelf (°C)' and 'shelf (K)' for the shelf"),
+        (
+            RECORD.assign(**{"shelf (K)": RECORD[SHELF] + 270}),
+            "both 'T_shelf (°C)' and 'shelf (K)' for the shelf",
+        ),
         (RECORD.rename(columns={TIME: "time"}), "column 'time' has no unit; write it as"),
         (
             RECORD.rename(columns={TIME: "time (d)"}),

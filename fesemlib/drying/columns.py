@@ -37,7 +37,7 @@ _T = r"(temperature|temp|t)?"
 _ROLES = {
     "time": (
         r"t|time|(elapsed|process|run|cycle)time|elapsed|zeit|(経過)?時間|时间",
-        r"timestamp|date(and)?time|uhrzeit|時刻|日時|チャンネル名",
+        r"timestamp|date(and)?time|(datum(und)?)?(uhr)?zeit|時刻|日時|チャンネル名",
         r"date|datum|日付",
     ),
     "shelf": (
@@ -47,14 +47,15 @@ _ROLES = {
         rf"{_T}(shelf|fluid|棚)\d{_T}",
     ),
     "pressure": (
-        r"(vac|chamber|pressure)?(cpm|cm|capman|capacitance(manometer|gauge)?|baratron)(pressure)?",
-        r"p|pc|pch|pchamber|(actual|chamber)?(pressure|vacuum)|(kammer)?druck|vakuum|\w*(真空度|圧力|压力)",
+        r"(vac|chamber|pressure)?(cpm|cm|capman|capacitance(manometer)?|baratron|mks)"
+        r"(pressure|gauge)?\d*",
+        r"p|pc|pch|pchamber|(actual|chamber)?(press(ure)?|vacuum)|(kammer)?druck|vakuum|\w*(真空度|圧力|压力)",
     ),
     "pirani": (r"\w*pirani(pressure|gauge)?",),
     "phase": (r"(drying|process|recipe)?(phase|stage)(name)?",),
     "product": (
         r"(t|tc|temperature)?(product|bottom|vial|thermocouple|probe)\w*|tc\d*|tp\d*|t\d+"
-        r"|produkt\w*|(品温|製品|产品)\w*",
+        r"|produkt\w*|(品温|製品|制品|产品)\w*",
     ),
 }
 _NEEDED = {
@@ -66,9 +67,10 @@ _NEEDED = {
 
 # What is computed of several readings, or set, is no reading of a sensor; words between "_".
 _COMPUTED = (
-    r"(?i)_(av|avg|average|mean|mittel\w*|min|max|minimum|maximum|std|sd|sp|set|sv|target|soll\w*)"
-    r"\d*_|avg|average|set_?(point|pt)|平均|設定"
+    r"(?i)_(av|avg|average|mean|mittel\w*|mw|durchschnitt|min|max|minimum|maximum|std|sd|delta|diff"
+    r"|rate|sp|set|sv|target|control|soll\w*)\d*_|avg|average|[øØΔ]|set_?(point|pt)|平均|設定"
 )
+_MEASURED = r"(?<=\w\w)(ist(wert)?|actual|pv|value)$"  # at the end of a plain name: it is read
 _TAG = r"[.:|\\]"  # between the parts of the name of a tag
 _CAMEL = r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+"
 
@@ -81,7 +83,7 @@ _MAKERS = {
 _MILLROCK, _PRIMARY_DRYING = "vaccpm", "4"
 
 _EMPTY = {"", "nan", "na", "n/a", "-", "--", "---", "none", "null", "ol", "open"}
-_WORDS = r"(?i)burn ?out|(over|under)( ?(range|flow|load))?|err(or)?|fault|#.*|\*+"
+_WORDS = r"(?i)burn ?out|(over|under)( ?(range|flow|load))?|err(or)?|fault|#.*|\d\.#\w+|\*+"
 _MOST_BELOW = 9  # lines between the heading and the readings
 FEWEST = 3  # times that a word or a value stands in a column, to be no misprint
 
@@ -181,7 +183,7 @@ def _role(name: str, unit: str) -> tuple[str, int]:
     for part in (name, *re.split(_TAG, name)):
         for role, patterns in _ROLES.items():
             for rank, pattern in enumerate(patterns):
-                if re.fullmatch(pattern, _plain(part)):
+                if re.fullmatch(pattern, re.sub(_MEASURED, "", _plain(part))):
                     words = re.sub(_CAMEL, "_", f"_{name[name.index(part) :]}_{unit}_")
                     computed = role != "time" and re.search(_COMPUTED, words)
                     return ("", 0) if computed else (role, rank)
@@ -192,9 +194,9 @@ def _chosen(role: str, columns: list[Column]) -> list[Column]:
     """The column of a role that can be read, and whose name goes first, if there is one."""
     fitting = [column for column in columns if column.role == role != "product"]
     fitting = [column for column in fitting if column.unit] or fitting
+    if role == "shelf":  # one that is set, or has no sensor, reads the same throughout
+        fitting = [column for column in fitting if len({*column.texts}) > 1] or fitting
     alike = [each for each in fitting if each.rank == min(other.rank for other in fitting)]
-    if len(alike) > 1 and alike[0].rank > 2:  # a shelf without a sensor reads the same throughout
-        alike = [each for each in alike if len({*each.texts}) > 1] or alike
     if len(alike) > 1 and role in _NEEDED:
         names = " and ".join(quoted(each.heading) for each in alike[:2])
         why, example = _NEEDED[role]
@@ -261,7 +263,9 @@ def in_si(column: Column, remarks: list[str]) -> pd.Series[float]:
         remarks.append(f"{heading}: {told} in {words.sum()} lines taken for no reading.")
     bad = odd[~words]
     if not bad.empty:
-        remedy = "correct it or leave it empty"
+        remedy = "correct it or " + (
+            "delete the line" if column.role == "time" else "leave it empty"
+        )
         if re.search(r"\d[:-]\d", bad.iloc[0]):
             remedy = "give the time that has passed, as a number"
         raise DryingRunError(

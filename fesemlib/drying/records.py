@@ -192,7 +192,7 @@ def _in_order(table: pd.DataFrame, heading: str, remarks: list[str]) -> pd.DataF
     if not restarts.empty:
         raise DryingRunError(
             f"line {restarts.index[0]}: the clock starts again; give the time that has passed "
-            "since the start, or one run a file"
+            "since the start, AM and PM, or one run a file"
         )
     if not falls.empty:
         table = table.sort_values("time", kind="stable")
@@ -205,7 +205,8 @@ def _in_order(table: pd.DataFrame, heading: str, remarks: list[str]) -> pd.DataF
     if not same.empty:
         raise DryingRunError(
             f"lines {same.index[0]} and {same.index[1]} have one time, {same['time'].iloc[0]:g} s, "
-            "but different readings; export the time with more decimals, or keep one of the lines"
+            "but different readings; export the time with more decimals, keep one of the lines, or "
+            "undo a change of the clock"
         )
     return table.copy()
 

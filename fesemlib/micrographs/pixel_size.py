@@ -23,7 +23,7 @@ PixelSize = tuple[float, PixelSizeSource]  # in µm
 
 # Dots per inch that are a printer's, scanner's or program's preset and no calibration, beyond those
 # that any print of the frame explains.
-_PRINTER_DPI = (4800, 5400, 6000, 6400, 7200, 9600)
+_PRINTER_DPI = (4800, 5400, 6000, 6400, 7200, 9600, 12800, 19200)
 
 # A print is 5 cm wide or more; and a frame out of which an image may have been cut, with its
 # resolution, has so many columns.
