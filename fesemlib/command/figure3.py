@@ -72,11 +72,13 @@ def read_panels(files: Sequence[Path], page: int | None, grid: str | None) -> li
                 pictures.append(grey_of(picture))
         return panels_of(pictures, cells)
     except FileNotFoundError:
-        raise
+        raise SheetError(
+            f"{file}: no such file", "give that of the paper or its Figure 3"
+        ) from None
     except MicrographError as error:
         raise SheetError(f"{file}: {error}") from error
     except Exception as error:
-        problem = f"{file}: cannot be read ({type(error).__name__})"
+        problem = f"{file}: cannot be read; it may be damaged or another kind of file"
         raise SheetError(problem, "give a PDF, PNG, JPEG or TIFF file that opens") from error
 
 
