@@ -419,7 +419,7 @@ REFUSED: dict[Callable[[Path, Images], Path], str] = {
     eight_in_pdf: "page 3: 90×60 px, 100 % of its pixels are in colour",
     two_sheets: "pages 1, 3 have a sheet of 9 panels each; say which: --page",
     encrypted: "encrypted; save it without a password",
-    no_pdf: "cannot be read; it may be damaged or another kind of file; give a PDF, PNG, JPEG or TIFF",
+    no_pdf: "cannot be read; it may be damaged or another kind of file; give a PDF, PNG",
     damaged: "cannot be read; it",
     bomb: "page 1: 60000×60000 px, more than 50 megapixels",
     forms_in_forms: "too much in it; say which page has the figure (--page)",
