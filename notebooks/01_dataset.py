@@ -356,7 +356,9 @@ report.glue(
 # %%
 told = parameters.heat_transfer_uncertainty_percent
 k_v_known = uncertainty_of_k_v(parameters, calibrated) if calibrated else told
-fit = fit_resistance(labels, vial, k_v_known, parameters.front_correction)
+fit = fit_resistance(
+    labels, vial, k_v_known, parameters.front_correction, own
+)
 cost = cost_of_one_number(labels, fit)
 drying_report.show_cost(cost)
 

@@ -257,6 +257,8 @@ def test_vials_that_differ_get_their_own_k_v():
     one, own = label_run(run, vial), label_run(run, vial, own=found.of_vials)
     np.testing.assert_allclose(own.thermocouples["k_m"], 1e-3, rtol=0.03)
     assert own.std_percent < one.std_percent / 4
+    fits = [fit_resistance(one, vial, 2.0), fit_resistance(own, vial, 2.0, own=found.of_vials)]
+    assert fits[1].deviation_k < fits[0].deviation_k / 2
 
 
 def test_shelf_that_leaves_its_set_point_hides_the_end():

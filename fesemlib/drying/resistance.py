@@ -7,6 +7,7 @@ held by what is known of it otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,7 +45,11 @@ class ResistanceFit:
 
 
 def fit_resistance(
-    labels: DryingLabels, vial: Vial, uncertainty_percent: float, correct_front: bool = True
+    labels: DryingLabels,
+    vial: Vial,
+    uncertainty_percent: float,
+    correct_front: bool = True,
+    own: Mapping[str, float] | None = None,
 ) -> ResistanceFit:
     """Fit R_0, A_1, A_2 and k_v to the thermocouples of a run, by least squares of temperatures.
 
@@ -54,8 +59,8 @@ def fit_resistance(
         Of the run with these vials.
     vial, uncertainty_percent
         The vials, and the standard uncertainty of their k_v, %, that holds it where it is.
-    correct_front
-        As for `label_run`.
+    correct_front, own
+        As for `label_run`; the k_v of all vials go up and down together.
 
     Notes
     -----
@@ -65,13 +70,17 @@ def fit_resistance(
     table = labels.instants
     last = table["time"].where(table["steady"]).groupby(table["thermocouple"]).transform("max")
     table = table[(table["time"] <= last) & table["thermocouple"].isin(labels.used)]
-    parts = [part for _, part in table.groupby("thermocouple")]
-    counts = [(part["dried_fraction"] >= _FROM).to_numpy() for part in parts]
-    each = [{name: part[name].to_numpy() for name in MEASURED} for part in parts]
+    common, parts = vial.heat_transfer_coefficient, dict(list(table.groupby("thermocouple")))
+    ratios = [(own or {}).get(str(name), common) / common for name in parts]
+    counts = [(part["dried_fraction"] >= _FROM).to_numpy() for part in parts.values()]
+    each = [{name: part[name].to_numpy() for name in MEASURED} for part in parts.values()]
 
     def deviations(logarithms: FloatArray) -> FloatArray:
         k_v, *values = np.exp(logarithms)
-        courses = [course_of(part, vial, k_v, correct_front) for part in each]
+        courses = [
+            course_of(part, vial, k_v * ratio, correct_front)
+            for part, ratio in zip(each, ratios, strict=True)
+        ]
         apart = [
             _deviations(course, ResistanceLaw(*values))[count]
             for course, count in zip(courses, counts, strict=True)
