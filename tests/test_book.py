@@ -78,6 +78,13 @@ PAGES = {
 }
 
 
+def known_data(digest: str = "", shape: tuple[int, int] = (192, 256)) -> SimpleNamespace:
+    """What the command asks of a data set before it starts."""
+    return SimpleNamespace(
+        digest=digest, shape=shape, crop="auto", page=1, unchecked_magnification=""
+    )
+
+
 def write_notebook(path: Path, cells: list[nbformat.NotebookNode]) -> None:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     for number, cell in enumerate(cells):
@@ -108,7 +115,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         fesemlib.dataset,
         "load_dataset",
-        lambda _: SimpleNamespace(digest="the data", shape=(192, 256)),
+        lambda _: known_data("the data"),
     )
     return root
 
@@ -407,9 +414,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fesemlib.command.book, "checkout", lambda: root)
         patch.setattr(fesemlib.command.book, "build_folder", lambda: root / "build")
-        patch.setattr(
-            fesemlib.dataset, "load_dataset", lambda _: SimpleNamespace(digest="", shape=(192, 256))
-        )
+        patch.setattr(fesemlib.dataset, "load_dataset", lambda _: known_data())
         index = build_book(root / "params" / "test.yml")
         assert index == root / "build" / "test" / "html" / "index.html"
         yield root
@@ -608,7 +613,7 @@ class TestBadInput:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        data = SimpleNamespace(digest="", shape=shape)
+        data = known_data(shape=shape)
         monkeypatch.setattr(fesemlib.dataset, "load_dataset", lambda _: data)
         path = checkout / "params" / "test.yml"
         assert main(["book", str(path), "-p", "input_width", str(width)]) == 2

@@ -98,6 +98,7 @@ def test_check_refuses_what_the_book_refuses(
     path.write_text(f"dataset: manifest.csv\n{change}\n")
     assert main(["check", str(path)]) == 2
     assert main(["book", str(path)]) == 2
-    errors = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr().err.splitlines()
+    errors = [line for line in said if line.startswith("fesem: error")]
     assert errors[0] == errors[1]
     assert message in errors[0]

@@ -24,7 +24,7 @@ from test_pages import (
     weight,
 )
 
-from fesemlib.drying.coefficients import vial_of
+from fesemlib.drying.calibration import vial_of
 from fesemlib.drying.vial import PAPER_CYCLE, recorded_drying
 from fesemlib.params import Parameters
 

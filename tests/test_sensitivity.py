@@ -77,7 +77,7 @@ def invented(
     ("changed", "words"),
     [
         ({"factors": {"epochz": [1, 2]}}, "unknown parameter 'epochz'; did you mean 'epochs'"),
-        ({"factors": {"crop": ["none", "auto"]}}, "crop cannot be varied; it can be one of backg"),
+        ({"factors": {"crop": ["none", "auto"]}}, "crop cannot be varied; it can be one of proc"),
         ({"factors": {"epochs": [1, 2]}}, "epochs cannot be varied"),
         ({"factors": {"batch_size": [10, 0]}}, "batch_size = 0 is not allowed; allowed: whole num"),
         ({"factors": {"padding": ["same", "full"]}}, "padding = 'full' is not allowed; allowed: s"),

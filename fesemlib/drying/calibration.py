@@ -143,7 +143,7 @@ def calibrate(run: DryingRun, vial: Vial, end: str | float = "auto") -> Calibrat
     ...     recorded_drying([1.4e-3, 1.5e-3], vial, PAPER_CYCLE).to_csv(f"{folder}/run.csv")
     ...     found = calibrate(read_drying_run(f"{folder}/run.csv"), vial)
     >>> print(f"{found.heat_transfer_coefficient:.1f} ± {found.uncertainty_percent:.1f} %")
-    14.1 ± 0.5 %
+    14.1 ± 0.7 %
     """
     rows: list[dict[str, object]] = []
     told = f"{end:g} h" if isinstance(end, float | int) else ""
