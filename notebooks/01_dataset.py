@@ -195,8 +195,8 @@ report.glue(
 #
 # $$J_w = \frac{k_v\,(T_f - T_p)}{\Delta H_s} \qquad \text{(paper, Eq. 1)}$$
 #
-# with the heat transfer coefficient $k_v$ of the vial, found by weighing vials before and after a run or [from the end of
-# drying](#the-end-of-drying-tells-k-v), and the enthalpy of
+# with the heat transfer coefficient $k_v$ of the vial, found by weighing vials before and after a run or from the end of
+# drying (see below), and the enthalpy of
 # sublimation $\Delta H_s$ {cite}`murphy2005`. The flux is driven through the dried layer, of
 # thickness $L_d$, by the difference between the vapour pressure of the ice, $P(T_p)$, and the
 # pressure of the chamber, $P_c$:
@@ -237,8 +237,8 @@ drying_report.show_thermocouples(labels)
 
 # %% [markdown]
 # The last row is what Table 1 holds of a formulation: the mean over the thermocouples and their standard deviation; of a
-# single one there is none. In the figure, $k_m$ should be level where it is drawn dark: a slope there may come from a [cake that changes with
-# depth](#one-number-or-a-law), or from a wrong $k_v$; a fall, from a thermocouple that has lost the ice.
+# single one there is none. In the figure, $k_m$ should be level where it is drawn dark: a slope there may come from a cake that changes with
+# depth (see the end of this section), or from a wrong $k_v$; a fall, from a thermocouple that has lost the ice.
 #
 # - Set right in the record: {glue:text}`drying_remarks`
 # - What speaks against this $k_m$: {glue:text}`drying_doubts`
