@@ -12,6 +12,7 @@ The package behind the notebooks of the book, in rooms. Each imports only from t
 - ``texture``: an image → numbers that describe its texture;
 - ``dataset``: micrographs with their k_m;
 - ``synthetic``: stand-ins;
+- ``panels``: a printed figure → its panels;
 - ``micrographs``: files → `Micrograph`;
 - ``processing``: images in, images out: background, histogram, size;
 - ``drying``: drying runs ↔ k_m;

@@ -25,8 +25,8 @@ from pypdf.generic import (
 from fesemlib.command.cli import main
 from fesemlib.dataset import load_dataset
 from fesemlib.formulations import table1
-from fesemlib.micrographs.sheet import cut_off, find_writing, panels_of
 from fesemlib.pages.figures.micrographs import step_titles, workflow_figure
+from fesemlib.panels.sheet import cut_off, find_writing, panels_of
 from fesemlib.params import ProcessingParameters, read_parameters
 from fesemlib.processing import process, process_with, resize_by_area
 from fesemlib.synthetic import synthesize_micrograph

@@ -43,7 +43,7 @@ from pathlib import Path
 import numpy as np
 from fesemlib.micrographs.channels import MicrographError
 from fesemlib.micrographs.reading import read_micrograph
-from fesemlib.micrographs.sheet import SheetError
+from fesemlib.panels.sheet import SheetError
 
 if sys.argv[4] == "figure":
     from fesemlib.command.figure3 import read_panels

@@ -13,8 +13,9 @@ from fesemlib.command.checks import DEFAULT_PARAMETERS
 from fesemlib.formulations import table1
 from fesemlib.micrographs import MicrographError
 from fesemlib.micrographs.decoding import silenced
-from fesemlib.micrographs.pdf import panels_of_pdf
-from fesemlib.micrographs.sheet import (
+from fesemlib.pages.figures.micrographs import contact_sheet
+from fesemlib.panels.pdf import panels_of_pdf
+from fesemlib.panels.sheet import (
     PANELS,
     Grid,
     SheetError,
@@ -24,7 +25,6 @@ from fesemlib.micrographs.sheet import (
     grey_of,
     panels_of,
 )
-from fesemlib.pages.figures.micrographs import contact_sheet
 from fesemlib.params import WIDEST_SYNTHETIC, Parameters
 from fesemlib.processing import GreyImage
 from fesemlib.storage import checkout, writable, write_atomically

@@ -16,7 +16,7 @@ import pypdf
 from pypdf.generic import ContentStream
 
 from fesemlib.micrographs.channels import check_page
-from fesemlib.micrographs.sheet import (
+from fesemlib.panels.sheet import (
     PANELS,
     SIZES_DIFFER,
     Grid,
