@@ -265,7 +265,7 @@ drying_report.show_ends(calibration)
 # %% [markdown]
 # From this, the median $k_v$ is {glue:text}`calibrated_k_v` W m⁻² K⁻¹, known to {glue:text}`calibrated_uncertainty` % with the uncertainties
 # of the ice's thickness and of the sensors; above, {glue:text}`k_v:.1f` is used. Since $k_m$ goes nearly with its square, a $k_v$ that was not measured for these vials
-# at this pressure is the greatest error of a coefficient. Set `heat_transfer_coefficient: from_end_of_drying` to take that of the record, for each thermocouple its
+# at this pressure may be the greatest error of a coefficient. Set `heat_transfer_coefficient: from_end_of_drying` to take that of the record, for each thermocouple its
 # own where it shows its end. It is as good as the thickness of the ice, to which it is proportional: a $k_v$ outside 5 to
 # 40 W m⁻² K⁻¹ says that the thickness or the end is wrong. The two ends need not agree. The gauge tells the end of the last vials, a
 # thermocouple that of its own, which often dries sooner; where it comes *later* than the gauge's, the gauge is to be believed.
@@ -375,8 +375,14 @@ report.glue(
     law_bend=fit.law.bend / 100,
     fit_deviation=fit.deviation_k,
     rise_with_depth=at_end / at_start,
-    cost_in_time=100 * (cost["time"][last] / cost["time"][first] - 1),
-    cost_in_kelvin=cost["warmest_front"][last] - cost["warmest_front"][first],
+    cost_in_time=round(
+        100 * (cost["time"][last] / cost["time"][first] - 1), 1
+    )
+    + 0.0,
+    cost_in_kelvin=round(
+        cost["warmest_front"][last] - cost["warmest_front"][first], 1
+    )
+    + 0.0,
 )
 
 # %% [markdown]

@@ -73,11 +73,11 @@ def show_ends(calibration: Calibration) -> Styler:
     ends = ends.set_axis(ends["thermocouple"] + ", " + ends["source"].replace(_ENDS))
     shown = pd.DataFrame({"end of drying (h)": ends["end"] / 3600})
     shown["± (h)"] = ends["end_uncertainty"] / 3600
-    shown["k_v (W m⁻² K⁻¹)"] = ends["k_v"]
+    shown["kᵥ (W m⁻² K⁻¹)"] = ends["k_v"]
     return show_table(
         shown,
-        "The end of drying, and the k_v that makes the ice of each vial last until then",
-        {"end of drying (h)": "{:.1f}", "± (h)": "{:.2f}", "k_v (W m⁻² K⁻¹)": "{:.1f}"},
+        "The end of drying, and the kᵥ that makes the ice of each vial last until then",
+        {"end of drying (h)": "{:.1f}", "± (h)": "{:.2f}", "kᵥ (W m⁻² K⁻¹)": "{:.1f}"},
     )
 
 
