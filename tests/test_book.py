@@ -312,6 +312,7 @@ class TestExecution:
             # Whoever runs the tests in the background has SIGINT ignored, and a child inherits it.
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "data = types.SimpleNamespace(digest='', shape=(192, 256))\n"
+            "data.unchecked_magnification = ''\n"
             "fesemlib.dataset.load_dataset = lambda _: data\n"
             "from fesemlib.command.cli import main\n"
             "sys.exit(main(['book', 'params/test.yml']))"
