@@ -182,7 +182,6 @@ def test_log_of_millrock_says_what_was_assumed_and_left_out(tmp_path):
     assert "TP3: no reading at all." in told
     assert run.time[[0, -1]] == pytest.approx([0, 300 * (N + FREEZING - 1)])
     assert run.pirani_pressure == pytest.approx(120 * 101.325 / 760)
-    assert run.primary_drying.sum() == N
     assert np.isnan(run.chamber_pressure).sum() == FREEZING
 
 
@@ -425,3 +424,16 @@ def test_table_of_which_nothing_is_known_is_split_at_its_own_separator(tmp_path)
         DryingRunError, match=r"no column for the time.*tempo, piastra, vuoto, sonda"
     ):
         read_drying_run(tmp_path / "run.csv")
+
+
+def test_phase_says_where_shelf_and_pressure_count(tmp_path):
+    record = recorded_drying([1e-3], VIAL, PAPER_CYCLE)
+    gap = record["time (h)"].between(8, 10)
+    record.loc[gap, "pressure (Pa)"] = np.nan
+    path = tmp_path / "run.csv"
+    record.to_csv(path, index=False)
+    with pytest.raises(DryingRunError, match="is missing"):
+        read_drying_run(path)
+    phase = np.where(record["time (h)"] < 8, "primary drying", "secondary drying")
+    record.assign(phase=phase).to_csv(path, index=False)
+    assert np.isnan(read_drying_run(path).chamber_pressure).sum() == gap.sum()

@@ -20,7 +20,7 @@ from fesemlib.drying.columns import (
     in_si,
     role_count,
 )
-from fesemlib.drying.equations import TRIPLE_POINT, BoolArray, FloatArray, ice_vapour_pressure
+from fesemlib.drying.equations import TRIPLE_POINT, FloatArray, ice_vapour_pressure
 from fesemlib.params import quoted
 from fesemlib.spreadsheets import read_cells
 
@@ -49,7 +49,6 @@ class DryingRun:
     lines: npt.NDArray[np.int64]  # of the file, shape (n,), for messages
     remarks: tuple[str, ...] = ()  # what was set right or left out, a sentence each
     pirani_pressure: FloatArray | None = None  # Pa, shape (n,); NaN: no reading
-    primary_drying: BoolArray | None = None  # where the dryer's phase says so, shape (n,)
 
 
 def read_drying_run(path: Path | str) -> DryingRun:
@@ -127,7 +126,7 @@ def _checked(files: list[Path], name: str) -> DryingRun:
     for product in products:
         table[product] = _cleaned(table, product, remarks)
     _check_gaps(_while_it_counts(table, products), columns)
-    pirani, primary = table.get("pirani"), table.get("phase")
+    pirani = table.get("pirani")
     return DryingRun(
         name=name,
         time=table["time"].to_numpy(),
@@ -137,7 +136,6 @@ def _checked(files: list[Path], name: str) -> DryingRun:
         lines=table.index.to_numpy(),
         remarks=tuple(remarks),
         pirani_pressure=None if pirani is None else pirani.where(pirani > 0).to_numpy(),
-        primary_drying=None if primary is None else primary.to_numpy() > 0.5,
     )
 
 
