@@ -12,13 +12,15 @@ document.addEventListener("DOMContentLoaded", () => {
   document
     .querySelectorAll("dt.sig dl, dt.sig dl > dd")
     .forEach((part) => part.setAttribute("role", "none"));
-  // What scrolls by itself has to be reached by the keyboard, too.
+  // What scrolls by itself has to be reached by the keyboard, too, whenever it comes to scroll.
+  const sized = new ResizeObserver((sizes) => sizes.forEach(({ target }) => {
+    const table = target.closest(".text_html");
+    const scrolls = table.scrollHeight > table.clientHeight || table.scrollWidth > table.clientWidth;
+    table.tabIndex = scrolls ? 0 : -1;
+  }));
   document
-    .querySelectorAll(".cell_output .text_html")
-    .forEach((table) => {
-      const scrolls = table.scrollHeight > table.clientHeight || table.scrollWidth > table.clientWidth;
-      if (scrolls) table.tabIndex = 0;
-    });
+    .querySelectorAll(".cell_output .text_html, .cell_output .text_html table")
+    .forEach((table) => sized.observe(table));
   const closer = document.createElement("dialog");
   closer.className = "closer-look";
   closer.setAttribute("aria-label", "Enlarged figure; Escape or a click closes it");
