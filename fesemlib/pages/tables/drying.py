@@ -11,12 +11,12 @@ from fesemlib.drying.calibration import Calibration, vial_of
 from fesemlib.drying.coefficients import DryingLabels
 from fesemlib.drying.vial import PAPER_CYCLE, recorded_drying
 from fesemlib.formulations import table1
-from fesemlib.pages.report import results_folder, save_table, show_table
+from fesemlib.pages.report import results_folder, save_table
+from fesemlib.pages.tables.words import shown
 from fesemlib.params import Parameters
 
 _NOISE = 0.1  # K, of a thermocouple in the computed run
 _ENDS = {"temperatures": "its own reading", "pirani": "Pirani gauge"}
-_K_M = "k_m (10⁻³ m² s⁻¹)"
 
 
 def computed_formulation(parameters: Parameters) -> str:
@@ -45,55 +45,24 @@ def show_thermocouples(labels: DryingLabels) -> Styler:
     """The k_m of each thermocouple, and the row of Table 1 that they make."""
     mean = {"k_m": labels.k_m, "spread_percent": labels.std_percent, "remark": ""}
     each = pd.concat([labels.thermocouples, pd.DataFrame(mean, index=["mean"])])
-    shown = pd.DataFrame({_K_M: 1e3 * each["k_m"], "spread (%)": each["spread_percent"]})
-    hours = ["steady from (h)", "to (h)"]
-    shown[hours] = each[["start", "end"]] / 3600
-    return show_table(
-        shown.assign(remark=each["remark"]) if each["remark"].any() else shown,
-        "Mass transfer coefficient from each thermocouple; spread: standard deviation over the "
-        "instants of the steady part, in the last row over the thermocouples",
-        {_K_M: "{:#.3g}", "spread (%)": "{:.2g}"} | dict.fromkeys(hours, "{:.1f}"),
-    )
+    return shown("thermocouples", each if each["remark"].any() else each.drop(columns="remark"))
 
 
 def show_corrections(table: pd.DataFrame) -> Styler:
     """Present `fesemlib.drying.coefficients.worth_of_corrections`."""
-    shown = pd.DataFrame({_K_M: 1e3 * table["k_m"], "difference (%)": 100 * table["difference"]})
-    return show_table(
-        shown,
-        "k_m of the run with each of the two corrections left out (A_v/A_p = 1; the bottom's "
-        "temperature in both equations), and with both",
-        {_K_M: "{:#.3g}", "difference (%)": "{:+.1f}"},
-    )
+    return shown("corrections", table)
 
 
 def show_ends(calibration: Calibration) -> Styler:
     """The ends of drying that a record shows, and the k_v that each gives."""
     ends = calibration.ends
-    ends = ends.set_axis(ends["thermocouple"] + ", " + ends["source"].replace(_ENDS))
-    shown = pd.DataFrame({"end of drying (h)": ends["end"] / 3600})
-    shown["± (h)"] = ends["end_uncertainty"] / 3600
-    shown["kᵥ (W m⁻² K⁻¹)"] = ends["k_v"]
-    return show_table(
-        shown,
-        "The end of drying, and the kᵥ that makes the ice of each vial last until then",
-        {"end of drying (h)": "{:.1f}", "± (h)": "{:.2f}", "kᵥ (W m⁻² K⁻¹)": "{:.1f}"},
-    )
+    names = ends["thermocouple"] + ", " + ends["source"].replace(_ENDS)
+    return shown("ends", ends.set_axis(names.rename(None)))
 
 
 def show_cost(cost: pd.DataFrame) -> Styler:
     """Present `fesemlib.drying.resistance.cost_of_one_number`."""
-    shown = pd.DataFrame(
-        {
-            "drying time (h)": cost["time"] / 3600,
-            "warmest front (°C)": cost["warmest_front"] - 273.15,
-        }
-    )
-    return show_table(
-        shown,
-        "Primary drying of these vials at the shelf temperature and pressure of the steady part",
-        dict.fromkeys(shown, "{:.1f}"),
-    )
+    return shown("cost", cost)
 
 
 def show_uncertainty(budget: pd.DataFrame, labels: DryingLabels) -> Styler:
@@ -103,9 +72,4 @@ def show_uncertainty(budget: pd.DataFrame, labels: DryingLabels) -> Styler:
     assumed = (100 * table["assumed"]).map("{:.2g} %".format, na_action="ignore")
     assumed["temperatures"] = f"{budget['assumed']['temperatures']:g} K each"
     assumed["water that does not freeze"] = f"0 to {assumed['water that does not freeze']}"
-    return show_table(
-        pd.DataFrame({"assumed": assumed, "of k_m (%)": table["percent"]}),
-        "Standard uncertainty of the k_m of one thermocouple from that of what it is worked out "
-        "from (Monte Carlo)",
-        {"of k_m (%)": "{:.2g}"},
-    )
+    return shown("uncertainty", table.assign(assumed=assumed))

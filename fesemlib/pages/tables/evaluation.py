@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from pandas.io.formats.style import Styler
 from fesemlib.evaluation.epochs import SELECTIONS
 from fesemlib.evaluation.statistics import Comparison, permutation_p_value
 from fesemlib.pages.numbers import in_percent, measure_ranges, percent, three_digits
-from fesemlib.pages.report import show_table
+from fesemlib.pages.tables.words import shown
 from fesemlib.validation.errors import (
     errors_of_formulations,
     errors_of_runs,
@@ -29,16 +28,10 @@ def show_permutations(orders: pd.DataFrame) -> Styler:
     `orders` is of `fesemlib.evaluation.controls.permutation_test`, the true order first.
     """
     true, shuffled = orders.iloc[0], orders.iloc[1:].fillna(np.inf)
-    shown = in_percent(pd.DataFrame({"true order": true, "shuffled, median": shuffled.median()}))
-    shown["shuffles as small"] = (~(shuffled > true)).sum()
-    shown["p"] = [permutation_p_value(true[str(name)], errors) for name, errors in shuffled.items()]
-    return show_table(
-        shown,
-        "Errors of the formulations held out (%; |ln| as it is), with k_m in their true order and "
-        "shuffled",
-        dict.fromkeys(["true order", "shuffled, median"], three_digits)
-        | {"shuffles as small": f"{{}} of {len(shuffled)}", "p": "{:.2g}"},
-    )
+    table = in_percent(pd.DataFrame({"true": true, "shuffled": shuffled.median()}))
+    table["as_small"] = (~(shuffled > true)).sum().map(f"{{}} of {len(shuffled)}".format)
+    table["p"] = [permutation_p_value(true[str(name)], errors) for name, errors in shuffled.items()]
+    return shown("permutations", table)
 
 
 def show_spread(predictions: Mapping[str, pd.DataFrame]) -> Styler:
@@ -51,25 +44,13 @@ def show_spread(predictions: Mapping[str, pd.DataFrame]) -> Styler:
         drawn = table if "draw" in table else table.assign(draw=0)
         spread = spread_of_seeds_and_draws(drawn).add_prefix("between ")
         rows[f"{name} set"] = {**measure_ranges(measures(table)), **spread}
-    return show_table(
-        pd.DataFrame.from_dict(rows, orient="index"),
-        "Errors of the formulations held out (%; |ln| as it is), median and range over the runs; "
-        "and the standard deviation of the mean between seeds, and between draws, in points",
-        {"between seeds": percent, "between draws": percent},
-    )
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return shown("spread", table, {"between seeds": percent, "between draws": percent})
 
 
 def show_difference(compared: Comparison) -> Styler:
     """Present `fesemlib.evaluation.statistics.compare_pairs` of the original and augmented set."""
-    headings = ["mean difference", "95 % from", "to", "errs less on", "of", "p", "least possible p"]
-    shown = pd.DataFrame([vars(compared)], ["augmented − original"]).set_axis(headings, axis=1)
-    points = dict.fromkeys(headings[:3], partial(percent, sign=True))
-    return show_table(
-        shown,
-        "Difference of the relative errors of the formulations (points) with the limits of its "
-        "interval, and Wilcoxon's test on the pairs",
-        {**points, "p": "{:.2g}", "least possible p": "{:.2g}"},
-    )
+    return shown("difference", pd.DataFrame([vars(compared)], ["augmented − original"]))
 
 
 def show_selection(selected: pd.DataFrame, published: pd.DataFrame | None) -> Styler:
@@ -86,12 +67,9 @@ def show_selection(selected: pd.DataFrame, published: pd.DataFrame | None) -> St
         label: pd.concat([errors_of_formulations(table), measures(table)["median"]])
         for label, table in tables.items()
     }
-    shown = in_percent(pd.concat(medians, axis="columns")).map(three_digits)
+    table = in_percent(pd.concat(medians, axis="columns")).map(three_digits)
     runs = [errors_of_runs(table).to_numpy() for table in tables.values()]
-    shown.loc[f"errors below {100 * _SMALL:g} %"] = [
+    table.loc[f"errors below {100 * _SMALL:g} %"] = [
         f"{(each < _SMALL).sum()} of {each.size}" for each in runs
     ]
-    return show_table(
-        shown,
-        "Relative error of the formulations held out (%; |ln| as it is), by choice of the epoch",
-    )
+    return shown("selection", table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from pandas.io.formats.style import Styler
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.pages.names import told_apart
 from fesemlib.pages.numbers import minus, percent, typeset
-from fesemlib.pages.report import show_table
+from fesemlib.pages.tables.words import celsius, shown
 from fesemlib.params import Parameters
 from fesemlib.prediction.folder import Card
 from fesemlib.prediction.model import Model, Prediction
@@ -42,64 +43,43 @@ def show_model(model: Model) -> Styler:
         "k_m of the training (10⁻³ m² s⁻¹)": f"{1e3 * least:.3g} to {1e3 * greatest:.3g}",
         "digest of the data": card.data_digest,
     }
-    return show_table(pd.DataFrame({"": parts}), "The model card, in its main lines", texts=[""])
+    return shown("model", pd.DataFrame({"": parts}))
 
 
 def show_candidates(card: Card) -> Styler:
     """The leave-one-out error of each candidate, and how often it was chosen; best first."""
     residuals, folds = card.candidate_residuals, pd.Series(card.chosen_in_fold).value_counts()
     relative = residuals.map(lambda residual: abs(math.expm1(-residual)))
-    errors = {"mean |ln|": residuals.abs().mean(), "mean (%)": relative.mean()}
-    shown = pd.DataFrame(errors)[residuals.notna().all()]
-    shown["skill"] = 1 - shown["mean |ln|"] / shown["mean |ln|"][MEDIAN.name]
-    shown["chosen in folds"] = folds.reindex(shown.index, fill_value=0)
-    return show_table(
-        shown.sort_values("mean |ln|"),
-        "What each candidate makes of the formulations left out, by itself, and in how many folds "
-        "it was chosen",
-        {"mean |ln|": "{:.3f}", "mean (%)": percent, "skill": "{:.2f}"},
-    )
+    errors = {"log": residuals.abs().mean(), "mean": relative.mean()}
+    table = pd.DataFrame(errors)[residuals.notna().all()]
+    table["skill"] = 1 - table["log"] / table["log"][MEDIAN.name]
+    table["folds"] = folds.reindex(table.index, fill_value=0)
+    return shown("candidates", table.sort_values("log"))
 
 
 def show_predictions(new: NewMicrographs, model: Model, parameters: Parameters) -> Styler:
     """Predictions, errors among them, and what a stand-in was made with."""
     rows = pd.DataFrame(list(new.rows))
-    shown = pd.DataFrame(
-        {
-            "micrograph": told_apart([Path(image).name for image in rows["image"]]),
-            "k_m (10⁻³ m² s⁻¹)": 1e3 * rows["k_m"],
-            "from": 1e3 * rows["k_m_low"],
-            "to": 1e3 * rows["k_m_high"],
-            "made with": 1e3 * new.true_km,
-            "R_p (10⁵ m s⁻¹)": rows["resistance"] / 1e5,
-            "R_p (cm² Torr h g⁻¹)": rows["resistance"] / CLASSIC_RESISTANCE,
-            "domain": [typeset(_domain(row)) for row in new.rows],
-        }
+    k_m = 1e3 * rows[["k_m", "k_m_low", "k_m_high"]]
+    table = k_m.assign(
+        micrograph=told_apart([Path(image).name for image in rows["image"]]),
+        true_km=1e3 * new.true_km,
+        resistance=rows["resistance"] / 1e5,
+        classic=rows["resistance"] / CLASSIC_RESISTANCE,
+        domain=[typeset(_domain(row)) for row in new.rows],
     ).dropna(axis="columns", how="all")
-    return show_table(
-        shown,
-        f"Predictions with intervals of nominally {100 * model.level:.0f} %, and the product "
-        f"resistance of {parameters.layer_thickness_mm:g} mm of dried cake with the front at "
-        f"{_celsius(parameters.front_temperature_k)} °C",
-        dict.fromkeys(shown.columns.drop(["micrograph", "domain"]), _three_digits),
-        texts=["domain"],
-    ).hide(axis="index")
+    front, thickness = celsius(parameters.front_temperature_k), parameters.layer_thickness_mm
+    told: dict[str, Any] = {"front": front, "thickness": thickness, "level": 100 * model.level}
+    return shown("predictions", table, **told).hide(axis="index")
 
 
 def show_residuals(model: Model) -> Styler:
     """The errors of leave-one-out from which the interval is made, from the smallest."""
     residuals = pd.Series(model.card.log_residuals)
-    shown = pd.DataFrame({"k_m (10⁻³ m² s⁻¹)": 1e3 * pd.Series(model.card.k_m)})
-    shown["true / predicted"], shown["|ln|"] = np.exp(residuals), residuals.abs()
-    inside = shown["|ln|"] <= model.half_width
-    return show_table(
-        shown.assign(**{"within the interval": np.where(inside, "yes", "no")})
-        .dropna()
-        .sort_values("|ln|", kind="stable"),
-        "How far the predictor is wrong about a formulation that it has not seen; the greatest "
-        "one within the interval is its half-width",
-        {"k_m (10⁻³ m² s⁻¹)": "{:.3g}", "true / predicted": "{:.2f}", "|ln|": "{:.2f}"},
-    )
+    table = pd.DataFrame({"k_m": 1e3 * pd.Series(model.card.k_m), "factor": np.exp(residuals)})
+    table["size"] = residuals.abs()
+    table["within"] = np.where(table["size"] <= model.half_width, "yes", "no")
+    return shown("residuals", table.dropna().sort_values("size", kind="stable"))
 
 
 def show_following(trial: pd.DataFrame, model: Model) -> Styler:
@@ -112,44 +92,24 @@ def show_following(trial: pd.DataFrame, model: Model) -> Styler:
         "the model": [2**slope, np.exp((predicted - true).abs().mean())],
         "always the median of the training set": [1.0, np.exp((median - true).abs().mean())],
     }
-    names = ["change where the true k_m doubles", "off by, on average"]
-    caption = "Predictions of the fresh stand-ins beside one that sees no image, as factors"
-    shown = pd.DataFrame.from_dict(rows, orient="index", columns=names)
-    return show_table(shown, caption, dict.fromkeys(names, "{:.2g}"))
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["slope", "apart"])
+    return shown("following", table)
 
 
 def show_domain(trial: pd.DataFrame) -> Styler:
     """How many images of each kind are flagged, and why."""
-    names = {"by_texture": "by texture (%)", "by_k_m": "by k_m (%)", "flagged": "flagged (%)"}
-    grouped = trial.groupby("kind", sort=False)[list(names)]
-    shown = grouped.mean().rename(columns=names).rename_axis(None)
-    shown.insert(0, "images", grouped.size())
-    shown["should be"] = np.where(shown.index == FRESH, "no", "yes")
-    return show_table(
-        shown,
-        "Images that are flagged as outside the domain, and why",
-        dict.fromkeys(names.values(), percent),
-    )
+    grouped = trial.groupby("kind", sort=False)
+    table = grouped[["by_texture", "by_k_m", "flagged"]].mean().rename_axis(None)
+    wanted = np.where(table.index == FRESH, "no", "yes")
+    return shown("domain", table.assign(images=grouped.size(), wanted=wanted))
 
 
 def show_drying(table: pd.DataFrame) -> Styler:
     """`fesemlib.drying.outlook.outlook_table` in hours and °C."""
-    hours = ["drying (h)", "upper end (h)", "lower end (h)"]
-    fronts = ["warmest front (°C)", "lower end (°C)"]
-    shown = pd.DataFrame({"micrograph": told_apart([Path(image).name for image in table.index])})
-    shown[hours] = table[["time", "time_fast", "time_slow"]].to_numpy() / 3600
-    shown[fronts] = table[["front", "front_slow"]].to_numpy()
-    shown["stays below"] = np.select(
-        [table["stays_below_slow"], table["stays_below"]],
-        ["yes, for the whole interval", "only as predicted"],
-        "no",
-    )
-    return show_table(
-        shown,
-        "Primary drying with the predicted k_m and with the ends of its interval, and whether the "
-        "front stays below the collapse temperature",
-        dict.fromkeys(hours, _three_digits) | dict.fromkeys(fronts, _celsius),
-    ).hide(axis="index")
+    verdicts = ["yes, for the whole interval", "only as predicted"]
+    stays = np.select([table["stays_below_slow"], table["stays_below"]], verdicts, "no")
+    names = told_apart([Path(image).name for image in table.index])
+    return shown("drying", table.assign(micrograph=names, stays=stays)).hide(axis="index")
 
 
 def _domain(row: Prediction) -> str:
@@ -158,11 +118,3 @@ def _domain(row: Prediction) -> str:
     if row.error:
         verdict = "no prediction"
     return ": ".join(filter(None, [verdict, row.error or row.remarks]))
-
-
-def _three_digits(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.3g}"
-
-
-def _celsius(kelvin: float) -> str:
-    return "melts" if math.isinf(kelvin) else minus(f"{kelvin - 273.15:.1f}")

@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 
 from fesemlib.evaluation.sensitivity import LOGARITHM, RELATIVE, STEPS
 from fesemlib.pages.numbers import percent, three_digits
-from fesemlib.pages.report import show_table
+from fesemlib.pages.tables.words import shown
 from fesemlib.validation.errors import LOG_MEAN, MEAN, WITHOUT_WORST
 
 
@@ -31,15 +31,10 @@ def show_cells(table: pd.DataFrame) -> Styler:
     levels = table.columns[: table.columns.get_loc("training_error")]
     errors = {"training_error": "training error (%)", MEAN: "mean (%)"}
     errors[WITHOUT_WORST] = "without the worst (%)"
-    return show_table(
-        table.rename(columns=errors).rename(columns=choice),
-        "Every combination of the levels: median training error and steps, trainings that missed "
-        "the criterion; then the relative error of the held-out formulations, its mean with and "
-        "without the worst of them, and the mean of |ln(predicted / true)|",
-        dict.fromkeys(map(choice, levels), choice)
-        | dict.fromkeys(errors.values(), percent)
-        | {"missed": "{:.0f}", "trainings": "{:.0f}", "steps": "{:,.0f}", LOG_MEAN: three_digits},
-    )
+    formats: dict[str, Any] = dict.fromkeys(map(choice, levels), choice)
+    formats |= dict.fromkeys(errors.values(), percent) | {LOG_MEAN: three_digits}
+    formats |= {"missed": "{:.0f}", "trainings": "{:.0f}", "steps": "{:,.0f}"}
+    return shown("cells", table.rename(columns=errors).rename(columns=choice), formats)
 
 
 def show_effects(effects: pd.DataFrame) -> Styler:
@@ -55,13 +50,7 @@ def show_effects(effects: pd.DataFrame) -> Styler:
         found = own[["effect", "low", "high"]].set_axis(changes(own))
         tables[name] = found.apply(np.exp) if measure == STEPS else found
         formats |= {(name, part): number for part in found}
-    return show_table(
-        pd.concat(tables, axis=1),
-        "Main effects: what a level does instead of the first one of its factor, averaged over the "
-        "levels of the others, with 95 % intervals over the formulations",
-        formats,
-        narrow=True,
-    )
+    return shown("effects", pd.concat(tables, axis=1), formats)
 
 
 def show_learning_curve(curve: pd.DataFrame) -> Styler:
@@ -75,12 +64,7 @@ def show_learning_curve(curve: pd.DataFrame) -> Styler:
     tested = ["inside", "outside"]
     regions = {region: table.xs(region, level="region") for region in [*tested, "training"]}
     wide = pd.concat(regions, axis=1)
-    shown: list[Any] = [("training", "steps"), ("training", "mean (%)")]
-    shown += [(region, name) for region in tested for name in table.columns[1:]]
-    return show_table(
-        wide[shown].set_axis([f"{predictor}, {size}" for predictor, size in wide.index]),
-        "By predictor and number of stand-ins trained on: steps and mean relative error of the "
-        "training, then the errors of the test set inside and outside of the range",
-        {column: numbers[column[1]] for column in shown},
-        narrow=True,
-    )
+    columns: list[Any] = [("training", "steps"), ("training", "mean (%)")]
+    columns += [(region, name) for region in tested for name in table.columns[1:]]
+    named = wide[columns].set_axis([f"{predictor}, {size}" for predictor, size in wide.index])
+    return shown("learning_curve", named, {column: numbers[column[1]] for column in columns})

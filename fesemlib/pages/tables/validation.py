@@ -12,7 +12,7 @@ from pandas.io.formats.style import Styler
 
 from fesemlib.network.architecture import HIDDEN_UNITS
 from fesemlib.pages.numbers import in_percent, measure_ranges, percent, three_digits
-from fesemlib.pages.report import show_table
+from fesemlib.pages.tables.words import shown
 from fesemlib.params import Parameters
 from fesemlib.validation import errors
 from fesemlib.validation.leave_one_out import training_summary
@@ -35,15 +35,8 @@ def show_trainings(results: pd.DataFrame, parameters: Parameters) -> Styler:
             unfinished: _counted(part["held_out"][(error > _UNFINISHED) | lost]),
             "collapsed or diverged": _share(lost),
         }
-    return show_table(
-        pd.DataFrame.from_dict(rows, orient="index"),
-        "Mean relative error of each network on the micrographs that it was trained on, after its "
-        "last step and without dropout: median and greatest over the trainings. Those "
-        f"{unfinished} are named by what they hold out",
-        _FORMATS,
-        narrow=True,
-        texts=[unfinished],
-    )
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return shown("trainings", table, _FORMATS, [unfinished], unfinished=unfinished)
 
 
 def show_measures(
@@ -61,14 +54,7 @@ def show_measures(
             **_effort(_trainings(results, parameters), parameters),
             **measure_ranges(held_out),
         }
-    return show_table(
-        pd.DataFrame.from_dict(rows, orient="index"),
-        f"{caption}: steps and error on what was trained on (medians over the trainings), and "
-        "three measures of the error on what was held out (median and range over the runs; means "
-        "in %)",
-        _FORMATS,
-        narrow=True,
-    )
+    return shown("measures", pd.DataFrame.from_dict(rows, orient="index"), _FORMATS, what=caption)
 
 
 def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
@@ -78,31 +64,28 @@ def show_comparison(table: pd.DataFrame, caption: str) -> Styler:
     put before it, the meaning of the columns after it.
     """
     sets = {name: pd.DataFrame(table[name]) for name in table.columns.get_level_values(0)}
-    shown = pd.concat({name: _with_range(own) for name, own in sets.items()}, axis="columns")
-    papers_own = "published" in shown.columns.get_level_values(1)
+    both = pd.concat({name: _with_range(own) for name, own in sets.items()}, axis="columns")
+    papers_own = "published" in both.columns.get_level_values(1)
     columns = "median and range over the runs"
     if papers_own:
         columns = f"published, reproduced ({columns}), and the difference of median and published"
-    return show_table(
-        shown.rename_axis(None),
-        f"{'Table' if papers_own else 'In the form of Table'} 2 of the paper: {caption}; "
-        f"{columns}, in % of k_m but for |ln|. The means are taken within each run.",
-        {
-            column: partial(three_digits, sign=column[1] == "difference")
-            for column in shown
-            if column[1] != "range"
-        },
-        narrow=True,
-    )
+    number = "Table" if papers_own else "In the form of Table"
+    formats = {
+        column: partial(three_digits, sign=column[1] == "difference")
+        for column in both
+        if column[1] != "range"
+    }
+    told: dict[str, Any] = {"number": number, "what": caption, "columns": columns}
+    return shown("comparison", both.rename_axis(None), formats, **told)
 
 
 def _with_range(errors_of_set: pd.DataFrame) -> pd.DataFrame:
     """The columns of one training set; of a single run there is no range."""
-    shown = in_percent(errors_of_set)
-    ends = shown[["least", "greatest"]].map(three_digits)
+    table = in_percent(errors_of_set)
+    ends = table[["least", "greatest"]].map(three_digits)
     if not ends["least"].equals(ends["greatest"]):
-        shown["range"] = ["–".join(dict.fromkeys(pair)) for pair in ends.itertuples(index=False)]
-    return shown.filter(["published", "median", "range", "difference"])
+        table["range"] = ["–".join(dict.fromkeys(pair)) for pair in ends.itertuples(index=False)]
+    return table.filter(["published", "median", "range", "difference"])
 
 
 def show_remedies(trainings: pd.DataFrame, parameters: Parameters) -> Styler:
@@ -114,12 +97,8 @@ def show_remedies(trainings: pd.DataFrame, parameters: Parameters) -> Styler:
         }
         for (width, remedy), part in trainings.groupby(["width", "remedy"], sort=False)
     }
-    return show_table(
-        pd.DataFrame.from_dict(rows, orient="index"),
-        "Trainings until the criterion or the last epoch, by width of the input and by what is "
-        "done to keep the hidden units alive (medians over the seeds; of silent units the mean)",
-        {**_FORMATS, "silent units": f"{{:.1f}} of {HIDDEN_UNITS}"},
-    )
+    formats = {**_FORMATS, "silent units": f"{{:.1f}} of {HIDDEN_UNITS}"}
+    return shown("remedies", pd.DataFrame.from_dict(rows, orient="index"), formats)
 
 
 def _trainings(results: pd.DataFrame, parameters: Parameters) -> pd.DataFrame:
