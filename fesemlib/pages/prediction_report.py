@@ -17,10 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from fesemlib.drying.calibration import vial_of
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.outlook import Case, outlook_of
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.pages.numbers import minus
 from fesemlib.pages.style import COLOURS, INK, drawn, plain_logarithmic
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Layer, Model, Prediction
@@ -31,17 +31,6 @@ from fesemlib.storage import write_atomically
 
 _WIDTH = 900  # px, of a micrograph in the report
 _DETAIL = 24  # correlation lengths across the part of it that is enlarged
-_CYCLE = {  # what the drying depends on, and what the page calls it
-    "heat_transfer_coefficient": "k_v (W m⁻² K⁻¹)",
-    "area_ratio": "A_v/A_p",
-    "ice_thickness_mm": "ice (mm)",
-    "solids_percent": "solids (mass %)",
-    "shelf_start_k": "shelf at the start (°C)",
-    "shelf_hold_k": "shelf then (°C)",
-    "shelf_ramp_k_per_min": "ramp of the shelf (K/min)",
-    "chamber_pressure_pa": "chamber (Pa)",
-    "collapse_temperature_k": "collapse temperature (°C)",
-}
 _K_M = "k$_m$ (10$^{-3}$ m² s$^{-1}$)"
 
 
@@ -63,62 +52,37 @@ def write_report(
     page = Environment(
         loader=PackageLoader("fesemlib.pages"), autoescape=select_autoescape(default=True)
     ).get_template("prediction_report.html.jinja")
-    cycle = {
-        text: minus(f"{getattr(drying, name) - 273.15 * name.endswith('_k'):.4g}")
-        for name, text in _CYCLE.items()
-    }
     text = page.render(
+        model=model,
         card=model.card,
-        level=100 * model.level,
         factor=math.exp(model.half_width),
         candidates=model.card.candidate_residuals.abs().mean(skipna=False).sort_values().to_dict(),
         parameters=model.card.parameters.model_dump(exclude_defaults=True),
-        cycle=cycle,
-        drying=f"{cycle['ice (mm)']} mm of ice, shelf at {cycle['shelf then (°C)']} °C, chamber at "
-        f"{cycle['chamber (Pa)']} Pa, collapse temperature {cycle['collapse temperature (°C)']} °C",
-        layer=f"{1e3 * layer.thickness:g} mm of dried cake, front at "
-        f"{minus(f'{layer.front_temperature - 273.15:g}')} °C",
+        drying=drying,
+        vial=vial_of(drying),
+        layer=layer,
+        classic=CLASSIC_RESISTANCE,
         micrographs=len(files),
         results=[
-            _result(row, file, model, drying, pixel_size_um)
+            {
+                "row": row,
+                "cases": _cases(row, drying),
+                "picture": ""
+                if row.error or not file
+                else _picture(file, row, model, pixel_size_um),
+            }
             for row, file in zip(rows, pictures, strict=True)
         ],
     )
     write_atomically(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
 
 
-def _result(
-    row: Prediction, file: str | None, model: Model, drying: Parameters, told_um: float | None
-) -> dict[str, object]:
-    """What the page shows of one prediction."""
-    if row.error:
-        return {"image": row.image, "error": row.error}
+def _cases(row: Prediction, drying: Parameters) -> dict[str, Case | None]:
+    """The drying of what may be predicted, by what the page calls the case."""
+    if not row.in_domain:
+        return {}
     outlook = outlook_of(row.image, row.k_m, row.k_m_low, row.k_m_high, drying)
-    cases = {"as predicted": outlook.predicted, "slowest": outlook.slow, "fastest": outlook.fast}
-    collapse = drying.collapse_temperature_k
-    resistances = (row.resistance, row.resistance_low, row.resistance_high)
-    return {
-        "image": row.image,
-        "k_m": [f"{1e3 * each:.3g}" for each in (row.k_m, row.k_m_low, row.k_m_high)],
-        "resistance_si": [f"{1e-5 * each:.3g}" for each in resistances],
-        "resistance": [f"{each / CLASSIC_RESISTANCE:.3g}" for each in resistances],
-        "in_domain": row.in_domain,
-        "remarks": row.remarks,
-        "drying": {
-            name: _drying(case, collapse) for name, case in cases.items() if case and row.in_domain
-        },
-        "picture": _picture(file, row, model, told_um) if file else "",
-    }
-
-
-def _drying(case: Case, collapse: float) -> dict[str, str]:
-    if case.run is None:
-        return {"hours": "—", "front": "—", "stays": "no: the ice would melt"}
-    return {
-        "hours": f"{case.time / 3600:.1f}",
-        "front": minus(f"{case.warmest_front - 273.15:.1f}"),
-        "stays": "yes" if case.warmest_front < collapse else "no",
-    }
+    return {"as predicted": outlook.predicted, "slowest": outlook.slow, "fastest": outlook.fast}
 
 
 def _picture(file: str, row: Prediction, model: Model, told_um: float | None) -> str:

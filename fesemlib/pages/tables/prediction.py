@@ -109,7 +109,8 @@ def show_drying(table: pd.DataFrame) -> Styler:
     verdicts = ["yes, for the whole interval", "only as predicted"]
     stays = np.select([table["stays_below_slow"], table["stays_below"]], verdicts, "no")
     names = told_apart([Path(image).name for image in table.index])
-    return shown("drying", table.assign(micrograph=names, stays=stays)).hide(axis="index")
+    numbered = table.reset_index(drop=True).assign(micrograph=names, stays=stays)
+    return shown("drying", numbered).hide(axis="index")
 
 
 def _domain(row: Prediction) -> str:
