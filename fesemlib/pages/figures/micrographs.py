@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fesemlib.evaluation.baselines import GreyLevelTest
@@ -24,6 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _EXAMPLES = 9  # of more than a dozen micrographs
 _REPRODUCED, _CUT = COLOURS[0], COLOURS[2]
+ARROW: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 11, "color": INK}
 _GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "antialiased"}
 K_M_LABEL = "mass transfer coefficient k$_m$ (10$^{-3}$ m² s$^{-1}$)"
 _PREDICTED_LABEL = "predicted k$_m$ (10$^{-3}$ m² s$^{-1}$)"
@@ -48,23 +49,17 @@ def workflow_figure(
         f"convolutional\nnetwork\n\n3 convolutions,\n{weights:_} weights".replace("_", "\u2009"),
         f"mass transfer\ncoefficient\n\nk$_m$ = {k_m * 1e3:.2g}·10$^{{-3}}$\nm² s$^{{-1}}$",
     )
-    size, wide, middle = (11.0, 1.9), 0.14, 0.38
-    high = wide * size[0] / size[1] * height / width
-    low = middle - high / 2
-    lefts = np.linspace(0.01, 0.99 - wide, len(images) + len(boxes))
-    figure = Figure(figsize=size)
-    figure.set_layout_engine("none")
-    for left, (title, image) in zip(lefts, images.items(), strict=False):
-        _picture(figure.add_axes((left, low, wide, high)), image, title, fontsize=10)
-    canvas = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1), facecolor="none")
-    canvas.set_axis_off()
-    for left, text in zip(lefts[len(images) :], boxes, strict=True):
-        box = Rectangle((left, low), wide, high, facecolor="#eef3f7", edgecolor=_REPRODUCED)
-        canvas.add_patch(box)
-        place = (left + wide / 2, middle)
-        canvas.text(*place, text, ha="center", va="center", fontsize=10, color=INK)
-    for left, right in zip(lefts[:-1] + wide, lefts[1:], strict=True):
-        canvas.add_patch(arrow((left + 0.001, middle), (right - 0.001, middle)))
+    across = len(images) + len(boxes)
+    figure, panels = drawing(11.0, 1.9, 1, across)
+    figure.set_layout_engine("constrained", wspace=0.19)
+    for axes, (title, image) in zip(panels, images.items(), strict=False):
+        _picture(axes, image, title, fontsize=10)
+    for axes, text in zip(panels[len(images) :], boxes, strict=True):
+        axes.set(xticks=[], yticks=[], facecolor="#eef3f7", box_aspect=height / width)
+        axes.spines[:].set(visible=True, edgecolor=_REPRODUCED)
+        axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=10, color=INK)
+    for axes in panels[1:]:
+        axes.annotate("", (-0.02, 0.5), (-0.21, 0.5), "axes fraction", arrowprops=ARROW)
     return figure
 
 
@@ -230,11 +225,6 @@ def stand_in_figure(
         axes.set_title(title, fontsize=11)
         axes.legend(loc="upper left")
     return figure
-
-
-def arrow(start: tuple[float, float], end: tuple[float, float]) -> FancyArrowPatch:
-    """From one box of a drawing to the next."""
-    return FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=11, color=INK)
 
 
 def _picture(axes: Axes, image: GreyImage | FloatImage, title: str, **font: Any) -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fesemlib.pages.figures.micrographs import arrow
+from fesemlib.pages.figures.micrographs import ARROW
 from fesemlib.pages.style import INK
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def network_figure(network: keras.Model) -> Figure:
         axes.text(middle, 0.6, sides, ha="center", va="bottom", fontsize=8.5)
         gap = 0.4 if flat else 0.23  # the names of dense layers are wider than they
         if number < len(drawn):
-            axes.add_patch(arrow((position + size + 0.03, 0), (position + size + gap - 0.03, 0)))
+            start, end = (position + size + 0.03, 0), (position + size + gap - 0.03, 0)
+            axes.annotate("", end, start, arrowprops=ARROW)
         position += size + gap
     axes.set(xlim=(-0.08, position - 0.15), ylim=(-1.05, 0.9))
     axes.set_axis_off()

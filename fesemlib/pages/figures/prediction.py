@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -50,21 +51,21 @@ def candidates_figure(card: Card) -> Figure:
     errors = errors.loc[:, errors.mean().sort_values().index]
     errors.insert(0, f"chosen: {card.predictor}", pd.Series(card.residuals).abs())
     figure, axes = drawing(_WIDTH, 1.6 + 0.36 * errors.shape[1], label_size=12)
-    for place, name in enumerate(errors):
-        colour = _OUTSIDE if place == 0 else _INSIDE
-        own = errors[name].clip(lower=_LEAST_ERROR)
-        axes.plot(own, [place] * len(own), "o", color=colour, alpha=0.45, ms=5)
-        axes.plot(max(errors[name].mean(), _LEAST_ERROR), place, "D", color=colour, ms=9)
-    axes.axvline(errors[MEDIAN.name].mean(), color=INK, ls="--", lw=1)
-    names = shortened(map(str, errors), PREDICTOR_NAME)
-    axes.set_yticks(range(errors.shape[1]), [*names.values()], fontsize=10)
-    axes.set(
-        ylim=(errors.shape[1] - 0.5, -0.5), xlabel="|ln(predicted/true)| of formulations left out"
+    colours = [_OUTSIDE, *[_INSIDE] * (errors.shape[1] - 1)]
+    dots = errors.clip(lower=_LEAST_ERROR).rename(
+        columns=shortened(map(str, errors), PREDICTOR_NAME)
     )
+    look: Any = {"jitter": False, "alpha": 0.45, "size": 5}
+    sns.stripplot(dots, orient="h", palette=colours, ax=axes, **look)
+    axes.collections[1].set_label("a formulation")
+    means = errors.mean().clip(lower=_LEAST_ERROR)
+    axes.plot(means[1:], range(1, len(means)), "D", color=_INSIDE, ms=9, label="mean")
+    axes.plot(means[:1], [0], "D", color=_OUTSIDE, ms=9)
+    median = errors[MEDIAN.name].mean()
+    axes.axvline(median, color=INK, ls="--", lw=1, label="mean of the median rule")
+    axes.set_xlabel("|ln(predicted/true)| of formulations left out")
+    axes.tick_params(axis="y", labelsize=10)
     plain_logarithmic(axes, "x", (1, 3))
-    axes.plot([], [], "o", color=INK, alpha=0.45, ms=5, label="a formulation")
-    axes.plot([], [], "D", color=INK, ms=9, label="mean")
-    axes.plot([], [], "--", color=INK, lw=1, label="mean of the median rule")
     figure.legend(loc="outside upper center", ncols=3)
     return figure
 
@@ -81,20 +82,19 @@ def predictions_figure(rows: Sequence[Prediction], model: Model) -> Figure:
     figure, axes = drawing(_WIDTH, 1.7 + 0.33 * len(drawn), label_size=12)
     least, greatest = (1e3 * k_m for k_m in model.card.k_m_range)
     axes.axvspan(least, greatest, color="#eeeeee", zorder=0, label="range of the training set")
-    for place, row in enumerate(drawn):
-        dot = _DOTS[bool(row.in_domain)]
-        if math.isfinite(row.k_m_high):
-            ends = [1e3 * row.k_m_low, 1e3 * row.k_m_high]
-            axes.plot(ends, [place, place], color=dot["color"], lw=2)
-        axes.plot(1e3 * row.k_m, place, "o", **dot, ms=8)
+    table = pd.DataFrame(list(drawn)).replace(math.inf, math.nan)
+    for inside, dot in _DOTS.items():
+        own = table[table["in_domain"] == inside]
+        low, k_m, high = (1e3 * own[name] for name in ("k_m_low", "k_m", "k_m_high"))
+        axes.hlines(own.index, low, high, color=dot["color"], lw=2)
+        label = "inside the domain" if inside else "outside the domain"
+        axes.plot(k_m, own.index, "o", **dot, ms=8, label=label)
     training = [1e3 * k_m for k_m in model.card.k_m.values()]
     axes.plot(training, [len(drawn)] * len(training), "|", color=INK, ms=14, mew=1.5)
     names = short_names([row.image for row in drawn])
     axes.set_yticks(range(len(drawn) + 1), [*names, "training set"], fontsize=10)
     axes.set(xlabel=_K_M, ylim=(len(drawn) + 0.6, -0.6))
     plain_logarithmic(axes, "x", _TICKS)
-    for inside, label in ((True, "inside the domain"), (False, "outside the domain")):
-        axes.plot([], [], "o", **_DOTS[inside], label=label)
     figure.legend(loc="outside upper center", ncols=3)
     return figure
 
@@ -129,16 +129,13 @@ def coverage_figure(trial: pd.DataFrame, model: Model) -> Figure:
 
 def domain_figure(trial: pd.DataFrame, limit: float) -> Figure:
     """Distances of `domain_trial` to the training set, and the limit beyond which is flagged."""
-    kinds = list(dict.fromkeys(trial["kind"]))
+    places, kinds = pd.factorize(trial["kind"])
     figure, axes = drawing(_WIDTH, 1.5 + 0.42 * len(kinds), label_size=12)
-    for place, kind in enumerate(kinds):
-        own = trial[trial["kind"] == kind]
-        for inside, dot in _DOTS.items():
-            distances = own["distance"][own["flagged"] != inside]
-            axes.plot(distances, [place] * len(distances), "o", **dot, ms=6, alpha=0.8)
     axes.axvline(limit, color=INK, ls="--", lw=1, label="limit")
-    for inside, label in ((True, "not flagged"), (False, "flagged")):
-        axes.plot([], [], "o", **_DOTS[inside], label=label)
+    for inside, dot in _DOTS.items():
+        own = (trial["flagged"] != inside).to_numpy()
+        label = "not flagged" if inside else "flagged"
+        axes.plot(trial["distance"][own], places[own], "o", **dot, ms=6, alpha=0.8, label=label)
     axes.set_yticks(range(len(kinds)), kinds, fontsize=10)
     axes.set(ylim=(len(kinds) - 0.5, -0.5), xlim=(0, None))
     axes.set_xlabel("distance to the nearest mixture of two training micrographs")

@@ -123,10 +123,13 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
         strengths = sorted(part["strength"].unique())
         for colour, reader in zip(COLOURS, readers, strict=False):
             sizes = part[part["reader"] == reader].pivot_table("size", "strength", "formulation")
+            mean = sizes.mean(axis=1).to_numpy()
+            axes.plot(mean, "o-", color=colour, lw=2, ms=4, label=f"{reader}:\nmean")
             if reader == readers[0]:
-                axes.plot(sizes.to_numpy(), color=colour, alpha=0.3, linewidth=0.8)
-            axes.plot(sizes.mean(axis=1).to_numpy(), "o-", color=colour, linewidth=2, markersize=4)
-            axes.axhline(100 * exchanged[reader], color=colour, linestyle="--", linewidth=1)
+                labels = ["one formulation each", *["_"] * (sizes.shape[1] - 1)]
+                axes.plot(sizes.to_numpy(), color=colour, alpha=0.3, lw=0.8, label=labels)
+            change, label = 100 * exchanged[reader], f"{reader}:\nexchanged"
+            axes.axhline(change, color=colour, linestyle="--", linewidth=1, label=label)
         labels = [minus(f"{strength:g}") for strength in strengths]
         axes.set_xticks(range(len(strengths)), labels, fontsize=9)
         axes.set_yscale("symlog", linthresh=1)
@@ -140,13 +143,8 @@ def imaging_figure(table: pd.DataFrame, exchanged: Mapping[str, float]) -> Figur
         axes.set_ylabel("change of k$_m$ (%)")
     for axes in grid[len(parts) :]:
         axes.set_axis_off()
-    legend = grid[len(parts)]
-    for colour, reader in zip(COLOURS, readers, strict=False):
-        legend.plot([], [], "o-", color=colour, linewidth=2, label=f"{reader}:\nmean")
-        if reader == readers[0]:
-            legend.plot([], [], color=colour, alpha=0.4, label="one formulation each")
-        legend.plot([], [], "--", color=colour, label=f"{reader}:\nexchanged")
-    legend.legend(fontsize=8, loc="center", borderaxespad=0)
+    entries = grid[0].get_legend_handles_labels()
+    grid[len(parts)].legend(*entries, fontsize=8, loc="center", borderaxespad=0)
     return figure
 
 
