@@ -12,12 +12,7 @@ from fesemlib.evaluation.epochs import SELECTIONS
 from fesemlib.evaluation.statistics import Comparison, permutation_p_value
 from fesemlib.pages.numbers import in_percent, measure_ranges, percent, three_digits
 from fesemlib.pages.tables.words import shown
-from fesemlib.validation.errors import (
-    errors_of_formulations,
-    errors_of_runs,
-    measures,
-    spread_of_seeds_and_draws,
-)
+from fesemlib.validation import errors
 
 _SMALL = 0.01  # relative error
 
@@ -42,8 +37,8 @@ def show_spread(predictions: Mapping[str, pd.DataFrame]) -> Styler:
     rows = {}
     for name, table in predictions.items():
         drawn = table if "draw" in table else table.assign(draw=0)
-        spread = spread_of_seeds_and_draws(drawn).add_prefix("between ")
-        rows[f"{name} set"] = {**measure_ranges(measures(table)), **spread}
+        spread = errors.spread_of_seeds_and_draws(drawn).add_prefix("between ")
+        rows[f"{name} set"] = {**measure_ranges(errors.measures(table)), **spread}
     table = pd.DataFrame.from_dict(rows, orient="index")
     return shown("spread", table, {"between seeds": percent, "between draws": percent})
 
@@ -64,11 +59,11 @@ def show_selection(selected: pd.DataFrame, published: pd.DataFrame | None) -> St
         for name, errors in published.rename_axis("held_out").items():
             tables[f"published, {name} set"] = errors.rename("relative_error").reset_index()
     medians = {
-        label: pd.concat([errors_of_formulations(table), measures(table)["median"]])
+        label: pd.concat([errors.errors_of_formulations(table), errors.measures(table)["median"]])
         for label, table in tables.items()
     }
     table = in_percent(pd.concat(medians, axis="columns")).map(three_digits)
-    runs = [errors_of_runs(table).to_numpy() for table in tables.values()]
+    runs = [errors.errors_of_runs(table).to_numpy() for table in tables.values()]
     table.loc[f"errors below {100 * _SMALL:g} %"] = [
         f"{(each < _SMALL).sum()} of {each.size}" for each in runs
     ]
