@@ -86,8 +86,8 @@ def _execution_digest(notebook: Path, injected: Mapping[str, Any], data: str) ->
     names = {module.name for module in pkgutil.iter_modules(fesemlib.__path__)}
     used = sorted(names - {"command", "progress"})
     code = code_digest(*(f"fesemlib.{name}" for name in used))
-    words = sorted(Path(fesemlib.__file__).parent.rglob("*.yml"))
-    return digest(cells, influential, code, data, _files_read(injected), versions(), *words)
+    files = sorted(Path(fesemlib.__file__).parent.glob("**/*.[cy][sm][vl]"))  # its tables and words
+    return digest(cells, influential, code, data, _files_read(injected), versions(), *files)
 
 
 def _files_read(injected: Mapping[str, Any]) -> list[str]:

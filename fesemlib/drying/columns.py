@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from fesemlib.params import quoted
 from fesemlib.spreadsheets import with_points
@@ -32,37 +34,10 @@ _KNOWN = {(kind, name): by for kind, names, *by in _UNITS for name in names.spli
 _ALLOWED = {"time": "s, min or h", "temperature": "°C or K", "pressure": "Pa, mbar or mTorr"}
 _KINDS = {"pirani": "pressure", "product": "temperature", "shelf": "temperature"}
 
-# Names of columns, in small letters and without signs; of several that fit, those before go.
-_T = r"(temperature|temp|t)?"
-_ROLES = {
-    "time": (
-        r"t|time|(elapsed|process|run|cycle)time|elapsed|zeit|(経過)?時間|时间",
-        r"timestamp|date(and)?time|(datum(und)?)?(uhr)?zeit|時刻|日時|チャンネル名",
-        r"date|datum|日付",
-    ),
-    "shelf": (
-        rf"{_T}(shelf|fluid){_T}|tf|stellfl(ä|ae)che|棚温?度?|板层(温度)?",
-        rf"{_T}(shelf|fluid|棚)(inlet|in|入口){_T}",
-        rf"{_T}(shelf|fluid|棚)(outlet|out|出口){_T}",
-        rf"{_T}(shelf|fluid|棚)\d{_T}",
-    ),
-    "pressure": (
-        r"(vac|chamber|pressure)?(cpm|cm|capman|capacitance(manometer)?|baratron|mks)"
-        r"(pressure|gauge)?\d*",
-        r"p|pc|pch|pchamber|(actual|chamber)?(press(ure)?|vacuum)|(kammer)?druck|vakuum|\w*(真空度|圧力|压力)",
-    ),
-    "pirani": (r"\w*pirani(pressure|gauge)?",),
-    "phase": (r"(drying|process|recipe)?(phase|stage)(name)?",),
-    "product": (
-        r"(t|tc|temperature)?(product|bottom|vial|thermocouple|probe)\w*|tc\d*|tp\d*|t\d+"
-        r"|produkt\w*|(品温|製品|制品|产品)\w*",
-    ),
-}
-_NEEDED = {
-    "time": ("for the time", "time (h)"),
-    "shelf": ("for the shelf", "T_shelf (°C)"),
-    "pressure": ("for the pressure", "pressure (Pa)"),
-    "product": ("of a product temperature", "T_product_1 (°C)"),
+_COLUMNS = yaml.safe_load(Path(__file__).with_name("columns.yml").read_text(encoding="utf-8"))
+_ROLES: dict[str, list[str]] = {role: column["names"] for role, column in _COLUMNS.items()}
+_NEEDED: dict[str, tuple[str, str]] = {
+    role: column["needed"] for role, column in _COLUMNS.items() if "needed" in column
 }
 
 # What is computed of several readings, or set, is no reading of a sensor; words between "_".
