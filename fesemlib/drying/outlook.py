@@ -49,11 +49,6 @@ class Outlook:
     slow: Case | None  # at the lower end of the interval; None where it is not bounded
     fast: Case | None
 
-    @property
-    def worst(self) -> Case:
-        """The slow case, where there is one; the interval does not exclude a slower one."""
-        return self.slow or self.predicted
-
 
 def cycle_of(parameters: Parameters) -> Cycle:
     """The cycle that the parameters describe."""

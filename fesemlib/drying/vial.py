@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -33,22 +33,28 @@ class PrimaryDryingError(ValueError):
     """A vial or a cycle for which no primary drying can be computed."""
 
 
+def _within(least: float, greatest: float, unit: str, **default: float) -> Any:
+    """A field that is checked when its object is made."""
+    return field(metadata={"within": (least, greatest, unit)}, **default)  # type: ignore[call-overload]
+
+
+class _Checked:
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]
+            _check(each.name, getattr(self, each.name), *each.metadata["within"])
+
+
 @dataclass(frozen=True)
-class Vial:
+class Vial(_Checked):
     """A vial, what is in it, and how well the shelf heats it."""
 
-    heat_transfer_coefficient: float  # k_v, W m⁻² K⁻¹, with respect to the vial's outer area
-    ice_thickness: float  # of the frozen layer, ice and solids, m
-    solids_mass_fraction: float = 0.05  # of the solution, up to 0.5
-    area_ratio: float = 1.21  # outer area of the vial over that of the product, A_v/A_p
-
-    def __post_init__(self) -> None:
-        _check(
-            "heat_transfer_coefficient", self.heat_transfer_coefficient, 0.1, 1000, "in W m⁻² K⁻¹"
-        )
-        _check("ice_thickness", self.ice_thickness, 1e-4, 0.1, "in m")
-        _check("solids_mass_fraction", self.solids_mass_fraction, 1e-6, 0.5, "as a fraction")
-        _check("area_ratio", self.area_ratio, 0.5, 3, "as A_v/A_p")
+    # k_v, with respect to the vial's outer area
+    heat_transfer_coefficient: float = _within(0.1, 1000, "in W m⁻² K⁻¹")
+    ice_thickness: float = _within(1e-4, 0.1, "in m")  # of the frozen layer, ice and solids
+    # Of the solution
+    solids_mass_fraction: float = _within(1e-6, 0.5, "as a fraction", default=0.05)
+    # Outer area of the vial over that of the product
+    area_ratio: float = _within(0.5, 3, "as A_v/A_p", default=1.21)
 
     @property
     def porosity(self) -> float:
@@ -57,7 +63,7 @@ class Vial:
 
 
 @dataclass(frozen=True)
-class Cycle:
+class Cycle(_Checked):
     """Shelf and chamber during primary drying: a ramp of the shelf, then a hold.
 
     Examples
@@ -66,16 +72,10 @@ class Cycle:
     [223.15, 243.15, 263.15]
     """
 
-    start_temperature: float  # of the shelf, K
-    hold_temperature: float  # K
-    ramp_rate: float  # from the one to the other, K s⁻¹
-    chamber_pressure: float  # Pa
-
-    def __post_init__(self) -> None:
-        _check("start_temperature", self.start_temperature, 150, 400, "in K")
-        _check("hold_temperature", self.hold_temperature, 150, 400, "in K")
-        _check("ramp_rate", self.ramp_rate, 1e-6, 0.2, "in K s⁻¹")
-        _check("chamber_pressure", self.chamber_pressure, 1e-3, _TRIPLE_PRESSURE, "in Pa")
+    start_temperature: float = _within(150, 400, "in K")  # of the shelf
+    hold_temperature: float = _within(150, 400, "in K")
+    ramp_rate: float = _within(1e-6, 0.2, "in K s⁻¹")  # from the one to the other
+    chamber_pressure: float = _within(1e-3, _TRIPLE_PRESSURE, "in Pa")
 
     @property
     def ramp_time(self) -> float:
