@@ -68,6 +68,7 @@ from fesemlib.evaluation import controls, published
 from fesemlib.network.augmentation import GROUPS, TRANSFORMATIONS
 from fesemlib.pages import numbers, report, statements
 from fesemlib.pages.figures import validation as figures
+from fesemlib.pages.figures.micrographs import titled_figure
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import validation as tables
 from fesemlib.params import Parameters
@@ -97,9 +98,7 @@ processed = process_with(parameters, data.micrographs[example].image)
 height, width = data.shape
 part = processed.equalized[: height // 3, : width // 3]
 copies = {name: flip(part) for name, flip in TRANSFORMATIONS.items()}
-report.save_figure(
-    figures.augmentation_figure(copies), "figure_7", parameters
-)
+report.save_figure(titled_figure(copies, 2), "figure_7", parameters)
 
 # %% [markdown]
 # The copies of a formulation share its $k_m$, and they leave the training set together with it when it

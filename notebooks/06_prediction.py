@@ -91,6 +91,7 @@ from fesemlib.drying.calibration import vial_of
 from fesemlib.drying.outlook import outlook_of, outlook_table
 from fesemlib.pages import explorers, numbers, report, statements
 from fesemlib.pages.figures import prediction as figures
+from fesemlib.pages.figures.micrographs import titled_figure
 from fesemlib.pages.style import use_style
 from fesemlib.pages.tables import prediction as tables
 from fesemlib.params import Parameters
@@ -160,9 +161,9 @@ new = predict_new_micrographs(model, data, parameters)
 statements.new_banner(new)
 
 # %% mystnb={"figure": {"name": "figure-new", "caption": "A micrograph to be predicted, as recorded, and after the processing; of several micrographs the first ones."}, "image": {"alt": "A new micrograph as recorded and, beside it, after background subtraction and histogram equalisation"}}
-report.save_figure(
-    figures.pictures_figure(new.pictures), "new_micrographs", parameters
-)
+names = figures.short_names(list(new.pictures))
+pictures = dict(zip(names, new.pictures.values(), strict=True))
+report.save_figure(titled_figure(pictures), "new_micrographs", parameters)
 
 # %% mystnb={"figure": {"name": "figure-predictions", "caption": "Predicted mass transfer coefficients with their intervals, and below them those of the training set."}, "image": {"alt": "Dots with bars on a logarithmic axis of k_m, and a row of ticks for the training set"}}
 report.save_figure(

@@ -89,9 +89,9 @@ def histograms_figure(images: Mapping[str, GreyImage]) -> Figure:
     return figure
 
 
-def titled_figure(images: Mapping[str, GreyImage]) -> Figure:
-    """Images of about one aspect ratio in rows of up to three, each under its title."""
-    figure, grid = grid_of([*images.values()], min(len(images), 3), 8.5, 0.4)
+def titled_figure(images: Mapping[str, GreyImage], columns: int = 3) -> Figure:
+    """Images of about one aspect ratio in rows of so many at most, each under its title."""
+    figure, grid = grid_of([*images.values()], min(len(images), columns), 8.5, 0.4)
     for axes, title in zip(grid, images, strict=False):
         axes.set_anchor("N")
         axes.set_title(title, fontsize=11)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fesemlib.drying.outlook import Outlook
-from fesemlib.pages.figures.micrographs import titled_figure
 from fesemlib.pages.names import PREDICTOR_NAME, shortened
 from fesemlib.pages.style import COLOURS, INK, drawing, plain_logarithmic
 from fesemlib.prediction.folder import Card
 from fesemlib.prediction.model import Model, Prediction
 from fesemlib.predictors.regressions import MEDIAN
-from fesemlib.processing import GreyImage
 
 _PALE = "#999999"
 _INSIDE, _OUTSIDE = COLOURS[0], COLOURS[3]
@@ -68,12 +66,6 @@ def candidates_figure(card: Card) -> Figure:
     plain_logarithmic(axes, "x", (1, 3))
     figure.legend(loc="outside upper center", ncols=3)
     return figure
-
-
-def pictures_figure(pictures: Mapping[str, GreyImage]) -> Figure:
-    """New micrographs, or one of them at several steps, under their names."""
-    titles = short_names(list(pictures))
-    return titled_figure(dict(zip(titles, pictures.values(), strict=True)))
 
 
 def predictions_figure(rows: Sequence[Prediction], model: Model) -> Figure:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from fesemlib.pages.figures.micrographs import K_M_LABEL, grid_of
+from fesemlib.pages.figures.micrographs import K_M_LABEL
 from fesemlib.pages.names import A_DOZEN, height_of_rows, name_points, shortened, widened
 from fesemlib.pages.style import (
     COLOURS,
@@ -25,7 +25,6 @@ from fesemlib.pages.style import (
     shade_not_positive,
 )
 from fesemlib.params import Parameters
-from fesemlib.processing import GreyImage
 from fesemlib.validation.errors import (
     at_the_end,
     held_out_error_along,
@@ -107,14 +106,6 @@ def parity_figure(predictions: pd.DataFrame, published: pd.DataFrame | None) -> 
     _draw_errors(errors, predictions, published)
     if not few:
         _name_largest(parity, predictions, looks)
-    return figure
-
-
-def augmentation_figure(images: Mapping[str, GreyImage]) -> Figure:
-    """Figure 7: an image and its copies, (H, W) each, in a 2 × 2 grid under their titles."""
-    figure, grid = grid_of([*images.values()], 2, 8, 0.35)
-    for axes, title in zip(grid, images, strict=True):
-        axes.set_title(title)
     return figure
 
 
