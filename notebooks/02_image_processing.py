@@ -56,7 +56,7 @@ from fesemlib.network.inputs import (
 from fesemlib.pages import explorers, report, statements
 from fesemlib.pages.before_after import before_after
 from fesemlib.pages.figures import micrographs as figures
-from fesemlib.pages.style import formulation_looks, use_style
+from fesemlib.pages.style import drawing, formulation_looks, use_style
 from fesemlib.pages.tables import data as tables
 from fesemlib.params import Parameters
 from fesemlib.processing import (
@@ -88,10 +88,14 @@ micrograph = data.micrographs[example]
 recorded, kept = with_cut_rows(data, example)
 
 # %% mystnb={"figure": {"name": "figure-crop", "caption": "A micrograph with all its rows; the coloured ones are cut off."}, "image": {"alt": "A micrograph with a data bar or writing at its edge, and a line where the rows that are cut off begin"}}
-cut = figures.crop_figure(
-    recorded.image, kept.cut_top, len(recorded.image) - kept.cut_rows
-)
-report.save_figure(cut, "crop", parameters)
+rows = len(recorded.image)
+figure, axes = drawing(6.4, 6.4 * rows / recorded.image.shape[1] + 0.3)
+axes.imshow(recorded.image, cmap="gray", vmin=0, vmax=255)
+for first, last in ((0, kept.cut_top), (rows - kept.cut_rows, rows)):
+    axes.axhspan(first - 0.5, last - 0.5, color="C2", alpha=0.35)
+kept_rows = rows - kept.cut_top - kept.cut_rows
+axes.set(title=f"kept: {kept_rows} of {rows} rows", xticks=[], yticks=[])
+report.save_figure(figure, "crop", parameters)
 
 # %% [markdown]
 # Where rows of the set's micrographs are cut off, one of them is shown, with these. Otherwise it is a stand-in,

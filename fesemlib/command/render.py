@@ -12,13 +12,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
+from jinja2 import Environment, PackageLoader
 
 from fesemlib.command.provenance import Profile, Stamp
 from fesemlib.command.terminal import CommandError, say, watch
@@ -32,16 +33,6 @@ _PACKAGES_THAT_RENDER = ("jupyter-book", "sphinx", "myst-nb", "numpydoc", "sphin
 _MATHJAX_IN_USE = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
 # In a page of `book`: a figure of this build.
 _SHOWN_RESULT = re.compile(r"\.\./results/([\w.-]+)")
-_NOTE = """\
-```{{dropdown}} How this page was made
-- Code: commit {stamp.commit}
-- Data: digest {stamp.data}
-- Versions: {versions}
-- Device: {stamp.device}
-- Executed: in {stamp.seconds:g} s, on {stamp.date}
-
-{parameters}
-```"""
 
 
 def stage_book(profile: Profile) -> None:
@@ -55,7 +46,8 @@ def stage_book(profile: Profile) -> None:
     shutil.copy(profile.root / "_config.yml", profile.stage)
     notebooks.mkdir()
     results.mkdir()
-    (pages / "parameters_table.md").write_text(_table_of_parameters(), encoding="utf-8")
+    table = _markdown("parameters_table", rows=parameter_table().to_dict("records"))
+    (pages / "parameters_table.md").write_text(table, encoding="utf-8")
     for page in pages.glob("*.md"):
         for name in _SHOWN_RESULT.findall(page.read_text(encoding="utf-8")):
             shutil.copy2(profile.results / name, results)
@@ -79,29 +71,20 @@ def _as_page(notebook: dict[str, Any], stamp: Stamp) -> dict[str, Any]:
         cell["metadata"].pop("papermill", None)
         cells.append(cell)
     notebook["metadata"].pop("papermill", None)
-    note = {"cell_type": "markdown", "id": "provenance", "metadata": {}, "source": _note(stamp)}
+    note = {
+        "cell_type": "markdown",
+        "id": "provenance",
+        "metadata": {},
+        "source": _markdown("provenance", stamp=stamp),
+    }
     return {**notebook, "cells": [*cells, note]}
 
 
-def _note(stamp: Stamp) -> str:
-    """How a page was made, for its end."""
-    versions = ", ".join(f"{name} {number}" for name, number in stamp.versions.items())
-    rows = [[f"`{name}`", _as_yaml(value)] for name, value in stamp.parameters.items()]
-    table = _markdown_table(["parameter", "value"], *rows)
-    return _NOTE.format(stamp=stamp, versions=versions, parameters=table)
-
-
-def _table_of_parameters() -> str:
-    """All parameters in three columns, which is what fits beside the contents."""
-    rows = [
-        [
-            f"`{row['parameter']}`",
-            f"{_as_yaml(row['default'])}; {row['allowed']} {row['unit']}".strip(),
-            f"{row['meaning']} (*{row['source']}*)",
-        ]
-        for row in parameter_table().to_dict("records")
-    ]
-    return _markdown_table(["parameter", "default; allowed", "meaning (*source*)"], *rows) + "\n"
+def _markdown(template: str, **content: object) -> str:
+    """A template of this room with its content."""
+    templates = Environment(loader=PackageLoader("fesemlib.command"), autoescape=False)
+    templates.filters |= {"as_yaml": _as_yaml, "cell": _cell}
+    return templates.get_template(f"{template}.md.jinja").render(**content)
 
 
 def _as_yaml(value: object) -> str:
@@ -109,7 +92,7 @@ def _as_yaml(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"`{name}:` {_as_yaml(each)}" for name, each in value.items())
     text = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=10_000)
-    return _code(text.splitlines()[0])
+    return _cell(_code(text.splitlines()[0]))
 
 
 def _code(text: str) -> str:
@@ -118,10 +101,9 @@ def _code(text: str) -> str:
     return f"{'`' * (marks + 1)} {text} {'`' * (marks + 1)}" if marks else f"`{text}`"
 
 
-def _markdown_table(columns: Sequence[str], *rows: Sequence[str]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    cells = [[entry.replace("|", "\\|") for entry in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+def _cell(text: str) -> str:
+    """A text as the cell of a table in Markdown."""
+    return text.replace("|", "\\|")
 
 
 def render_book(profile: Profile) -> Path:

@@ -132,7 +132,7 @@ def _length(length_um: float) -> str:
     return f"{length_um:#.4g} µm" if length_um >= 1 else f"{1000 * length_um:#.4g} nm"
 
 
-def _round_length(longest_um: float) -> float:
+def round_length(longest_um: float) -> float:
     """The greatest of 1, 2 and 5 times a power of ten that is not longer."""
     decade = 10.0 ** math.floor(math.log10(longest_um))
     return max(step * decade for step in (1, 2, 5) if step * decade <= longest_um)
@@ -147,7 +147,7 @@ def _draw_bar(width: int, height: int, pixel_size_um: float) -> GreyImage | None
     stroke, gap = max(height // 60, 1), height // 4
     upper, lower = round(0.28 * height), round(0.72 * height)
     draw.rectangle((0, 0, width - 1, height - 1), outline=_WHITE, width=stroke)
-    scale_um = _round_length(0.15 * width * pixel_size_um)
+    scale_um = round_length(0.15 * width * pixel_size_um)
     scale_px = round(scale_um / pixel_size_um)
     scale = f"{scale_um:g} µm" if scale_um < 1000 else f"{scale_um / 1000:g} mm"
     width_um = width * pixel_size_um

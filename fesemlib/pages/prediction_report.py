@@ -26,7 +26,7 @@ from fesemlib.params import Parameters
 from fesemlib.prediction.model import Layer, Model, Prediction
 from fesemlib.prediction.seeing import read_as_trained, with_pixel_size
 from fesemlib.predictors.measures import LENGTH
-from fesemlib.processing import GreyImage, resize_by_area
+from fesemlib.processing import resize_by_area
 from fesemlib.storage import write_atomically
 
 _WIDTH = 900  # px, of a micrograph in the report
@@ -94,17 +94,13 @@ def _picture(file: str, row: Prediction, model: Model, told_um: float | None) ->
     with mpl.rc_context({"figure.constrained_layout.use": True}):
         figure = Figure(figsize=(13, 3.6))
         frame, detail, right = figure.subplots(1, 3, width_ratios=(1.35, 1, 1.2))
-        _draw_frame(frame, micrograph.image)
+        shown = resize_by_area(micrograph.image, min(micrograph.image.shape[1], _WIDTH))
+        frame.imshow(shown, cmap="gray", vmin=0, vmax=255)
+        frame.set_axis_off()
+        frame.set_title("as it is read, without its data bar", fontsize=11)
         _draw_detail(detail, micrograph, length, model)
         _draw_training_set(right, length, row, model)
         return base64.b64encode(drawn(figure, format="jpeg", dpi=110)).decode()
-
-
-def _draw_frame(axes: Axes, image: GreyImage) -> None:
-    shown = resize_by_area(image, min(image.shape[1], _WIDTH))
-    axes.imshow(shown, cmap="gray", vmin=0, vmax=255)
-    axes.set_axis_off()
-    axes.set_title("as it is read, without its data bar", fontsize=11)
 
 
 def _draw_detail(axes: Axes, micrograph: Micrograph, length: float, model: Model) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from fesemlib.dataset import Dataset, draw_stand_ins
 from fesemlib.micrographs.files import PredictionError, image_files
@@ -42,7 +43,8 @@ def predict_new_micrographs(
     That is a fresh stand-in of random k_m where the data set is synthetic, else its first
     micrograph mirrored. Raises a PredictionError when `image` names nothing that can be used.
     """
-    parameters = parameters.changed(composition=_composition(dataset, parameters))
+    own = dataset.formulations.get("composition", pd.Series([""])).iloc[0]
+    parameters = parameters.changed(composition=parameters.composition or str(own))
     layer = Layer(parameters.layer_thickness_mm / 1e3, parameters.front_temperature_k)
     if parameters.image:
         return _from_files(model, layer, parameters)
@@ -56,11 +58,6 @@ def predict_new_micrographs(
     (prediction,) = predict_micrographs(model, [image], layer, parameters.composition)
     pictures = _pictures({name: image}, model)
     return NewMicrographs(source, (replace(prediction, image=name),), pictures, true_km)
-
-
-def _composition(dataset: Dataset, parameters: Parameters) -> str:
-    own = dataset.formulations.get("composition")
-    return parameters.composition or ("" if own is None else str(own.iloc[0]))
 
 
 def _from_files(model: Model, layer: Layer, parameters: Parameters) -> NewMicrographs:

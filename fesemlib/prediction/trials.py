@@ -116,9 +116,8 @@ def _noise(shape: tuple[int, int]) -> list[GreyImage]:
     images = []
     for grain in _GRAINS:
         noise = random.standard_normal(shape, dtype=np.float32)
-        smooth = ndimage.gaussian_filter(noise, grain) if grain else noise
-        levels = 128 + 40 * smooth / smooth.std()
-        images.append(np.clip(levels, 0, 255).astype(np.uint8))
+        smooth = ndimage.gaussian_filter(noise, grain)
+        images.append(np.clip(128 + 40 * smooth / smooth.std(), 0, 255).astype(np.uint8))
     return images
 
 

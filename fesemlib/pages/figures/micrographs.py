@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fesemlib.evaluation.baselines import GreyLevelTest
+from fesemlib.micrographs.zeiss import round_length
 from fesemlib.pages.names import A_DOZEN, shortened
 from fesemlib.pages.numbers import minus
 from fesemlib.pages.style import COLOURS, INK, Look, drawing, plain_logarithmic, shade_not_positive
@@ -95,18 +96,6 @@ def titled_figure(images: Mapping[str, GreyImage], columns: int = 3) -> Figure:
     for axes, title in zip(grid, images, strict=False):
         axes.set_anchor("N")
         axes.set_title(title, fontsize=11)
-    return figure
-
-
-def crop_figure(whole: GreyImage, first: int, last: int) -> Figure:
-    """A micrograph with all its rows, and lines at the first that is kept and after the last."""
-    figure, (axes,) = grid_of([whole], 1, 6.4, 0)
-    height, width = whole.shape
-    for cut in filter(lambda rows: rows[0] < rows[1], ((0, first), (last, height))):
-        axes.axhspan(cut[0] - 0.5, cut[1] - 0.5, facecolor=_CUT, alpha=0.25)
-        axes.axhline(first - 0.5 if cut[0] == 0 else last - 0.5, color=_CUT, linewidth=1.5)
-    place = (width / 2, last - 0.02 * height)
-    _white_text(axes, place, f"kept: {last - first} of {height} rows", alpha=0.6, pad=3)
     return figure
 
 
@@ -234,7 +223,7 @@ def _picture(axes: Axes, image: GreyImage | FloatImage, title: str, **font: Any)
 
 
 def grid_of(
-    images: Sequence[GreyImage], columns: int, inches: float, above: float
+    images: Sequence[GreyImage | FloatImage], columns: int, inches: float, above: float
 ) -> tuple[Figure, list[Axes]]:
     """Images in rows, so many inches across, with so many inches above each row."""
     rows = -(-len(images) // columns)
@@ -258,16 +247,11 @@ def _beside_truth(axes: Axes, k_m: FloatArray, predicted: FloatArray, **points: 
 
 def _scale_bar(axes: Axes, pixel_size_um: float, height: int, width: int) -> None:
     """A bar of a round length, about a fifth of the image's width."""
-    target = 0.2 * width * pixel_size_um
-    decade = 10.0 ** np.floor(np.log10(target))
-    length = max(step * decade for step in (1, 2, 5) if step * decade <= target)
+    length = round_length(0.2 * width * pixel_size_um)
     pixels = length / pixel_size_um
     left, bottom = 0.94 * width - pixels, 0.93 * height
     axes.add_patch(Rectangle((left, bottom), pixels, 0.018 * height, facecolor="white"))
     text = f"{length:g} µm" if length >= 1 else f"{length * 1e3:g} nm"
-    _white_text(axes, (left + pixels / 2, bottom - 0.02 * height), text, alpha=0.5, pad=2)
-
-
-def _white_text(axes: Axes, place: tuple[float, float], text: str, **ground: float) -> None:
-    box = {"facecolor": "black", "edgecolor": "none", **ground}
-    axes.text(*place, text, color="white", ha="center", va="bottom", bbox=box)
+    look: Any = {"color": "white", "ha": "center", "va": "bottom"}
+    ground = {"facecolor": "black", "edgecolor": "none", "alpha": 0.5, "pad": 2}
+    axes.text(left + pixels / 2, bottom - 0.02 * height, text, bbox=ground, **look)

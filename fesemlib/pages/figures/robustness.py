@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from fesemlib.evaluation.frames import Place, combined_errors
 from fesemlib.evaluation.imaging import DEGRADATIONS
 from fesemlib.evaluation.occlusion import HeldOutMap, Images, Values
+from fesemlib.pages.figures.micrographs import grid_of
 from fesemlib.pages.names import height_of_rows, shortened, widened
 from fesemlib.pages.numbers import minus
 from fesemlib.pages.style import COLOURS, INK, Look, drawing, name_formulations, shade_not_positive
@@ -33,15 +34,12 @@ def maps_figure(maps: Sequence[HeldOutMap], looks: Mapping[str, Look]) -> Figure
     """Occlusion maps of `held_out_maps` over the inputs they belong to, on one scale."""
     short = shortened(looks)
     shares = [each.grey / abs(each.predicted) for each in maps]
-    height, width = maps[0].image.shape
     columns = min(_COLUMNS, len(maps))
-    rows = math.ceil(len(maps) / columns)
-    high = rows * (_WIDTH / _COLUMNS * height / width + 0.3) + 0.9
-    figure, grid = drawing(_WIDTH, high, rows, columns, squeeze=False)
+    inches = _WIDTH / _COLUMNS * columns
+    figure, grid = grid_of([255 * each.image for each in maps], columns, inches, 0.3)
+    figure.set_size_inches(_WIDTH, figure.get_figheight() + 0.9)
     scale = _scale(shares)
-    for axes in grid.flat[len(maps) :]:
-        axes.set_axis_off()
-    for axes, each, share in zip(grid.flat, maps, shares, strict=False):
+    for axes, each, share in zip(grid, maps, shares, strict=False):
         _draw_map(axes, each.image, share, scale)
         colour = looks[each.formulation].colour
         axes.set_title(short[each.formulation], fontsize=10, color=colour, fontweight="bold")
