@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import myst_nb
@@ -19,7 +20,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from markdown_it import MarkdownIt
 
-from fesemlib.command.render import _as_yaml, _markdown_table
+from fesemlib.command.render import _markdown
 from fesemlib.dataset import Dataset
 from fesemlib.evaluation.published import table2, table2_for
 from fesemlib.formulations import table1
@@ -27,6 +28,7 @@ from fesemlib.micrographs.reading import Micrograph
 from fesemlib.pages.numbers import measure_ranges, percent, power_of_ten
 from fesemlib.pages.report import glue, results_folder, save_figure, save_table, show_table
 from fesemlib.pages.statements import Banner, data_banner, selection_banner
+from fesemlib.pages.tables import words
 from fesemlib.pages.tables.validation import (
     show_comparison,
     show_measures,
@@ -305,11 +307,18 @@ def test_texts_in_tables_are_text_as_they_stand():
 @pytest.mark.parametrize("name", ["plain", "a`b", "``", "`<script>alert(1)</script>`", "a|b"])
 def test_parameters_of_a_page_are_code_whatever_they_hold(name):
     """Read as CommonMark with tables, by another reader than the book's."""
-    rows = _markdown_table(["parameter", "value"], ["`name`", _as_yaml(name)])
+    told = dict.fromkeys(("commit", "data", "device", "date"), "") | {"versions": {}, "seconds": 1}
+    note = _markdown("provenance", stamp={**told, "parameters": {"name": name}})
+    rows = note[note.index("| parameter") :].removesuffix("```")
     html = MarkdownIt("commonmark").enable("table").render(rows)
     shown = BeautifulSoup(html, "html.parser")
     assert yaml.safe_load(shown.select("td code")[1].get_text()) == name
     assert shown.script is None
+
+
+def test_every_table_has_its_words_and_no_words_are_left():
+    code = "".join(path.read_text("utf-8") for path in Path(words.__file__).parent.glob("*.py"))
+    assert set(re.findall(r'shown\(\s*"(\w+)"', code)) == set(words.WORDS)
 
 
 def test_table_looks_the_same_whenever_it_is_made():

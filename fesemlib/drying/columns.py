@@ -15,30 +15,16 @@ import yaml
 from fesemlib.params import quoted
 from fesemlib.spreadsheets import with_points
 
-# What turns a unit, written without blanks and in small letters, into SI: a factor and a summand.
-_UNITS = (
-    ("time", "s sec second seconds", 1.0, 0.0),
-    ("time", "min minute minutes", 60.0, 0.0),
-    ("time", "h hr hrs hour hours", 3600.0, 0.0),
-    ("pressure", "pa", 1.0, 0.0),
-    ("pressure", "hpa mbar", 100.0, 0.0),
-    ("pressure", "kpa", 1000.0, 0.0),
-    ("pressure", "ubar microbar", 0.1, 0.0),
-    ("pressure", "mtorr mt millitorr micron microns", 101_325 / 760_000, 0.0),
-    ("pressure", "torr mmhg", 101_325 / 760, 0.0),
-    ("temperature", "°c c degc celsius", 1.0, 273.15),
-    ("temperature", "k kelvin", 1.0, 0.0),
-    ("temperature", "°f f degf fahrenheit", 5 / 9, 273.15 - 160 / 9),
-)
-_KNOWN = {(kind, name): by for kind, names, *by in _UNITS for name in names.split()}
+_VOCABULARY = yaml.safe_load(Path(__file__).with_name("columns.yml").read_text(encoding="utf-8"))
+_KNOWN: dict[tuple[str, str], tuple[float, float]] = {
+    (kind, name): by for kind, names, *by in _VOCABULARY["units"] for name in names.split()
+}
 _ALLOWED = {"time": "s, min or h", "temperature": "°C or K", "pressure": "Pa, mbar or mTorr"}
 _KINDS = {"pirani": "pressure", "product": "temperature", "shelf": "temperature"}
 
-_COLUMNS = yaml.safe_load(Path(__file__).with_name("columns.yml").read_text(encoding="utf-8"))
-_ROLES: dict[str, list[str]] = {role: column["names"] for role, column in _COLUMNS.items()}
-_NEEDED: dict[str, tuple[str, str]] = {
-    role: column["needed"] for role, column in _COLUMNS.items() if "needed" in column
-}
+_COLUMNS: dict[str, dict[str, list[str]]] = _VOCABULARY["columns"]
+_ROLES = {role: column["names"] for role, column in _COLUMNS.items()}
+_NEEDED = {role: column["needed"] for role, column in _COLUMNS.items() if "needed" in column}
 
 # What is computed of several readings, or set, is no reading of a sensor; words between "_".
 _COMPUTED = (

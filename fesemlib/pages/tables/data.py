@@ -34,19 +34,13 @@ def show_formulations(formulations: pd.DataFrame) -> Styler:
 
 def show_reading(dataset: Dataset) -> Styler:
     """What was read of the micrographs; those of which the same is to be told share a row."""
-    rendered = "rendered" if dataset.synthetic else None
-    told = pd.DataFrame(
-        {
-            "kept": f"{micrograph.image.shape[1]} × {micrograph.image.shape[0]}",
-            "cut_rows": micrograph.cut_rows,
-            "cut_top": micrograph.cut_top or None,
-            "data_bar_row": micrograph.data_bar_row,
-            "pixel_size_um": micrograph.pixel_size_um,
-            "pixel_size_source": micrograph.pixel_size_source or rendered,
-            "rescaled_from_um": micrograph.rescaled_from_um,
-        }
-        for micrograph in dataset.micrographs
-    ).dropna(axis="columns", how="all")
+    told = pd.DataFrame([vars(each) for each in dataset.micrographs]).drop(columns="image")
+    shapes = [each.image.shape for each in dataset.micrographs]
+    told.insert(0, "kept", [f"{width} × {height}" for height, width in shapes])
+    told["cut_top"] = told["cut_top"].where(told["cut_top"] > 0)
+    if dataset.synthetic:
+        told["pixel_size_source"] = "rendered"
+    told = told.dropna(axis="columns", how="all")
     names = dataset.images["formulation" if dataset.synthetic else "image"].rename("micrographs")
     shared = names.groupby([told[name] for name in told], sort=False, dropna=False)
     return shown("reading", shared.agg(", ".join).reset_index()).hide(axis="index")
