@@ -25,7 +25,7 @@ def show_permutations(orders: pd.DataFrame) -> Styler:
     true, shuffled = orders.iloc[0], orders.iloc[1:].fillna(np.inf)
     table = in_percent(pd.DataFrame({"true": true, "shuffled": shuffled.median()}))
     table["as_small"] = (~(shuffled > true)).sum().map(f"{{}} of {len(shuffled)}".format)
-    table["p"] = [permutation_p_value(true[str(name)], errors) for name, errors in shuffled.items()]
+    table["p"] = [permutation_p_value(true[str(name)], drawn) for name, drawn in shuffled.items()]
     return shown("permutations", table)
 
 
@@ -56,8 +56,8 @@ def show_selection(selected: pd.DataFrame, published: pd.DataFrame | None) -> St
     """
     tables = {label: selected[selected["selection"] == key] for key, label in SELECTIONS.items()}
     if published is not None:
-        for name, errors in published.rename_axis("held_out").items():
-            tables[f"published, {name} set"] = errors.rename("relative_error").reset_index()
+        for name, theirs in published.rename_axis("held_out").items():
+            tables[f"published, {name} set"] = theirs.rename("relative_error").reset_index()
     medians = {
         label: pd.concat([errors.errors_of_formulations(table), errors.measures(table)["median"]])
         for label, table in tables.items()
