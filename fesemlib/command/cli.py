@@ -22,6 +22,7 @@ _LEFT = {
     "check": "nothing was written",
     "clean": "what was not removed is kept",
     "figure3": "what was written may not be whole",
+    "pores": "no file was written",
     "predict": "no file was written",
     "synthesize": "no file was written",
 }
@@ -349,7 +350,7 @@ def predict(
       fesem predict model 'batch_*/*.tif' --thickness 8 --csv predictions.csv
     """
     from fesemlib.command.checks import check_composition, check_outputs
-    from fesemlib.micrographs.files import image_files
+    from fesemlib.micrographs.files import image_files, name_width
     from fesemlib.params import Parameters, read_parameters
     from fesemlib.prediction import output
     from fesemlib.prediction.model import Layer, load_model, mean_prediction, predict_files
@@ -365,15 +366,13 @@ def predict(
         model = load_model(folder).of_page(page)
         check_composition(model.card, composition)
     layer = Layer(thickness / 1e3, round(front_temperature + 273.15, 6))
-    width = output.name_width(files)
+    width = name_width(files)
     click.echo(output.heading(model, layer, width))
     rows = []
     with progress(len(files), "micrographs") as advance:
         for row in predict_files(model, files, layer, pixel_size, jobs, composition):
             rows.append(row)
-            if sys.stderr.isatty():  # where the line of progress stands
-                click.echo("\r\033[K", nl=False, err=True)
-            click.echo(output.line(row, width))
+            _echo(output.line(row, width))
             advance()
     failed = sum(bool(row.error) for row in rows)
     with ending(1):
@@ -388,8 +387,86 @@ def predict(
             from fesemlib.pages.prediction_report import write_report
 
             write_report(report, rows, files, model, layer, drying, pixel_size)
+    _end_with_failures(failed, len(files))
+
+
+@fesem.command()
+@click.argument(
+    "images", metavar="IMAGE...", nargs=-1, required=True, help="Files, folders, patterns."
+)
+@click.option(
+    "--threshold",
+    "thresholds",
+    metavar="NAME",
+    multiple=True,
+    default=("otsu", "median"),
+    help="otsu, median, or a grey level; repeatable.",
+)
+@_NUMBER("--pixel-size", type=float, metavar="UM", help="Of all images, µm, not the files'.")
+@_NUMBER("--page", default=1, metavar="N", help="Of all TIFFs.")
+@click.option("--csv", metavar="FILE", type=_PATH, help="Write the table as CSV.")
+@click.option("--report", metavar="FILE", type=_PATH, help="Write a page with pictures (HTML).")
+@_OVERRIDES
+def pores(
+    images: tuple[str, ...],
+    thresholds: tuple[str, ...],
+    pixel_size: float | None,
+    page: int,
+    csv: Path | None,
+    report: Path | None,
+    overrides: dict[str, object],
+) -> None:
+    """Measure the pores of micrographs, in µm.
+
+    Reads and processes micrographs, takes what is darker than each threshold for pores, and prints
+    their share of the frame, mean chord and local thickness, the share that is one piece, the Euler
+    number, and the correlation length of the frame as recorded. The report shows the outlines over
+    each micrograph, the distributions, and what the numbers mean. Of the parameters, those of the
+    processing and crop may be told. A file that cannot be used does not stop the rest; the exit
+    code is then 1.
+
+    \b
+    Examples:
+      fesem pores new.tif --report new.html
+      fesem pores batch_7 --csv pores.csv --threshold otsu --threshold 120
+      fesem pores new.png --pixel-size 0.98 -p background_radius_px 30
+    """
+    from fesemlib.command.checks import check_outputs, measuring_parameters
+    from fesemlib.micrographs.files import image_files, name_width
+    from fesemlib.pages import pore_report
+    from fesemlib.progress import progress
+
+    with ending(2):
+        files = image_files(images)
+        check_outputs(None, files, {"--csv": csv, "--report": report})
+        read = measuring_parameters(overrides, thresholds)
+    width = name_width(files)
+    click.echo(pore_report.heading(width))
+    told = (read, list(dict.fromkeys(thresholds)), pixel_size, page, report is not None)
+    found = []
+    with progress(len(files), "micrographs") as advance:
+        for each in pore_report.measured_files(files, *told):
+            found.append(each)
+            _echo(*pore_report.lines(each, width))
+            advance()
+    with ending(1):
+        if csv:
+            pore_report.write_csv(csv, found)
+        if report:
+            pore_report.write_report(report, found, read)
+    _end_with_failures(sum(bool(each.error) for each in found), len(files))
+
+
+def _echo(*lines: str) -> None:
+    """Print lines where the line of progress may stand."""
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    click.echo("\n".join(lines))
+
+
+def _end_with_failures(failed: int, files: int) -> None:
     if failed:
-        click.echo(f"fesem: {failed} of {len(files)} micrographs could not be used", err=True)
+        click.echo(f"fesem: {failed} of {files} micrographs could not be used", err=True)
         click.get_current_context().exit(1)
 
 

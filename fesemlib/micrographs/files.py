@@ -9,6 +9,8 @@ from pathlib import Path
 
 from fesemlib.micrographs.decoding import SUFFIXES
 
+_WIDEST_NAME = 40
+
 
 class PredictionError(ValueError):
     """A micrograph cannot be predicted by a model, or there is none."""
@@ -46,6 +48,17 @@ def image_files(arguments: Sequence[str]) -> list[str]:
     if not found:
         raise PredictionError("no micrograph is named; give files, folders or patterns")
     return list(dict.fromkeys(found))
+
+
+def name_width(files: Sequence[str]) -> int:
+    """Width of the column of names, in characters."""
+    return min(max([len(file) for file in files] + [len("image")]), _WIDEST_NAME)
+
+
+def readable(text: str) -> str:
+    """Text that can be printed in a line and encoded, whatever a file is called."""
+    encodable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(sign if sign.isprintable() else "?" for sign in encodable)
 
 
 def _is_micrograph(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -21,13 +19,13 @@ from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.outlook import Case, outlook_of
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.pages.numbers import minus
-from fesemlib.pages.style import COLOURS, INK, drawn, plain_logarithmic
+from fesemlib.pages.standalone import embedded, write_page
+from fesemlib.pages.style import COLOURS, INK, plain_logarithmic
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Layer, Model, Prediction
 from fesemlib.prediction.seeing import read_as_trained, with_pixel_size
 from fesemlib.predictors.measures import LENGTH
 from fesemlib.processing import GreyImage, resize_by_area
-from fesemlib.storage import write_atomically
 
 _WIDTH = 900  # px, of a micrograph in the report
 _DETAIL = 24  # correlation lengths across the part of it that is enlarged
@@ -60,14 +58,13 @@ def write_report(
     pixel size, if it is told, is that of all files.
     """
     pictures = [*files, *[None] * (len(rows) - len(files))]
-    page = Environment(
-        loader=PackageLoader("fesemlib.pages"), autoescape=select_autoescape(default=True)
-    ).get_template("prediction_report.html.jinja")
     cycle = {
         text: minus(f"{getattr(drying, name) - 273.15 * name.endswith('_k'):.4g}")
         for name, text in _CYCLE.items()
     }
-    text = page.render(
+    write_page(
+        path,
+        "prediction_report.html.jinja",
         card=model.card,
         level=100 * model.level,
         factor=math.exp(model.half_width),
@@ -84,7 +81,6 @@ def write_report(
             for row, file in zip(rows, pictures, strict=True)
         ],
     )
-    write_atomically(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
 
 
 def _result(
@@ -133,7 +129,7 @@ def _picture(file: str, row: Prediction, model: Model, told_um: float | None) ->
         _draw_frame(frame, micrograph.image)
         _draw_detail(detail, micrograph, length, model)
         _draw_training_set(right, length, row, model)
-        return base64.b64encode(drawn(figure, format="jpeg", dpi=110)).decode()
+        return embedded(figure)
 
 
 def _draw_frame(axes: Axes, image: GreyImage) -> None:
