@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from fesemlib.params import (
-    WIDEST_SYNTHETIC,
-    Parameters,
-    ProcessingParameters,
-    checked_parameters,
-    quoted,
-    read_parameters,
-)
+from fesemlib.params import WIDEST_SYNTHETIC, Parameters, quoted, read_parameters
 
 if TYPE_CHECKING:
     from fesemlib.dataset import Dataset
@@ -133,20 +124,6 @@ def check_size(shape: tuple[int, int], input_width: int) -> None:
         raise ValueError(f"{error}; {size}") from None
 
 
-def measuring_parameters(overrides: Mapping[str, object], thresholds: Sequence[str]) -> Parameters:
-    """The parameters of `fesem pores`; a ValueError for others, or for a threshold that is none."""
-    from fesemlib.pores import threshold_level
-
-    told = {*ProcessingParameters.model_fields, "crop"}
-    if others := sorted(set(overrides) - told):
-        raise ValueError(
-            f"-p {others[0]}: has no bearing on pores; tell one of {', '.join(sorted(told))}"
-        )
-    for each in thresholds:
-        threshold_level(np.array([[0, 1]], np.uint8), each)
-    return checked_parameters(overrides, "-p")
-
-
 def check_target(path: Path, kind: str, suffixes: tuple[str, ...], force: bool) -> None:
     """Raise a ValueError or an OSError where such a file cannot or should not be written."""
     _check_can_be_written(path)
@@ -158,9 +135,7 @@ def check_target(path: Path, kind: str, suffixes: tuple[str, ...], force: bool) 
         raise FileExistsError(f"{path}: exists; choose another name, or add --force to replace it")
 
 
-def check_outputs(
-    model: Path | None, files: Sequence[str], outputs: dict[str, Path | None]
-) -> None:
+def check_outputs(model: Path | None, files: list[str], outputs: dict[str, Path | None]) -> None:
     """Raise a ValueError or an OSError where the tables cannot or should not be written."""
     taken = {Path(file).resolve(): "one of the files to read" for file in files}
     for option, path in outputs.items():

@@ -116,6 +116,9 @@ _OVERRIDES = click.option(
     callback=lambda _, __, pairs: {name: parameter_value(text) for name, text in pairs},
     help="A parameter that replaces the file's; repeatable.",
 )
+_IMAGES = click.argument(
+    "images", metavar="IMAGE...", nargs=-1, required=True, help="Files, folders, patterns."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -306,9 +309,7 @@ def train(
 
 @fesem.command()
 @click.argument("folder", metavar="MODEL", type=_PATH, help="A folder from fesem train.")
-@click.argument(
-    "images", metavar="IMAGE...", nargs=-1, required=True, help="Files, folders, patterns."
-)
+@_IMAGES
 @_NUMBER("--thickness", default=7.0, metavar="MM", help="Of the dried layer, mm.")
 @_NUMBER("--front-temperature", default=-30.0, metavar="CELSIUS", help="Of the ice, °C.")
 @_NUMBER("--pixel-size", type=float, metavar="UM", help="Of all images, µm, not the files'.")
@@ -350,7 +351,7 @@ def predict(
       fesem predict model 'batch_*/*.tif' --thickness 8 --csv predictions.csv
     """
     from fesemlib.command.checks import check_composition, check_outputs
-    from fesemlib.micrographs.files import image_files, name_width
+    from fesemlib.micrographs.files import image_files
     from fesemlib.params import Parameters, read_parameters
     from fesemlib.prediction import output
     from fesemlib.prediction.model import Layer, load_model, mean_prediction, predict_files
@@ -366,13 +367,15 @@ def predict(
         model = load_model(folder).of_page(page)
         check_composition(model.card, composition)
     layer = Layer(thickness / 1e3, round(front_temperature + 273.15, 6))
-    width = name_width(files)
+    width = output.name_width(files)
     click.echo(output.heading(model, layer, width))
     rows = []
     with progress(len(files), "micrographs") as advance:
         for row in predict_files(model, files, layer, pixel_size, jobs, composition):
             rows.append(row)
-            _echo(output.line(row, width))
+            if sys.stderr.isatty():  # where the line of progress stands
+                click.echo("\r\033[K", nl=False, err=True)
+            click.echo(output.line(row, width))
             advance()
     failed = sum(bool(row.error) for row in rows)
     with ending(1):
@@ -391,39 +394,22 @@ def predict(
 
 
 @fesem.command()
-@click.argument(
-    "images", metavar="IMAGE...", nargs=-1, required=True, help="Files, folders, patterns."
-)
-@click.option(
-    "--threshold",
-    "thresholds",
-    metavar="NAME",
-    multiple=True,
-    default=("otsu", "median"),
-    help="otsu, median, or a grey level; repeatable.",
-)
+@_IMAGES
+@click.option("--threshold", metavar="LEVEL", multiple=True, default=("otsu", "median"))
 @_NUMBER("--pixel-size", type=float, metavar="UM", help="Of all images, µm, not the files'.")
 @_NUMBER("--page", default=1, metavar="N", help="Of all TIFFs.")
 @click.option("--csv", metavar="FILE", type=_PATH, help="Write the table as CSV.")
 @click.option("--report", metavar="FILE", type=_PATH, help="Write a page with pictures (HTML).")
 @_OVERRIDES
-def pores(
-    images: tuple[str, ...],
-    thresholds: tuple[str, ...],
-    pixel_size: float | None,
-    page: int,
-    csv: Path | None,
-    report: Path | None,
-    overrides: dict[str, object],
-) -> None:
+def pores(images: tuple[str, ...], csv: Path | None, report: Path | None, **told: Any) -> None:
     """Measure the pores of micrographs, in µm.
 
-    Reads and processes micrographs, takes what is darker than each threshold for pores, and prints
-    their share of the frame, mean chord and local thickness, the share that is one piece, the Euler
-    number, and the correlation length of the frame as recorded. The report shows the outlines over
-    each micrograph, the distributions, and what the numbers mean. Of the parameters, those of the
-    processing and crop may be told. A file that cannot be used does not stop the rest; the exit
-    code is then 1.
+    Reads and processes micrographs, takes what is dark for pores, and prints their share of the
+    frame, mean chord, local thickness, the share that is one piece, the Euler number, and the
+    correlation length of the frame as recorded. LEVEL, one or several, is otsu, median (the darker
+    half) or a grey level. The report shows the outlines, the distributions, and what the numbers
+    mean. Of the parameters, those of the processing and crop count. A file that cannot be used does
+    not stop the rest; the exit code is then 1.
 
     \b
     Examples:
@@ -431,40 +417,29 @@ def pores(
       fesem pores batch_7 --csv pores.csv --threshold otsu --threshold 120
       fesem pores new.png --pixel-size 0.98 -p background_radius_px 30
     """
-    from fesemlib.command.checks import check_outputs, measuring_parameters
-    from fesemlib.micrographs.files import image_files, name_width
-    from fesemlib.pages import pore_report
-    from fesemlib.progress import progress
+    from fesemlib.command.checks import check_outputs
+    from fesemlib.micrographs.files import image_files
+    from fesemlib.pages.pore_report import as_text, measured, write_csv, write_report
+    from fesemlib.params import checked_parameters
 
+    found = []
     with ending(2):
         files = image_files(images)
         check_outputs(None, files, {"--csv": csv, "--report": report})
-        read = measuring_parameters(overrides, thresholds)
-    width = name_width(files)
-    click.echo(pore_report.heading(width))
-    told = (read, list(dict.fromkeys(thresholds)), pixel_size, page, report is not None)
-    found = []
-    with progress(len(files), "micrographs") as advance:
-        for each in pore_report.measured_files(files, *told):
-            found.append(each)
-            _echo(*pore_report.lines(each, width))
-            advance()
+        asked = checked_parameters(told.pop("overrides"), "-p")
+        for file in files:
+            found.append(measured(file, asked, **told))
+            click.echo(as_text(found[-1][0]))
     with ending(1):
         if csv:
-            pore_report.write_csv(csv, found)
+            write_csv(csv, found)
         if report:
-            pore_report.write_report(report, found, read)
-    _end_with_failures(sum(bool(each.error) for each in found), len(files))
-
-
-def _echo(*lines: str) -> None:
-    """Print lines where the line of progress may stand."""
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)
-    click.echo("\n".join(lines))
+            write_report(report, found, asked)
+    _end_with_failures(sum("error" in rows[0] for rows, _ in found), len(files))
 
 
 def _end_with_failures(failed: int, files: int) -> None:
+    """End with the exit code 1 if micrographs could not be used."""
     if failed:
         click.echo(f"fesem: {failed} of {files} micrographs could not be used", err=True)
         click.get_current_context().exit(1)

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from fesemlib.micrographs.decoding import SUFFIXES
 
-_WIDEST_NAME = 40
-
 
 class PredictionError(ValueError):
     """A micrograph cannot be predicted by a model, or there is none."""
@@ -48,11 +46,6 @@ def image_files(arguments: Sequence[str]) -> list[str]:
     if not found:
         raise PredictionError("no micrograph is named; give files, folders or patterns")
     return list(dict.fromkeys(found))
-
-
-def name_width(files: Sequence[str]) -> int:
-    """Width of the column of names, in characters."""
-    return min(max([len(file) for file in files] + [len("image")]), _WIDEST_NAME)
 
 
 def readable(text: str) -> str:

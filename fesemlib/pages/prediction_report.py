@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,8 +18,8 @@ from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.outlook import Case, outlook_of
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.pages.numbers import minus
-from fesemlib.pages.standalone import embedded, write_page
-from fesemlib.pages.style import COLOURS, INK, plain_logarithmic
+from fesemlib.pages.report import write_page
+from fesemlib.pages.style import COLOURS, INK, embedded, plain_logarithmic
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Layer, Model, Prediction
 from fesemlib.prediction.seeing import read_as_trained, with_pixel_size
@@ -123,13 +122,12 @@ def _picture(file: str, row: Prediction, model: Model, told_um: float | None) ->
     read = replace(read, pixel_size_um=told_um or read.pixel_size_um)
     micrograph, _ = with_pixel_size(read, model.card)
     length = model.card.measuring.length(micrograph.image, micrograph.pixel_size_um)
-    with mpl.rc_context({"figure.constrained_layout.use": True}):
-        figure = Figure(figsize=(13, 3.6))
-        frame, detail, right = figure.subplots(1, 3, width_ratios=(1.35, 1, 1.2))
-        _draw_frame(frame, micrograph.image)
-        _draw_detail(detail, micrograph, length, model)
-        _draw_training_set(right, length, row, model)
-        return embedded(figure)
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    frame, detail, right = figure.subplots(1, 3, width_ratios=(1.35, 1, 1.2))
+    _draw_frame(frame, micrograph.image)
+    _draw_detail(detail, micrograph, length, model)
+    _draw_training_set(right, length, row, model)
+    return embedded(figure)
 
 
 def _draw_frame(axes: Axes, image: GreyImage) -> None:

@@ -12,6 +12,13 @@ from fesemlib.prediction.folder import Card
 from fesemlib.prediction.model import Layer, Model, Prediction
 from fesemlib.storage import write_atomically
 
+_WIDEST_NAME = 40
+
+
+def name_width(files: Sequence[str]) -> int:
+    """Width of the column of names, in characters."""
+    return min(max([len(file) for file in files] + [len("image")]), _WIDEST_NAME)
+
 
 def quality(card: Card) -> str:
     """Which predictor it is, and how wrong it is about a formulation that it has not seen."""
