@@ -48,10 +48,8 @@ class Pores:
     """
 
     frame: GreyImage  # what the threshold is of: background subtracted, blurred; shape (H, W)
-    lengths: dict[str, tuple[FloatArray, FloatArray]]  # chords and thickness: what each counts
-    measures: dict[
-        str, float
-    ]  # by name with unit, the grey level up to which pixels are pores first
+    lengths: dict[str, tuple[FloatArray, FloatArray]]  # by name: lengths, and what each counts
+    measures: dict[str, float]  # by name with unit; first the brightest grey level of the pores
 
 
 def find_pores(
@@ -210,10 +208,9 @@ def local_thickness(pores: npt.NDArray[np.bool_]) -> FloatArray:
     [0.0, 7.0]
     """
     distance = ndimage.distance_transform_edt(pores)
-    widest = float(distance.max(initial=1.0))
     thickness = np.where(pores, 1.0, 0.0)
     # From the narrowest on: the widest disc has the last word. A pore ends half a pixel before the
     # centre of the next pixel.
-    for radius in np.linspace(1, widest, min(int(widest), _MOST_RADII)):
+    for radius in np.linspace(1, distance.max(), min(int(distance.max()), _MOST_RADII)):
         thickness[ndimage.distance_transform_edt(distance < radius) < radius] = 2 * radius - 1
     return thickness

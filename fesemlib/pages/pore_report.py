@@ -32,6 +32,8 @@ def measured(
         micrograph = replace(micrograph, pixel_size_um=pixel_size or micrograph.pixel_size_um)
         if micrograph.pixel_size_um is None:
             raise PoresError(f"{file}: pixel size not known; tell it with --pixel-size, in µm")
+        if micrograph.has_data_bar:
+            raise PoresError(f"{file}: the data bar would count, too; leave crop at auto")
         found = find_pores(micrograph, asked, threshold, file)
     except (MicrographError, PoresError) as error:
         return [{"image": readable(file), "error": readable(str(error))}], ""

@@ -25,9 +25,10 @@ def pores_figure(image: GreyImage, found: Mapping[str, Pores]) -> Figure:
         axes.set_axis_off()
     middle = tuple(slice(side // 4, side - side // 4) for side in image.shape)
     for axes, (name, pores), colour in zip(grid[0], found.items(), COLOURS, strict=False):
-        level = pores.measures["grey level"]
+        level, frame = pores.measures["grey level"], pores.frame[middle]
         axes.imshow(image[middle], cmap="gray")
-        axes.contour(pores.frame[middle], [level + 0.5], colors=colour, linewidths=0.8)
+        if frame.min() <= level < frame.max():
+            axes.contour(frame, [level + 0.5], colors=colour, linewidths=0.8)
         axes.set_title(f"{name}: pores up to grey level {level}", fontsize=10)
         for below, (label, (lengths, weights)) in zip(grid[1], pores.lengths.items(), strict=False):
             sizes, places = np.unique(lengths, return_inverse=True)
