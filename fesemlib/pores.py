@@ -135,7 +135,7 @@ def _measured(frame: GreyImage, threshold: str, length: float, um: float, name: 
         "porosity": pores.mean(),
         f"mean chord ({unit})": pitch * (chords @ weights) / (weights.sum() or np.nan),
         f"mean thickness ({unit})": thickness.mean(),
-        **{f"{p} % of it below ({unit})": np.percentile(thickness, p) for p in (10, 90)},
+        **{f"thickness, {p} % below ({unit})": np.percentile(thickness, p) for p in (10, 90)},
         "share in one piece": np.bincount(ndimage.label(pores)[0][pores]).max() / pores.sum(),
         f"Euler number (per {'mm²' if um else 'Mpx'})": euler,
         f"correlation length ({unit})": pitch * length,

@@ -59,9 +59,10 @@ statements.data_banner(data, parameters)
 # ## What is a pore?
 #
 # **Where do pores end?** A micrograph of a broken cake is no section: no threshold tells a shaded wall from the dark of
-# a pore. What is dark *is taken for* a pore here, at two thresholds: Otsu's, which parts the grey levels into two groups,
+# a pore. What is dark *is taken for* a pore here, at two thresholds: Otsu's {cite}`otsu1979`, which parts the grey levels into two groups,
 # each as uniform as can be, and the median, which takes the darker half of any frame. The background is subtracted
-# first, but the histogram not equalised, or a grey level would be a share of the area. Without a pixel size, lengths are in pixels.
+# first, but the histogram not equalised: a grey level would be a share of the area, as where micrographs come equalised.
+# Without a pixel size, lengths are in pixels.
 
 # %%
 micrographs = [
@@ -76,7 +77,7 @@ report.save_figure(pores_figure(example.image, pores), "pores", parameters)
 
 # %% [markdown]
 # **How to read it.** Does an outline run where you would draw it? A *chord* is how far a straight line, across or down,
-# stays in a pore; the *local thickness* of a place is the diameter of the largest disc in the pore that covers it. The
+# stays in a pore; the *local thickness* of a place is the diameter of the largest disc in the pore that covers it {cite}`hildebrand1997`. The
 # further apart the curves of a panel, the more hangs on the threshold.
 #
 # ## Which measures follow $k_m$?

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from fesemlib.command.cli import main
+from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs import Micrograph
 from fesemlib.micrographs.zeiss import write_zeiss_tiff
 from fesemlib.params import ProcessingParameters
@@ -159,7 +160,7 @@ def test_chords_are_those_of_porespy_and_of_a_naive_count():
 def test_lengths_go_with_the_pixel_size_and_without_one_are_in_px():
     pores = boolean_model(0.002, 8, 200, 0)
     px, um = measures(pores), measures(pores, pixel_size_um=0.5)
-    for name in ("mean chord", "mean thickness", "10 % of it below", "correlation length"):
+    for name in ("mean chord", "mean thickness", "thickness, 10 % below", "correlation length"):
         assert um[f"{name} (µm)"] == pytest.approx(0.5 * px[f"{name} (px)"])
     assert um["Euler number (per mm²)"] == pytest.approx(4 * px["Euler number (per Mpx)"])
 
@@ -263,3 +264,12 @@ def test_pores_need_no_tensorflow(folder):
     )
     command = [sys.executable, "-c", code, folder / NAME, folder / "page.html"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_what_the_chapter_says_of_the_series_of_the_paper():
+    table = table1()
+    alone = table[(table["dextran"] == 0) & (table["PVP"] == 0)]
+    solids = table[list(SOLUTES)].sum(axis=1)
+    assert list(alone.index) == ["I"]
+    assert (solids.drop("I") < solids["I"]).all()
+    assert (table[list(SOLUTES)] > 0).sum().idxmax() == "mannitol"
