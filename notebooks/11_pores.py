@@ -118,6 +118,7 @@ report.show_table(
     otsu[["k_m", *shown]].assign(k_m=1e3 * otsu["k_m"]),
     "Otsu's threshold: k_m in 10⁻³ m² s⁻¹ and measures of the pores",
     dict.fromkeys(["k_m", *shown], numbers.three_digits),
+    narrow=True,
 )
 
 # %% [markdown]
@@ -194,6 +195,7 @@ report.show_table(
     series,
     "Series of compositions, Otsu's threshold; k_m in 10⁻³ m² s⁻¹",
     dict.fromkeys(series.columns[1:], numbers.three_digits),
+    narrow=True,
     texts=list(series.columns[:2]),
 ) if len(series) else None
 
