@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,7 +135,7 @@ def check_target(path: Path, kind: str, suffixes: tuple[str, ...], force: bool) 
         raise FileExistsError(f"{path}: exists; choose another name, or add --force to replace it")
 
 
-def check_outputs(model: Path, files: Sequence[str], outputs: dict[str, Path | None]) -> None:
+def check_outputs(model: Path | None, files: list[str], outputs: dict[str, Path | None]) -> None:
     """Raise a ValueError or an OSError where the tables cannot or should not be written."""
     taken = {Path(file).resolve(): "one of the files to read" for file in files}
     for option, path in outputs.items():
@@ -143,7 +143,7 @@ def check_outputs(model: Path, files: Sequence[str], outputs: dict[str, Path | N
             continue
         target = path.resolve()
         what = taken.get(target)
-        if model.resolve() in target.parents:
+        if model and model.resolve() in target.parents:
             what = "within the model's folder"
         elif target.exists() and not target.is_file() and not target.is_dir():
             what = "no regular file"

@@ -22,6 +22,7 @@ _LEFT = {
     "check": "nothing was written",
     "clean": "what was not removed is kept",
     "figure3": "what was written may not be whole",
+    "pores": "no file was written",
     "predict": "no file was written",
     "synthesize": "no file was written",
 }
@@ -114,6 +115,9 @@ _OVERRIDES = click.option(
     multiple=True,
     callback=lambda _, __, pairs: {name: parameter_value(text) for name, text in pairs},
     help="A parameter that replaces the file's; repeatable.",
+)
+_IMAGES = click.argument(
+    "images", metavar="IMAGE...", nargs=-1, required=True, help="Files, folders, patterns."
 )
 
 
@@ -305,9 +309,7 @@ def train(
 
 @fesem.command()
 @click.argument("folder", metavar="MODEL", type=_PATH, help="A folder from fesem train.")
-@click.argument(
-    "images", metavar="IMAGE...", nargs=-1, required=True, help="Files, folders, patterns."
-)
+@_IMAGES
 @_NUMBER("--thickness", default=7.0, metavar="MM", help="Of the dried layer, mm.")
 @_NUMBER("--front-temperature", default=-30.0, metavar="CELSIUS", help="Of the ice, °C.")
 @_NUMBER("--pixel-size", type=float, metavar="UM", help="Of all images, µm, not the files'.")
@@ -388,8 +390,58 @@ def predict(
             from fesemlib.pages.prediction_report import write_report
 
             write_report(report, rows, files, model, layer, drying, pixel_size)
+    _end_with_failures(failed, len(files))
+
+
+@fesem.command()
+@_IMAGES
+@click.option("--threshold", metavar="LEVEL", multiple=True, default=("otsu", "median"))
+@_NUMBER("--pixel-size", type=float, metavar="UM", help="Of all images, µm, not the files'.")
+@_NUMBER("--page", default=1, metavar="N", help="Of all TIFFs.")
+@click.option("--csv", metavar="FILE", type=_PATH, help="Write the table as CSV.")
+@click.option("--report", metavar="FILE", type=_PATH, help="Write a page with pictures (HTML).")
+@_OVERRIDES
+def pores(images: tuple[str, ...], csv: Path | None, report: Path | None, **told: Any) -> None:
+    """Measure the pores of micrographs, in µm.
+
+    Reads and processes micrographs, takes what is dark for pores, and prints their share of the
+    frame, mean chord, local thickness, the share that is one piece, the Euler number, and the
+    correlation length of the frame as recorded. LEVEL, one or several, is otsu, median (the darker
+    half) or a grey level. The report shows the outlines, the distributions, and what the numbers
+    mean. Of the parameters, those of the processing and crop count. A file that cannot be used does
+    not stop the rest; the exit code is then 1.
+
+    \b
+    Examples:
+      fesem pores new.tif --report new.html
+      fesem pores batch_7 --csv pores.csv --threshold otsu --threshold 120
+      fesem pores new.png --pixel-size 0.98 -p background_radius_px 30
+    """
+    from fesemlib.command.checks import check_outputs
+    from fesemlib.micrographs.files import image_files
+    from fesemlib.pages.pore_report import as_text, measured, write_csv, write_report
+    from fesemlib.params import checked_parameters
+
+    found = []
+    with ending(2):
+        files = image_files(images)
+        check_outputs(None, files, {"--csv": csv, "--report": report})
+        asked = checked_parameters(told.pop("overrides"), "-p")
+        for file in files:
+            found.append(measured(file, asked, **told))
+            click.echo(as_text(found[-1][0]))
+    with ending(1):
+        if csv:
+            write_csv(csv, found)
+        if report:
+            write_report(report, found, asked)
+    _end_with_failures(sum("error" in rows[0] for rows, _ in found), len(files))
+
+
+def _end_with_failures(failed: int, files: int) -> None:
+    """End with the exit code 1 if micrographs could not be used."""
     if failed:
-        click.echo(f"fesem: {failed} of {len(files)} micrographs could not be used", err=True)
+        click.echo(f"fesem: {failed} of {files} micrographs could not be used", err=True)
         click.get_current_context().exit(1)
 
 

@@ -48,5 +48,11 @@ def image_files(arguments: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def readable(text: str) -> str:
+    """Text that can be printed in a line and encoded, whatever a file is called."""
+    encodable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(sign if sign.isprintable() else "?" for sign in encodable)
+
+
 def _is_micrograph(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")

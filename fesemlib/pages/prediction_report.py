@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,9 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -21,13 +18,13 @@ from fesemlib.drying.calibration import vial_of
 from fesemlib.drying.equations import CLASSIC_RESISTANCE
 from fesemlib.drying.outlook import Case, outlook_of
 from fesemlib.micrographs.reading import Micrograph
-from fesemlib.pages.style import COLOURS, INK, drawn, plain_logarithmic
+from fesemlib.pages.report import write_page
+from fesemlib.pages.style import COLOURS, INK, embedded, plain_logarithmic
 from fesemlib.params import Parameters
 from fesemlib.prediction.model import Layer, Model, Prediction
 from fesemlib.prediction.seeing import read_as_trained, with_pixel_size
 from fesemlib.predictors.measures import LENGTH
 from fesemlib.processing import resize_by_area
-from fesemlib.storage import write_atomically
 
 _WIDTH = 900  # px, of a micrograph in the report
 _DETAIL = 24  # correlation lengths across the part of it that is enlarged
@@ -49,10 +46,9 @@ def write_report(
     pixel size, if it is told, is that of all files.
     """
     pictures = [*files, *[None] * (len(rows) - len(files))]
-    page = Environment(
-        loader=PackageLoader("fesemlib.pages"), autoescape=select_autoescape(default=True)
-    ).get_template("prediction_report.html.jinja")
-    text = page.render(
+    write_page(
+        path,
+        "prediction_report.html.jinja",
         model=model,
         card=model.card,
         factor=math.exp(model.half_width),
@@ -74,7 +70,6 @@ def write_report(
             for row, file in zip(rows, pictures, strict=True)
         ],
     )
-    write_atomically(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
 
 
 def _cases(row: Prediction, drying: Parameters) -> dict[str, Case | None]:
@@ -91,16 +86,15 @@ def _picture(file: str, row: Prediction, model: Model, told_um: float | None) ->
     read = replace(read, pixel_size_um=told_um or read.pixel_size_um)
     micrograph, _ = with_pixel_size(read, model.card)
     length = model.card.measuring.length(micrograph.image, micrograph.pixel_size_um)
-    with mpl.rc_context({"figure.constrained_layout.use": True}):
-        figure = Figure(figsize=(13, 3.6))
-        frame, detail, right = figure.subplots(1, 3, width_ratios=(1.35, 1, 1.2))
-        shown = resize_by_area(micrograph.image, min(micrograph.image.shape[1], _WIDTH))
-        frame.imshow(shown, cmap="gray", vmin=0, vmax=255)
-        frame.set_axis_off()
-        frame.set_title("as it is read, without its data bar", fontsize=11)
-        _draw_detail(detail, micrograph, length, model)
-        _draw_training_set(right, length, row, model)
-        return base64.b64encode(drawn(figure, format="jpeg", dpi=110)).decode()
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    frame, detail, right = figure.subplots(1, 3, width_ratios=(1.35, 1, 1.2))
+    shown = resize_by_area(micrograph.image, min(micrograph.image.shape[1], _WIDTH))
+    frame.imshow(shown, cmap="gray", vmin=0, vmax=255)
+    frame.set_axis_off()
+    frame.set_title("as it is read, without its data bar", fontsize=11)
+    _draw_detail(detail, micrograph, length, model)
+    _draw_training_set(right, length, row, model)
+    return embedded(figure)
 
 
 def _draw_detail(axes: Axes, micrograph: Micrograph, length: float, model: Model) -> None:

@@ -1,4 +1,4 @@
-"""What the notebooks hand to the book: glued numbers, tables, figures, files of results."""
+"""What is handed to the book, and on: glued numbers, tables, figures, files of results, pages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
@@ -73,6 +74,13 @@ def save_table(table: pd.DataFrame, name: str, parameters: Parameters) -> pd.Dat
     index = table.index.name is not None
     write_atomically(path, lambda file: table.set_axis(header, axis=1).to_csv(file, index=index))
     return table
+
+
+def write_page(path: Path, template: str, **content: Any) -> None:
+    """Write a page that needs no network, of a template of `pages`; texts in it are no HTML."""
+    templates = Environment(loader=PackageLoader("fesemlib.pages"), autoescape=True)
+    text = templates.get_template(template).render(**content)
+    write_atomically(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
 
 
 def glue(**numbers: float | str) -> None:

@@ -23,7 +23,7 @@ from loky import cpu_count
 
 from fesemlib.dataset import Dataset
 from fesemlib.drying.equations import product_resistance
-from fesemlib.micrographs.files import PredictionError
+from fesemlib.micrographs.files import PredictionError, readable
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.prediction import intervals
@@ -308,10 +308,10 @@ def predict_files(
     """
     seeing = partial(_seen_file, model, pixel_size_um=pixel_size_um, composition=composition)
     for file, seen in zip(files, _each_in_turn(seeing, files, parallel_jobs), strict=True):
-        name = _readable(file)
+        name = readable(file)
         try:
             if isinstance(seen, str):
-                raise PredictionError(_readable(seen))
+                raise PredictionError(readable(seen))
             yield model.predict(seen, layer or Layer(), name)
         except PredictionError as error:
             yield Prediction(name, error=str(error))
@@ -397,12 +397,6 @@ def _each_in_turn(
                 yield result
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _readable(text: str) -> str:
-    """Text that can be printed in a line and encoded, whatever a file is called."""
-    encodable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(sign if sign.isprintable() else "?" for sign in encodable)
 
 
 def _seen_file(
