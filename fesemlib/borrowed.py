@@ -221,7 +221,7 @@ def _draw(filters: Any, seed: int) -> None:
         if "_conv" in layer.name:
             layer.set_weights([random.normal(size=layer.weights[0].shape)])
     noise = ndimage.gaussian_filter(random.normal(size=(256, 256)), 2.0)
-    filters(_as_input(_CENTRE * (1 + noise / noise.std() / 2)), training=True)
+    filters(as_input(_CENTRE * (1 + noise / noise.std() / 2)), training=True)
 
 
 def features(image: GreyImage, seed: int | None = None) -> Array:
@@ -250,17 +250,17 @@ def features(image: GreyImage, seed: int | None = None) -> Array:
     >>> features(grey, seed=1)[LAYERS["stage 7"]].shape
     (640,)
     """
-    every = [maps.numpy()[0] for maps in network(seed)(_as_input(image))]
+    every = [maps.numpy()[0] for maps in network(seed)(as_input(image))]
     return np.concatenate([pool(maps, axis=(0, 1)) for maps in every for pool in (np.mean, np.std)])
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def network(seed: int | None = None) -> Any:
     """The network with random weights, or with the borrowed ones, or an error that says why not."""
     return build_filters(read_weights()) if seed is None else build_filters(seed=seed)
 
 
-def _as_input(image: Array) -> npt.NDArray[np.float32]:
+def as_input(image: Array) -> npt.NDArray[np.float32]:
     """Grey levels (H, W) as the network takes them, (1, H, W, 3)."""
     grey = (image.astype(np.float32) - _CENTRE) / _SPREAD
     return np.repeat(grey[np.newaxis, ..., np.newaxis], 3, axis=-1)
@@ -285,7 +285,7 @@ def gabor_features(image: GreyImage) -> Array:
     >>> across = np.cos(2 * np.pi * np.arange(128) / 16)
     >>> grating = np.tile(127 + 100 * across, (96, 1)).astype(np.uint8)
     >>> means = gabor_features(grating).reshape(5, 4, 2)[..., 0]
-    >>> np.unravel_index(means.argmax(), means.shape)  # of 16 px, across the columns
+    >>> divmod(int(means.argmax()), 4)  # the third wavelength, across the columns
     (2, 0)
     """
     spectrum = fft.fft2(image / np.float32(255) - np.float32(0.5))

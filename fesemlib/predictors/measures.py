@@ -25,7 +25,7 @@ from fesemlib.processing import GreyImage, process_with, resample_by_area, resiz
 from fesemlib.texture import correlation_length, texture_measures, wavelet_scales
 
 LENGTH, TEXTURE, COMPOSITION = "correlation length", "texture", "composition"
-BORROWED = "borrowed features"
+BORROWED = "borrowed filters"
 """The kinds of measures: columns of `measures_of`, on the first level."""
 
 _WIDTH = 1024
