@@ -68,7 +68,7 @@ endef
 pytest = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # uv from the PATH, else from a virtual environment of its own.
-lock_options = -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url
+lock_options = -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra transfer
 define find_uv
 uv=$$(command -v uv) || { uv=build/uv/bin/uv; [ -x $$uv ] || \
 	  { $(BIN)/python -m venv build/uv && build/uv/bin/python -m pip install -q uv; }; }

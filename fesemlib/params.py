@@ -356,6 +356,9 @@ class StudyParameters(_Group):
     windows_per_side: int = _knob(2, unit="windows", ge=1, le=16)
     """windows cut from a micrograph in either direction, for networks that see less, more finely"""
 
+    random_filters: int = _knob(3, unit="networks", ge=1, le=20)
+    """how many networks with random weights stand beside the one with borrowed weights"""
+
     imaging_strengths: int = _knob(1, ge=1, le=4)
     """how many strengths of each fault of the imaging are tried, the strongest among them"""
 
@@ -370,13 +373,15 @@ class PredictionParameters(_Group):
         "texture",
         "length",
         "length_and_texture",
+        "borrowed",
         "composition",
         "median",
     ] = _knob("auto")
     """what predicts new micrographs: `auto` chooses among all by nested leave-one-out; the paper's
     network, or the small one that averages its maps; regression on `texture`; in proportion to the
-    correlation `length`, or the mean of both (`length_and_texture`); by the `composition`; or the
-    `median` of the formulations, which sees nothing"""
+    correlation `length`, or the mean of both (`length_and_texture`); by the `composition`; on the
+    `borrowed` features of a network that was trained on photographs, which `auto` does not try and
+    which need the extra `transfer`; or the `median` of the formulations, which sees nothing"""
 
     with_composition: bool = _knob(False)
     """whether new micrographs come with their composition, so that `auto` may choose by it"""

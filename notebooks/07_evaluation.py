@@ -208,10 +208,12 @@ report.glue(
 # levels resemble each other. The one constant $c$ is the geometric mean of $k_m/\ell$ over the others: least squares in the
 # logarithm.
 #
-# **From texture** of the processed micrograph, in the spirit of {cite:t}`grassini2016` (co-occurrence of grey
+# **From texture** of the processed micrograph, measured without learning (co-occurrence of grey
 # levels, bands of the Fourier spectrum, shape of the wavelets' details): ridge regression, partial least squares and a Gaussian process, if there are five
 # formulations or more. In the table, *texture* means all measures
-# together, and the name of a family that family alone.
+# together, and the name of a family that family alone. *The predecessor* is the model of {cite:t}`grassini2016`, rebuilt
+# from what is public of it, numbers from steps of FFT and wavelet compression as input {cite}`marcato2025`: here the shares
+# of the coefficients that hold a half, three quarters and so on of the energy, in ridge regression. It may differ from theirs.
 #
 # **Networks:** the paper's with either training set, and the mean of its seeds as one prediction; the same with a
 # *small input* of {glue:text}`evaluation_width:d` px, and with its dropout at the other place that the paper's text allows;

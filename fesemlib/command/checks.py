@@ -60,6 +60,7 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
     cannot be used, or the network cannot be built for their size. What is wrong with one of the new
     micrographs is told in the chapter.
     """
+    from fesemlib.borrowed import read_weights
     from fesemlib.drying.calibration import vial_of
 
     dataset = remarked_dataset(parameters)
@@ -71,6 +72,8 @@ def checked_dataset(path: Path, parameters: Parameters) -> Dataset:
 
         run = read_drying_run(parameters.drying_run)
         label_run(run, vial_of(parameters, run))
+    if parameters.predictor == "borrowed":
+        read_weights()
     if parameters.image:
         _check_new_images(parameters.changed(crop=dataset.crop), dataset)
     try:

@@ -2,6 +2,11 @@
 
 Every control predicts each formulation from the others, as the networks do. Whatever it scales or
 tunes, it does within the training fold.
+
+References
+----------
+.. [1] Grassini, Pisano, Barresi, Angelini & Parvis, *Measurement* 94 (2016) 515–522, of which
+   Marcato et al. (2025) say that numbers from steps of FFT and wavelet compression were the input.
 """
 
 from __future__ import annotations
@@ -13,6 +18,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pywt
+from scipy import fft
 from sklearn.linear_model import LinearRegression
 
 from fesemlib.dataset import Dataset
@@ -22,9 +29,10 @@ from fesemlib.params import Parameters
 from fesemlib.predictors import Known
 from fesemlib.predictors.known import Predictor
 from fesemlib.predictors.listing import predictors_of, too_few
-from fesemlib.predictors.measures import TEXTURE
+from fesemlib.predictors.measures import TEXTURE, of_filters
 from fesemlib.predictors.networks import IMAGE, averaging_parameters, evaluation_parameters
 from fesemlib.predictors.regressions import MEAN, MEDIAN, RIDGE, Regression
+from fesemlib.processing import GreyImage
 from fesemlib.texture import texture_measures, wavelet_scales
 from fesemlib.validation import leave_one_out
 from fesemlib.validation.errors import MEAN as MEAN_ERROR
@@ -32,6 +40,9 @@ from fesemlib.validation.errors import measures, measures_of_runs, relative_erro
 
 SPREAD, INPUT_TEXTURE = "standard deviation of the input", "texture of the input"
 """Kinds of measures of the networks' inputs."""
+
+COMPRESSION = "coefficients that compression keeps"
+"""The kind of measures of `compression`."""
 
 
 def with_errors(predictions: Mapping[str, npt.ArrayLike], table: pd.DataFrame) -> pd.DataFrame:
@@ -55,15 +66,16 @@ def blind_controls(dataset: Dataset) -> pd.DataFrame:
     """The median and the mean of the other formulations, which see nothing of the one left out."""
     names = dataset.images["formulation"].to_numpy()
     nothing = pd.DataFrame(index=range(len(names)))
-    return _left_out([MEDIAN, MEAN], Known(nothing, dataset.k_m, names), dataset.images)
+    return left_out([MEDIAN, MEAN], Known(nothing, dataset.k_m, names), dataset.images)
 
 
 def predictor_controls(known: Known, images: pd.DataFrame) -> pd.DataFrame:
     """What predictors make of every formulation: all but the networks and what sees nothing.
 
-    Beside them parts of what these see: ridge regression of each family of the texture, and of the
-    texture of the networks' inputs; and a line in their standard deviation (see `with_inputs`).
-    Texture only of five formulations or more. `images` are those of the data set.
+    Beside them the predecessor, by `compression`, and parts of what these see: ridge regression of
+    each family of the texture, and of the texture of the networks' inputs; and a line in their
+    standard deviation (see `with_inputs`). Texture and compression only of five formulations or
+    more. `images` are those of the data set.
     """
     texture = known.measures[TEXTURE].columns
     families = dict.fromkeys(str(name).split(":")[0] for name in texture)
@@ -75,15 +87,16 @@ def predictor_controls(known: Known, images: pd.DataFrame) -> pd.DataFrame:
     of_inputs = [
         Regression("line in the input's standard deviation", "line", LinearRegression(), (SPREAD,)),
         Regression("texture of the network's input, ridge", "texture", RIDGE, (INPUT_TEXTURE,)),
+        Regression("the predecessor, rebuilt", "texture", RIDGE, (COMPRESSION,)),
     ]
-    unwanted = {TEXTURE, INPUT_TEXTURE, IMAGE} if too_few(known) else {IMAGE}
+    unwanted = {TEXTURE, INPUT_TEXTURE, COMPRESSION, IMAGE} if too_few(known) else {IMAGE}
     offered = [*predictors_of(known), *ridges, *of_inputs]
     wanted = [each for each in offered if each.needs and not unwanted.intersection(each.needs)]
-    return _left_out(wanted, known, images)
+    return left_out(wanted, known, images)
 
 
 def with_inputs(known: Known) -> Known:
-    """The same, with what the networks' inputs tell in numbers among the measures."""
+    """The same, with what the networks' inputs and `compression` tell among the measures."""
     assert known.dataset is not None
     assert known.parameters is not None
     inputs = network_inputs(known.dataset, known.parameters)
@@ -94,10 +107,30 @@ def with_inputs(known: Known) -> Known:
         SPREAD: pd.DataFrame({SPREAD: inputs.std(axis=(1, 2), dtype=np.float64)}),
         INPUT_TEXTURE: texture.set_axis(range(texture.shape[1]), axis="columns"),
     }
-    return replace(known, measures=known.measures.join(pd.concat(tables, axis="columns")))
+    steps = of_filters(known.dataset, known.parameters, {COMPRESSION: (compression,)})
+    every = [known.measures, pd.concat(tables, axis="columns"), steps]
+    return replace(known, measures=pd.concat(every, axis="columns"))
 
 
-def _left_out(predictors: Sequence[Predictor], known: Known, images: pd.DataFrame) -> pd.DataFrame:
+def compression(image: GreyImage) -> npt.NDArray[np.float64]:
+    """How few coefficients tell an image, (16,): the predecessor [1]_, as far as it is described.
+
+    The decimal logarithm of the share that holds a half, three quarters, … of the energy: first of
+    the Fourier transform without the mean, then of the wavelets' details.
+    """
+    centred = image - image.mean()
+    _, *details = pywt.wavedec2(centred, "db2", "periodization", wavelet_scales(image.shape))
+    wavelets = np.concatenate([part.ravel() for each in details for part in each])
+    kept, shares = 1 - 0.5 ** np.arange(1, 9), []
+    for coefficients in (fft.fft2(centred), wavelets):
+        energy = np.cumsum(np.sort(np.abs(coefficients).ravel() ** 2)[::-1])
+        needed = np.searchsorted(energy, kept * energy[-1]) + 1
+        shares.append(np.log10(needed / energy.size))
+    return np.concatenate(shares)
+
+
+def left_out(predictors: Sequence[Predictor], known: Known, images: pd.DataFrame) -> pd.DataFrame:
+    """What predictors make of every formulation without having it; rows as of `with_errors`."""
     single = [(str(name),) for name in dict.fromkeys(known.formulations)]
     tables = [each.left_out(known, single) for each in predictors]
     names = [each.name for each in predictors]

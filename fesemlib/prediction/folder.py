@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fesemlib import borrowed
 from fesemlib.dataset import Dataset
 from fesemlib.network.architecture import build_network, check_input_shape, load_tensorflow
 from fesemlib.network.engine import InputScale, TargetScale
@@ -42,7 +43,7 @@ from fesemlib.params import (
 from fesemlib.prediction import intervals
 from fesemlib.predictors import Known, Selection, predictor_named
 from fesemlib.predictors.known import Predictor
-from fesemlib.predictors.measures import LENGTH, TEXTURE, Measuring
+from fesemlib.predictors.measures import BORROWED, LENGTH, TEXTURE, Measuring
 from fesemlib.predictors.networks import IMAGE, Networks
 from fesemlib.predictors.regressions import MEDIAN
 from fesemlib.processing import input_shape
@@ -65,7 +66,7 @@ _DETERMINING = {
     ValidationParameters.model_fields,
 )
 # What decides how an image comes to be what a predictor is shown.
-_PROCESSING = ("fesemlib.processing", "fesemlib.texture", "fesemlib.predictors")
+_PROCESSING = [f"fesemlib.{room}" for room in ("borrowed", "predictors", "processing", "texture")]
 _WARNING = "computed, not measured; no prediction of this model says anything about a real product"
 _REMEDY = "restore it, or train the model again"
 
@@ -304,9 +305,12 @@ def check_target(folder: Path, overwrite: bool = False) -> None:
 def read_folder(folder: Path) -> tuple[Card, Any]:
     """The card of a model folder and what its predictor has learned; nothing of it is executed.
 
-    Raises a ModelError when anything is missing, damaged or changed, or of another version.
+    Raises a ModelError when anything is missing, damaged or changed, or of another version, and a
+    BorrowedError when the weights that it borrows are not installed.
     """
     card = _read_card(folder)
+    if BORROWED in card.as_predictor.needs:
+        borrowed.network()  # or nothing can be predicted
     learned: Any = [_read_member(folder / member.file, member, card) for member in card.members]
     if not learned:
         learned = card.as_predictor.fit(card.known)

@@ -50,6 +50,7 @@ _IMPOSSIBLE = {
     "length_and_texture": "it needs the pixel size of the micrographs (column pixel_size_um of the "
     "manifest) and five formulations",
     "texture": "there are fewer than five formulations; take `length` or `median`",
+    "borrowed": "there are fewer than five formulations; take `length` or `median`",
     "composition": "not every formulation has a composition such as '4% dextran + 1% mannitol', or "
     "all have the same; complete the column composition of the manifest",
 }
@@ -221,6 +222,8 @@ def train_model(dataset: Dataset, parameters: Parameters) -> Model:
     ModelError
         When there is only one formulation, the predictor is impossible there, or a training
         diverged.
+    BorrowedError
+        When `predictor` is ``"borrowed"`` and its weights are not installed, or are others.
     TrainingError, SchedulerError, DiskFullError
         When the training has to stop; see `fesemlib.validation.workers.trained`.
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from fesemlib.borrowed import features
 from fesemlib.dataset import DatasetError, pixel_sizes_differ, rescale_micrograph
 from fesemlib.micrographs.files import PredictionError
 from fesemlib.micrographs.reading import Micrograph, first_and_last, read_alike
 from fesemlib.network.inputs import network_input
 from fesemlib.prediction.folder import Card
 from fesemlib.predictors.known import Seen
-from fesemlib.predictors.measures import COMPOSITION, LENGTH, told_composition
+from fesemlib.predictors.measures import BORROWED, COMPOSITION, LENGTH, told_composition
 from fesemlib.predictors.networks import Networks
 from fesemlib.processing import GreyImage
 
@@ -44,6 +45,10 @@ def see(card: Card, micrograph: Micrograph, composition: str = "") -> Seen:
             "has no correlation length, which the model goes by: it is too small for its pores, or "
             "shaded throughout; take the micrograph of a larger field"
         )
+    if BORROWED in predictor.needs:
+        reduced = card.measuring.reduced(micrograph.image, micrograph.pixel_size_um)
+        own = pd.Series(features(reduced)).rename(str)
+        measures = pd.concat([measures, pd.concat({BORROWED: own})])
     if COMPOSITION in predictor.needs:
         if not composition:
             raise PredictionError("the model goes by the composition; tell it with --composition")

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from fesemlib.predictors.combined import LENGTH_AND_TEXTURE, TEXTURE_MEAN
 from fesemlib.predictors.known import Known, Predictor
+from fesemlib.predictors.measures import BORROWED
 from fesemlib.predictors.networks import AVERAGING_NETWORK, PAPER_NETWORK
 from fesemlib.predictors.regressions import (
     MEDIAN,
     PROPORTIONAL,
     TEXTURES,
     composition_predictors,
+    ridges_of_layers,
 )
 from fesemlib.predictors.selection import FEWEST_FORMULATIONS
 
@@ -20,14 +22,16 @@ _OF_IMAGES: tuple[Predictor, ...] = (
     *TEXTURES,
     TEXTURE_MEAN,
     LENGTH_AND_TEXTURE,
+    *ridges_of_layers(BORROWED),
     AVERAGING_NETWORK,
     PAPER_NETWORK,
 )
 
 
 def predictors_of(known: Known) -> list[Predictor]:
-    """All of them, with those of the composition where the formulations have one."""
-    return _every(known.components)
+    """All of them that what is known suffices for: composition and borrowed features may lack."""
+    every = _every(known.components)
+    return [each for each in every if BORROWED not in each.needs or BORROWED in known.measures]
 
 
 def too_few(known: Known) -> bool:
@@ -41,8 +45,8 @@ def candidates_of(kind: str, known: Known, with_composition: bool = False) -> li
     ``"auto"`` is the length and the networks; of the regressions on texture their mean, with the
     length where the pixel size is known, since to choose among so similar ones costs more than it
     gains; and the composition where new micrographs come with theirs. Empty where a kind is
-    impossible: the length without a pixel size, texture of fewer than five formulations, of which
-    no network is trained either.
+    impossible: the length without a pixel size, texture and borrowed features of fewer than five
+    formulations, of which no network is trained either.
 
     Examples
     --------
@@ -56,7 +60,7 @@ def candidates_of(kind: str, known: Known, with_composition: bool = False) -> li
     if known.dataset is not None and known.dataset.pixel_size_um is None:
         impossible |= {"length", "length_and_texture"}
     if too_few(known):
-        impossible |= {"texture", "length_and_texture"}
+        impossible |= {"texture", "length_and_texture", "borrowed"}
     offered = [each for each in predictors_of(known) if each.kind not in impossible]
     if kind != "auto":
         return [each for each in offered if each.kind == kind]

@@ -8,13 +8,15 @@ there, lengths in µm are compared. The correlation length is that of the frame 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fesemlib import borrowed
 from fesemlib.dataset import Dataset
 from fesemlib.formulations import percentages
 from fesemlib.micrographs.files import PredictionError
@@ -23,6 +25,7 @@ from fesemlib.processing import GreyImage, process_with, resample_by_area, resiz
 from fesemlib.texture import correlation_length, texture_measures, wavelet_scales
 
 LENGTH, TEXTURE, COMPOSITION = "correlation length", "texture", "composition"
+BORROWED = "borrowed filters"
 """The kinds of measures: columns of `measures_of`, on the first level."""
 
 _WIDTH = 1024
@@ -131,8 +134,12 @@ def measuring_of(dataset: Dataset, parameters: Parameters) -> Measuring:
 def measures_of(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
     """The measures of all micrographs of a data set, a row each; columns of `Measuring.of`.
 
-    Where all formulations have a composition, also the mass % of each component.
+    Where all formulations have a composition, also the mass % of each component; and where the
+    parameter `predictor` asks for them, the borrowed features.
     """
+    filters = []
+    if parameters.predictor == "borrowed":  # first, as the weights may be missing
+        filters.append(of_filters(dataset, parameters, {BORROWED: (borrowed.features,)}))
     measuring = measuring_of(dataset, parameters)
     images = [micrograph.image for micrograph in dataset.micrographs]
     with ThreadPoolExecutor(parameters.parallel_jobs or None) as pool:
@@ -140,7 +147,19 @@ def measures_of(dataset: Dataset, parameters: Parameters) -> pd.DataFrame:
     composition = composition_of(dataset).loc[dataset.images["formulation"]]
     for component, percents in composition.items():
         table[COMPOSITION, component] = percents.to_numpy()
-    return table
+    return pd.concat([table, *filters], axis="columns")
+
+
+def of_filters(dataset: Dataset, parameters: Parameters, kinds: Mapping[str, Any]) -> pd.DataFrame:
+    """What filters say of the micrographs, by kind and number, a row each; kept in the cache.
+
+    `kinds`: by kind, a tuple of a function such as `fesemlib.borrowed.features` and of what it
+    takes after the image.
+    """
+    measuring = measuring_of(dataset, parameters)
+    images = [measuring.reduced(micrograph.image) for micrograph in dataset.micrographs]
+    tables = {kind: borrowed.measured(images, *how) for kind, how in kinds.items()}
+    return pd.concat(tables, axis="columns")
 
 
 def composition_of(dataset: Dataset) -> pd.DataFrame:

@@ -18,12 +18,13 @@ from sklearn.cross_decomposition import PLSRegression
 from sklearn.dummy import DummyRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 from sklearn.metrics import pairwise_distances
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fesemlib.borrowed import LAYERS
 from fesemlib.predictors.known import Known, Seen
 from fesemlib.predictors.measures import COMPOSITION, LENGTH, TEXTURE
 
@@ -233,6 +234,19 @@ CORRECTED = Regression(
     PerLength(RIDGE),
     (LENGTH, TEXTURE),
 )
+
+
+def ridges_of_layers(measured: str) -> list[Regression]:
+    """A ridge regression for each layer of filters, the first layer first, to choose among.
+
+    The features are many, and layers are tried in every fold: the penalty, too, is chosen within
+    the fold, but by the micrographs left out in turn, for which one decomposition suffices.
+    """
+    ridge = of_logarithm(RidgeCV(np.logspace(0, 3, 4)))
+    return [
+        Regression(f"{measured}, {layer}", "borrowed", ridge, (measured,), tuple(map(str, columns)))
+        for layer, columns in LAYERS.items()
+    ]
 
 
 def composition_predictors(components: Sequence[str]) -> list[Regression]:
