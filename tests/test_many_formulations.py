@@ -86,7 +86,7 @@ def profile(tmp_path_factory) -> Path:
         "input_width": 32, "evaluation_width": 32, "epochs": 1, "synthetic_width": 384,
         "permutations": 1, "averaging_epochs": 1, "longer_training": 1, "predictor": "median",
         "factors": {"target": ["minmax", "raw"]}, "learning_curve_sizes": [5],
-        "coverage_stand_ins": 4, "imaging_strengths": 1,
+        "coverage_stand_ins": 4, "imaging_strengths": 1, "volume_foams": 6, "volume_voxels": 48,
     }  # fmt: skip
     path = folder / "many.yml"
     path.write_text(yaml.safe_dump(parameters, allow_unicode=True), encoding="utf-8")
@@ -122,7 +122,7 @@ def opened(many: Path) -> Iterator[dict[str, Page]]:
 
 @needs_chromium
 def test_no_script_of_a_name_runs(opened: dict[str, Page]) -> None:
-    assert len(opened) == 10
+    assert len(opened) == 11
     for name, page in opened.items():
         assert page.evaluate("window.ran") is None, name
         assert page.locator("article img[src=x], article td b, article th b").count() == 0, name

@@ -15,15 +15,15 @@ from fesemlib.storage import code_digest, digest, folder_in_cache, read_sealed, 
 def kept(compute: Callable[..., npt.ArrayLike], *arguments: object) -> npt.NDArray[Any]:
     """The array that a function makes of its arguments, worked out once.
 
-    It is named by the source of the function, this room and the arguments; other functions that it
-    calls have no part in that.
+    It is named by the source of the function, this room and the arguments; what else the function
+    reads or calls has no part in that.
 
     Parameters
     ----------
     compute
         The function, of this room or written in a notebook.
     *arguments
-        Arrays, and what `repr` tells apart.
+        Arrays, functions, by their source, and what `repr` tells apart.
 
     Examples
     --------
@@ -32,8 +32,9 @@ def kept(compute: Callable[..., npt.ArrayLike], *arguments: object) -> npt.NDArr
     >>> float(kept(pores, np.zeros((2, 2, 2), bool)))
     1.0
     """
-    made_by = code_digest("fesemlib.volume"), inspect.getsource(compute)
-    path = folder_in_cache("volumes") / f"{compute.__name__}-{digest(*made_by, *arguments)}.npy"
+    parts = [inspect.getsource(x) if inspect.isfunction(x) else x for x in (compute, *arguments)]
+    name = digest(code_digest("fesemlib.volume"), *parts)
+    path = folder_in_cache("volumes") / f"{compute.__name__}-{name}.npy"
     if (content := read_sealed(path)) is None:
         made = np.asarray(compute(*arguments))
         write_sealed(path, lambda stream: np.save(stream, made))
