@@ -11,14 +11,13 @@
 # %% [markdown]
 # # The third dimension
 #
-# Vapour leaves a cake through a volume; a micrograph shows a surface. The paper hopes for micro-tomography. Here foams are
-# drawn whole, so that what passes through each is computed and not measured, and one question can be asked: what
-# does the third dimension add?
+# A micrograph shows a surface, and vapour passes a volume. The paper hopes for micro-tomography. What would
+# the third dimension add? Here foams are drawn whole, and what passes them is computed.
 #
 # **What you will learn**
 #
-# - how much a foam hinders diffusion, and when a tomogram is too coarse to tell;
-# - how to compare a micrograph, a slice, three planes and the volume, so that only the dimension differs.
+# - how much a foam hinders diffusion, and when a volume is too coarse to tell;
+# - how to compare views that differ in dimension only.
 
 # %% tags=["parameters"]
 synthetic_seed: int = 0
@@ -62,10 +61,9 @@ statements.Banner(
 # ## How much longer is the way through the foam?
 #
 # The *effective diffusivity* $D_e$ is what the pores leave of the diffusivity $D$ in open space. With the
-# porosity $\varepsilon$ it defines the tortuosity, $\tau = \varepsilon D / D_e$: one for straight channels, more where the
-# way is longer or narrower. The [stand-ins'](10_stand_ins.ipynb) formula assumes {glue:text}`assumed:.1f`. What has the
-# drawn foam? Here it has a tenth of solids, four cells a side, and more and more voxels to a cell; the gas goes from the
-# first plane to the last, and the other faces are closed.
+# porosity $\varepsilon$, the tortuosity is $\tau = \varepsilon D / D_e$: one for straight channels. The
+# [stand-ins'](10_stand_ins.ipynb) formula assumes {glue:text}`assumed:.1f`. This is the drawn foam, a tenth of it
+# solid, four cells a side, with more and more voxels.
 
 
 # %%
@@ -106,17 +104,15 @@ report.glue(
 )
 
 # %% [markdown]
-# **How to read it.** A wall thinner than a voxel is drawn with holes that the foam has not, and gas passes them. Only
-# rows with a wall of one voxel or more tell what the foam does; where $\tau$ still grows from row to row, none does yet. The porosity need not
-# show it. The coarsest volumes give {glue:text}`coarsest:.2f`, the finest {glue:text}`finest_narrow:.2f` with narrow throats
-# and {glue:text}`finest_wide:.2f` with wide ones: set these beside the assumed {glue:text}`assumed:.1f`. The same trap waits in
-# tomograms. `fesem volume STACK` does this for your own.
+# **How to read it.** A wall thinner than a voxel has holes that the foam has not: only rows with walls of a voxel or
+# more tell what the foam does. The coarsest volumes give {glue:text}`coarsest:.2f`, the finest
+# {glue:text}`finest_narrow:.2f` with narrow throats and {glue:text}`finest_wide:.2f` with wide ones. Tomograms have the
+# same trap; `fesem volume STACK` measures yours.
 #
 # ## What does each view tell?
 #
-# {glue:text}`foams:d` foams follow, in which the size of the cells, the solids, the throats and a stretch along one of the
-# axes are drawn independently. Even when stretched, a foam has four cells or more a side, a cell
-# {glue:text}`voxels_a_cell:.0f` voxels or more, and a wall one or more (with the default number of voxels).
+# In {glue:text}`foams:d` foams, cell size, solids, throats and a stretch along one axis are drawn independently. A foam
+# has four cells or more a side, and a cell {glue:text}`voxels_a_cell:.0f` voxels or more.
 
 # %%
 LEAST = (volume_voxels / 7.8, 0.24, 0.2, 1.0)
@@ -145,7 +141,7 @@ def drawn(number, recipe):
 foams = [drawn(*row) for row in enumerate(recipes.to_numpy())]
 
 # %% [markdown]
-# The target is one function of a volume: here the effective diffusivity along the first axis, as a cake dries.
+# The target: the effective diffusivity along the first axis.
 
 
 # %%
@@ -159,9 +155,8 @@ with_threads = Parallel(n_jobs=-1, prefer="threads")
 true = np.array(with_threads(delayed(target)(foam) for foam in foams))
 
 # %% [markdown]
-# The **slice** and the **micrograph** show the same cut, along the flow: the one is solid or pore, the other looks from
-# the cut into the depth, and what lies deeper is darker. The **three planes** cross in the middle, as in
-# DeePore {cite}`rabbani2020`.
+# The **slice** is a cut along the flow. The **micrograph** looks from the same cut into the depth, which is darker.
+# **Three planes** cross in the middle, as in DeePore {cite}`rabbani2020`.
 
 # %%
 MIDDLE = volume_voxels // 2
@@ -198,8 +193,7 @@ for axes, image, title in zip(
 report.save_figure(views_figure, "volume_views", parameters)
 
 # %% [markdown]
-# All are shown to the same frozen filters: differences along each axis, of first and second order, at
-# scales that double, rectified, averaged. In two dimensions they have two axes to go along, in three, three.
+# All meet the same frozen filters: differences along each axis, at scales that double, rectified and averaged.
 
 
 # %%
@@ -231,7 +225,7 @@ porosity = [diffusion(foam).porosity for foam in foams]
 inputs["porosity alone"] = np.log(porosity)[:, None]
 
 # %% [markdown]
-# A ridge regression in the logarithm predicts each foam from the others; its penalty is chosen on those alone.
+# A ridge regression predicts each foam's logarithm from the others.
 
 # %%
 ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 17)))
@@ -245,10 +239,8 @@ others = (np.log(true).sum() - np.log(true)) / (len(true) - 1)
 predicted["mean of the others"] = np.exp(others)
 
 # %% [markdown]
-# A *network* of three dimensions learns its filters instead. With each foam left out in turn that takes long, so its
-# row is here only where `volume_network_epochs` is not zero, as `params/morphology.yml` has it. It sees the volume at
-# half the resolution, and trains until the mean $|\ln|$ over the foams that it learns from is
-# {glue:text}`criterion:.2f`, or to the end of its epochs.
+# A *network* learns its filters, from the volume at half the resolution, until its mean $|\ln|$ over the other foams
+# is {glue:text}`criterion:.2f`. It is left out unless `volume_network_epochs` says how long, as in `params/morphology.yml`.
 
 
 # %%
@@ -311,22 +303,26 @@ axes.set(xlabel="|ln(predicted / true)|", xlim=(0, None))
 report.save_figure(errors_figure, "volume_errors", parameters)
 
 # %%
-summary = pd.DataFrame(
-    {
-        "mean |ln|": missed.mean(),
-        "standard error": missed.sem(),
-        "less than the slice": missed["one slice"].mean() - missed.mean(),
-        "its standard error": missed.rsub(missed["one slice"], axis=0).sem(),
-    }
+gain = missed.rsub(missed["one slice"], axis=0)
+means = pd.concat(
+    [missed.mean(), missed.sem(), gain.mean(), gain.sem()], axis=1
 )
+means.columns = [
+    "mean |ln|",
+    "standard error",
+    "below the slice",
+    "its error",
+]
+
+# %%
 report.show_table(
-    summary,
-    f"Error of each view, over {len(true)} foams",
-    dict.fromkeys(summary, "{:.3f}"),
+    means,
+    f"Error of each view over {len(true)} foams, with standard errors",
+    dict.fromkeys(means, "{:.3f}"),
 )
 
 # %% tags=["remove-cell"]
-report.save_table(summary.rename_axis("view"), "volume_views", parameters)
+report.save_table(means.rename_axis("view"), "volume_views", parameters)
 report.save_table(missed, "volume_errors", parameters)
 report.glue(
     foams=len(true),
@@ -334,30 +330,28 @@ report.glue(
     voxels_a_cell=LEAST[0],
     least=true.min(),
     greatest=true.max(),
-    unseen=summary.loc["mean of the others", "mean |ln|"],
-    porosity_alone=summary.loc["porosity alone", "mean |ln|"],
-    of_micrograph=summary.loc["one micrograph", "mean |ln|"],
-    of_slice=summary.loc["one slice", "mean |ln|"],
-    of_planes=summary.loc["three planes", "mean |ln|"],
-    of_volume=summary.loc["whole volume", "mean |ln|"],
-    of_cell=summary.loc["cell size alone", "mean |ln|"],
+    unseen=means.loc["mean of the others", "mean |ln|"],
+    porosity_alone=means.loc["porosity alone", "mean |ln|"],
+    of_micrograph=means.loc["one micrograph", "mean |ln|"],
+    of_slice=means.loc["one slice", "mean |ln|"],
+    of_planes=means.loc["three planes", "mean |ln|"],
+    of_volume=means.loc["whole volume", "mean |ln|"],
+    of_cell=means.loc["cell size alone", "mean |ln|"],
 )
 
 # %% [markdown]
-# **How to read it.** Below the mean of the others, which sees nothing ({glue:text}`unseen:.3f`), a view has told something; below
-# the porosity alone ({glue:text}`porosity_alone:.3f`), more than the share of the solid. The cell size alone
-# should tell nothing: the effective diffusivity has no unit, so no view can succeed as a ruler. From slice
-# ({glue:text}`of_slice:.3f`) to planes ({glue:text}`of_planes:.3f`) to volume ({glue:text}`of_volume:.3f`) only the dimension
-# differs; the micrograph ({glue:text}`of_micrograph:.3f`) shows the slice's cut and some depth. A difference from the slice of less than two of
-# its standard errors decides nothing.
+# **How to read it.** The mean of the others ({glue:text}`unseen:.3f`) sees nothing, and the cell size should tell as
+# little: the target has no unit. Below the porosity alone ({glue:text}`porosity_alone:.3f`), a view tells more than the share of
+# the solid. From slice ({glue:text}`of_slice:.3f`) to planes ({glue:text}`of_planes:.3f`) to volume
+# ({glue:text}`of_volume:.3f`) only the dimension differs; the micrograph has {glue:text}`of_micrograph:.3f`. A difference of
+# less than two of its standard errors decides nothing.
 #
-# A volume that does no better than its slices need not be useless: averaged answers count walls, and do not follow
-# the way through them. Whether learned filters do, the network's row tells. What holds for
-# diffusion need not hold for $k_m$, which grows with the pores as well.
+# Averaged filters count walls, and do not follow the way through them. $k_m$, which grows with the pores, may
+# rank the views otherwise.
 #
 # ## What was shown
 #
-# - A tomogram tells the tortuosity of a foam only where its walls are a voxel thick or more.
-# - Compare views on the same volumes, with the same filters, and beside what needs no view.
-# - The foams' effective diffusivity, from {glue:text}`least:.2f` to {glue:text}`greatest:.2f`, is computed and not
-#   measured: what helps here is a candidate for real cakes, no more.
+# - A volume tells its tortuosity only where walls are a voxel thick or more.
+# - Views are compared on the same volumes, with the same filters.
+# - The effective diffusivities, {glue:text}`least:.2f` to {glue:text}`greatest:.2f`, are computed: what helps here is a
+#   candidate for real cakes.
