@@ -41,7 +41,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fesemlib.pages import report, statements
-from fesemlib.pages.style import drawing, use_style
+from fesemlib.pages.style import COLOURS, drawing, use_style
 from fesemlib.params import Parameters
 from fesemlib.synthetic import foam_volume, wall_thickness
 from fesemlib.synthetic.foam import TORTUOSITY
@@ -115,26 +115,24 @@ report.glue(
 # has four cells or more a side, and a cell {glue:text}`voxels_a_cell:.0f` voxels or more.
 
 # %%
-LEAST = (volume_voxels / 7.8, 0.24, 0.2, 1.0)
-GREATEST = (volume_voxels / 6, 0.45, 0.4, 1.5)
-names = ["cell", "solids", "throat over cell", "stretch"]
+LEAST = (volume_voxels / 7.8, 0.24, 0.2, 1.0, 0)
+GREATEST = (volume_voxels / 6, 0.45, 0.4, 1.5, 3)
+names = ["cell", "solids", "throat over cell", "stretch", "along axis"]
 random = np.random.default_rng(synthetic_seed)
-recipes = pd.DataFrame(
-    random.uniform(LEAST, GREATEST, (volume_foams, 4)), columns=names
-)
-recipes["along"] = random.integers(3, size=volume_foams)
+draws = random.uniform(LEAST, GREATEST, (volume_foams, len(LEAST)))
+recipes = pd.DataFrame(draws, columns=names)
 
 
 # %%
 def drawn(number, recipe):
-    """A foam, stretched by repeating some of its planes."""
-    cell, solids, throat, stretch, axis = recipe
+    """A foam, stretched along an axis by repeating some of its planes."""
+    cell, solids, throat, stretch, axis = *recipe[:4], int(recipe[4])
     planes = (np.arange(volume_voxels) / stretch).astype(int)
     shape = [volume_voxels] * 3
-    shape[int(axis)] = int(planes[-1]) + 1
+    shape[axis] = int(planes[-1]) + 1
     seed = 1000 * synthetic_seed + number
     foam = foam_volume(cell, solids, tuple(shape), 1.0, seed, throat)
-    return np.take(foam, planes, int(axis))
+    return np.take(foam, planes, axis)
 
 
 # %%
@@ -180,16 +178,17 @@ views = {
 }
 
 # %% mystnb={"figure": {"name": "figure-views", "caption": "One of the foams. From the left: the micrograph, the slice, which shows the same cut, and the two other planes through the middle. The gas flows from top to bottom, in the third towards the reader. Bright is solid. All images are synthetic."}, "image": {"alt": "Four square images of a foam: one with grey levels that fall off with depth, three of white walls on black"}}
-shown = [
+seen = [
     micrograph(foams[0]),
     *(foams[0].take(MIDDLE, axis) for axis in (1, 0, 2)),
 ]
 views_figure, panels = drawing(10, 2.7, 1, 4)
 for axes, image, title in zip(
-    panels, shown, ("micrograph", "slice", "across", "along"), strict=True
+    panels, seen, ("micrograph", "slice", "across", "along"), strict=True
 ):
     axes.imshow(image, cmap="gray", interpolation="nearest")
-    axes.set(title=title, xticks=[], yticks=[])
+    axes.set(title=title)
+    axes.set_axis_off()
 report.save_figure(views_figure, "volume_views", parameters)
 
 # %% [markdown]
@@ -265,23 +264,25 @@ def left_out(number, network, volumes, logs, epochs, criterion):
 
     set_random_seed(number)
     model, rest = network(volumes.shape[1:]), np.arange(len(logs)) != number
+    centre = logs[rest].mean()
+    learned = volumes[rest], logs[rest] - centre
     for _ in range(epochs):
-        past = model.fit(volumes[rest], logs[rest], batch_size=8, verbose=0)
-        if past.history["loss"][0] <= criterion:
+        loss = model.fit(*learned, 8, verbose=0).history["loss"][0]
+        if loss <= criterion:
             break
-    return model(volumes[[number]]).numpy().item(), past.history["loss"][0]
+    return model(volumes[[number]]).numpy().item() + centre, loss
 
 
 # %%
 if volume_network_epochs:
     halves = [block_reduce(np.float32(foam), 2, np.mean) for foam in foams]
-    told = (np.stack(halves)[..., None], np.log(true) - np.log(true).mean())
-    told += (volume_network_epochs, training_criterion)
-    folds = [kept(left_out, n, network, *told) for n in range(len(foams))]
+    told = np.stack(halves)[..., None], np.log(true)
+    how = volume_network_epochs, training_criterion
+    folds = [
+        kept(left_out, n, network, *told, *how) for n in range(len(foams))
+    ]
     logs, training_errors = np.transpose(folds)
-    predicted["network of the volume"] = np.exp(logs) * np.exp(
-        np.log(true).mean()
-    )
+    predicted["network of the volume"] = np.exp(logs)
     print(f"mean |ln| on what was learned: {training_errors.mean():.3f}")
 
 # %%
@@ -297,9 +298,11 @@ missed = pd.DataFrame(
 
 # %% mystnb={"figure": {"name": "figure-third-dimension", "caption": "How far each view misses the effective diffusivity of a foam that it has not seen: absolute logarithm of predicted over true. A point a foam; the bars are the means."}, "image": {"alt": "Strips of points, one row for each view and each control, with a bar at the mean"}}
 errors_figure, axes = drawing(7, 3.4)
-sns.stripplot(missed, orient="h", size=4, alpha=0.6, ax=axes)
+sns.stripplot(
+    missed, orient="h", color=COLOURS[0], jitter=False, alpha=0.4, ax=axes
+)
 axes.plot(missed.mean(), np.arange(missed.shape[1]), "|k", ms=16, mew=2)
-axes.set(xlabel="|ln(predicted / true)|", xlim=(0, None))
+axes.set(xlabel="error: |ln(predicted / true)|", xlim=(0, None))
 report.save_figure(errors_figure, "volume_errors", parameters)
 
 # %%

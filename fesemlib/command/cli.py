@@ -441,12 +441,10 @@ def figure3(
 
 @fesem.command()
 @click.argument("stack", metavar="STACK", type=_PATH, help="A TIFF of pages, or a folder.")
-@_NUMBER("--voxel-size", type=float, metavar="UM", help="Edge of a voxel, µm, not the file's.")
+@_NUMBER("--voxel-size", "voxel_um", type=float, metavar="UM", help="µm, not the file's.")
 @click.option("--threshold", type=float, metavar="GREY", help="Else Otsu's, of the whole stack.")
 @click.option("--dark-solid", is_flag=True, help="Solid is what is below the threshold.")
-def volume(
-    stack: Path, voxel_size: float | None, threshold: float | None, dark_solid: bool
-) -> None:
+def volume(stack: Path, **how: Any) -> None:
     """Work out how freely a gas diffuses through a stack of sections.
 
     Reads a tomogram, as a TIFF of several pages or a folder of images, parts solid and pores at a
@@ -461,7 +459,7 @@ def volume(
     from fesemlib.volume import VolumeError, effective_diffusivity, read_stack
 
     with ending(2):
-        solid, edge = read_stack(stack, voxel_size, threshold, dark_solid)
+        solid, edge = read_stack(stack, **how)
     click.echo(f"{solid.shape} voxels of {edge:.4g} µm, porosity {1 - solid.mean():.4f}")
     for axis, name in enumerate("zyx"):
         try:

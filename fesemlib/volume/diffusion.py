@@ -78,10 +78,7 @@ def effective_diffusivity(solid: Solid, axis: int = 0) -> Diffusion:
     for flux, lost in _fluxes(np.ascontiguousarray(pores, dtype=np.float32)):
         if abs(lost) <= _MOST_LOST * flux:
             return Diffusion(flux, 1 - float(solid.mean()))
-    raise VolumeError(
-        f"diffusion along axis {axis} has not settled: {lost / flux:.0%} of what enters does not "
-        "leave; cut out a part of the volume, or average blocks of voxels"
-    )
+    raise VolumeError(f"diffusion along axis {axis} has not settled; cut out a part of the volume")
 
 
 def check_size(shape: tuple[int, ...]) -> None:
@@ -102,10 +99,8 @@ def percolating(solid: Solid, axis: int) -> Solid:
     kept = np.zeros(number + 1, dtype=bool)
     kept[through[through > 0]] = True
     if not kept.any():
-        raise VolumeError(
-            f"no pore leads through the volume along axis {axis}: nothing passes; try another "
-            "threshold, or a larger or finer volume"
-        )
+        advice = "take another threshold, or a finer or larger volume"
+        raise VolumeError(f"no pore leads through the volume along axis {axis}; {advice}")
     return np.asarray(kept[labels])
 
 

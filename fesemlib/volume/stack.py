@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tifffile
-from skimage import filters
+from skimage.filters import threshold_otsu
 
 from fesemlib.micrographs import MicrographError, image_files
 from fesemlib.micrographs.channels import Decoded, Pixels
@@ -18,8 +18,6 @@ from fesemlib.micrographs.pixel_size import PixelSize
 from fesemlib.volume.diffusion import Solid, VolumeError, check_size
 
 Section = tuple[Path, int]  # file, and page from 1
-
-_SKIMAGE: Any = filters  # without types
 
 
 class Volume(NamedTuple):
@@ -78,15 +76,15 @@ def read_stack(
     if len(sections) < 2:
         raise VolumeError(f"{path}: one section is no volume; give a folder, or a TIFF of more")
     grey, told = _read(sections)
-    level = _SKIMAGE.threshold_otsu(grey) if threshold is None else threshold
+    level = threshold_otsu(grey) if threshold is None else threshold  # type: ignore[no-untyped-call]
     solid = np.asarray(grey <= level if dark_solid else grey > level)
     edge = voxel_um or (told[0] if told else 0.0)
-    levels = f"at a threshold of {level:g} in grey levels from {grey.min():g} to {grey.max():g}"
+    levels = f"grey levels from {grey.min():g} to {grey.max():g}: at a threshold of {level:g}"
     problems = {
         f"{levels} all or nothing is solid; choose another": solid.all() or not solid.any(),
         "tells no edge of a voxel; give it in µm (--voxel-size)": not edge,
         f"the sections are {apart:.3g} pixels apart: resample the stack to cubes, or give the edge "
-        "of a voxel in µm (--voxel-size) if they are cubes": not (voxel_um or agree(apart, 1)),
+        "of cubes in µm (--voxel-size)": not (voxel_um or agree(apart, 1)),
     }
     for problem in (problem for problem, there in problems.items() if there):
         raise VolumeError(f"{path}: {problem}")
@@ -98,12 +96,15 @@ def _sections(path: Path) -> tuple[list[Section], float]:
     """The sections of a folder or a file, and how many pixels they are apart, where ImageJ says."""
     if path.is_dir():
         return [(Path(file), 1) for file in sorted(image_files([str(path)]), key=_in_order)], 1.0
-    if path.read_bytes()[:2] not in (b"II", b"MM"):
-        return [(path, 1)], 1.0
-    with tifffile.TiffFile(path) as file:
-        pixels, units = file.pages.first.tags.valueof(282, (1, 1))
-        spacing = positive((file.imagej_metadata or {}).get("spacing", units / pixels))
-        return [(path, page + 1) for page in range(len(file.pages))], spacing * pixels / units
+    try:
+        with tifffile.TiffFile(path) as file:
+            spacing = positive((file.imagej_metadata or {}).get("spacing"))
+            pixels, units = map(positive, file.pages.first.tags.valueof(282, (0, 0)))
+            apart = spacing * pixels / units  # or NaN, where one is not told
+            pages = [(path, page + 1) for page in range(len(file.pages))]
+            return pages, apart if apart > 0 else 1.0
+    except tifffile.TiffFileError as error:
+        raise VolumeError(f"{path}: no sound TIFF ({error}); export the stack again") from error
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:
