@@ -362,6 +362,17 @@ class StudyParameters(_Group):
     imaging_strengths: int = _knob(1, ge=1, le=4)
     """how many strengths of each fault of the imaging are tried, the strongest among them"""
 
+    volume_foams: int = _knob(24, unit="foams", ge=6, le=1000)
+    """drawn foams on which *The third dimension* compares what can be seen of a volume"""
+
+    volume_voxels: int = _knob(96, unit="voxels", ge=48, le=192)
+    """edge of these volumes, in which their cells grow with it; below 96, walls are thinner than a
+    voxel, and leak"""
+
+    volume_network_epochs: int = _knob(0, unit="epochs", ge=0, le=100_000)
+    """at most so many passes over the foams for a network of three dimensions, trained to the
+    `training_criterion` with each foam left out; 0 leaves it out"""
+
 
 class PredictionParameters(_Group):
     """The prediction of new micrographs."""

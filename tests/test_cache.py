@@ -12,7 +12,7 @@ from fesemlib.command.cache import SECONDS_IN_USE, bytes_of, entries, to_remove
 from fesemlib.command.cli import main
 
 NOW = 1e9
-KINDS = ("degraded", "processed", "micrographs", "inputs", "folds")
+KINDS = ("degraded", "processed", "micrographs", "inputs", "volumes", "folds")
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def left(build: Path) -> list[str]:
 def test_entries_come_in_the_order_in_which_they_go() -> None:
     found = entries()
     assert list(found["kind"]) == [kind for kind in KINDS for _ in range(2)]
-    assert [path.name for path in found["path"]] == ["1.npy", "0.npy"] * 5  # the older one first
-    assert found["size"].sum() == 500
+    assert [path.name for path in found["path"]] == ["1.npy", "0.npy"] * 6  # the older one first
+    assert found["size"].sum() == 600
 
 
 def test_what_a_training_may_be_reading_is_needed_for_a_day(own_build: Path) -> None:
@@ -56,7 +56,7 @@ def test_what_a_training_may_be_reading_is_needed_for_a_day(own_build: Path) -> 
     assert needed == [0, NOW + SECONDS_IN_USE, 0, NOW + SECONDS_IN_USE]
 
 
-@pytest.mark.parametrize(("keep", "removed"), [("1KB", 0), ("480B", 1), ("300B", 4), ("0", 10)])
+@pytest.mark.parametrize(("keep", "removed"), [("1KB", 0), ("580B", 1), ("400B", 4), ("0", 12)])
 def test_clean_removes_no_more_than_it_must(
     filled: Path, keep: str, removed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

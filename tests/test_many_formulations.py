@@ -87,7 +87,7 @@ def profile(tmp_path_factory) -> Path:
         "input_width": 32, "evaluation_width": 32, "epochs": 1, "synthetic_width": 384,
         "permutations": 1, "averaging_epochs": 1, "longer_training": 1, "predictor": "median",
         "factors": {"target": ["minmax", "raw"]}, "learning_curve_sizes": [5],
-        "coverage_stand_ins": 4, "imaging_strengths": 1,
+        "coverage_stand_ins": 4, "imaging_strengths": 1, "volume_foams": 6, "volume_voxels": 48,
     }  # fmt: skip
     path = folder / "many.yml"
     path.write_text(yaml.safe_dump(parameters, allow_unicode=True), encoding="utf-8")

@@ -48,7 +48,8 @@ def own_micrographs(tmp_path_factory) -> Path:
         "dataset: manifest.csv\nparallel_jobs: 2\ninput_width: 48\nepochs: 2\n"
         "evaluation_width: 48\nsynthetic_width: 384\npermutations: 1\naveraging_epochs: 5\n"
         "longer_training: 2\nfactors: {target: [minmax, raw]}\n"
-        "learning_curve_sizes: [5]\ncoverage_stand_ins: 4\nimaging_strengths: 1\n",
+        "learning_curve_sizes: [5]\ncoverage_stand_ins: 4\nimaging_strengths: 1\nvolume_foams: 6\n"
+        "volume_voxels: 48\n",
         encoding="utf-8",
     )
     return folder

@@ -25,6 +25,7 @@ _LEFT = {
     "pores": "no file was written",
     "predict": "no file was written",
     "synthesize": "no file was written",
+    "volume": "nothing was written",
 }
 # What a message about a stand-in calls a parameter, and what `synthesize` calls it.
 _OPTIONS = {
@@ -40,6 +41,7 @@ _LIMITS = {
     "--thickness": (0.1, 100, "give the dried layer in mm, 0.1 to 100; 7 is 7 mm"),
     "--front-temperature": (-163.15, 0.01, "ice has -163.15 to 0.01 °C; give °C, not K"),
     "--pixel-size": (math.ulp(0), math.nextafter(1e3, 0), "give µm, more than 0, below 1000"),
+    "--voxel-size": (1e-4, 50, "give µm, 0.0001 to 50"),
     "--page": (1, 1e9, "pages are counted from 1"),
     "--jobs": (0, 1024, "give 0 for one a core, or up to 1024"),
 }
@@ -487,6 +489,37 @@ def figure3(
         f"Is each panel in {folder / 'contact_sheet.png'} what its title says, and free of "
         f"writing? Then: fesem book {folder / 'figure3.yml'}"
     )
+
+
+@fesem.command()
+@click.argument("stack", metavar="STACK", type=_PATH, help="A TIFF of pages, or a folder.")
+@_NUMBER("--voxel-size", "voxel_um", type=float, metavar="UM", help="µm, not the file's.")
+@click.option("--threshold", type=float, metavar="GREY", help="Else Otsu's, of the whole stack.")
+@click.option("--dark-solid", is_flag=True, help="Solid is what is below the threshold.")
+def volume(stack: Path, **how: Any) -> None:
+    """Work out how freely a gas diffuses through a stack of sections.
+
+    Reads a tomogram, as a TIFF of several pages or a folder of images, parts solid and pores at a
+    threshold, and prints, for each axis, the effective diffusivity of the pores relative to open
+    space, and the tortuosity. Walls thinner than a voxel leak. At most 256 sections of 256×256 px.
+
+    \b
+    Examples:
+      fesem volume cake.tif
+      fesem volume sections/ --voxel-size 1.5 --threshold 120
+    """
+    from fesemlib.volume import VolumeError, effective_diffusivity, read_stack
+
+    with ending(2):
+        solid, edge = read_stack(stack, **how)
+    click.echo(f"{solid.shape} voxels of {edge:.4g} µm, porosity {1 - solid.mean():.4f}")
+    for axis, name in enumerate("zyx"):
+        try:
+            found = effective_diffusivity(solid, axis)
+            told = f"D_e/D {found.relative_diffusivity:.4f}, tortuosity {found.tortuosity:.3f}"
+        except VolumeError as error:
+            told = str(error)
+        click.echo(f"along {name}: {told}")
 
 
 @fesem.command()
