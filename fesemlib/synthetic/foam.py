@@ -17,6 +17,8 @@ from fesemlib.drying.equations import GAS_CONSTANT, MOLAR_MASS_WATER
 from fesemlib.processing import FloatImage
 from fesemlib.synthetic.fields import Grid, Positions, check, layered_noise, spline_weights
 
+Generators = Sequence[np.random.Generator]
+Lean = Sequence[float] | None
 Fields = npt.NDArray[np.float32]  # in a volume, axes (z, y, x), or on a plane, (…, x, y)
 
 TORTUOSITY = 1.5  # assumed, usual for open foams
@@ -72,7 +74,7 @@ class Structure(NamedTuple):
     """
 
     threshold: float  # of the noise that opens the walls, in its standard deviations: low is open
-    lean: tuple[float, float, float]  # what the cells' random directions lean by: depth, down, across
+    lean: tuple[float, float, float]  # of the cells, along depth, down and across the image
 
 
 def throat_diameter(k_m: float, porosity: float) -> float:
@@ -178,10 +180,7 @@ def foam_volume(
 
 
 def visible_height(
-    grid: Grid,
-    porosity: float,
-    random: Sequence[np.random.Generator],
-    structure: Structure | None = None,
+    grid: Grid, porosity: float, random: Generators, structure: Structure | None = None
 ) -> FloatImage:
     """Height of the first wall under each pixel, in cell diameters, zero at the mean cut.
 
@@ -237,9 +236,7 @@ def _check_volume(shape: tuple[int, ...], voxel_um: float, cell_um: float) -> No
 
 
 def _rods(
-    extent: Sequence[float],
-    random: np.random.Generator,
-    lean: Sequence[float] | None = None,
+    extent: Sequence[float], random: np.random.Generator, lean: Lean = None
 ) -> tuple[Fields, Fields]:
     """Points along the axes of elongated cells, shape (3, cells, ROD_POINTS), and their lean (3,).
 
@@ -267,10 +264,7 @@ def _rods(
 
 
 def _cell_volumes(
-    extent: Sequence[float],
-    pitch: float,
-    random: np.random.Generator,
-    lean: Sequence[float] | None,
+    extent: Sequence[float], pitch: float, random: np.random.Generator, lean: Lean
 ) -> list[Fields]:
     """Smooth volumes in [−1, 1] whose zero levels are the walls, one for each channel.
 
@@ -364,7 +358,7 @@ def make_foam(
     grid: Grid,
     depth: float,
     levels: Positions,
-    random: Sequence[np.random.Generator],
+    random: Generators,
     throat_to_cell: float = THROAT_TO_CELL,
     pitch: float = VOXEL,
     structure: Structure | None = None,
@@ -374,17 +368,16 @@ def make_foam(
     `random`: the first of the `generators`, from which the structure follows where none is given;
     `pitch`: of the volumes that carry the cells.
     """
-    threshold, lean = structure or (None, None)
     for_cells, for_holes, for_threshold = random[0].spawn(3)
     at = (levels, *((np.arange(side) + 0.5) * grid.pixel for side in grid.shape))
     extent = (depth, *(side * grid.pixel for side in grid.shape))
-    drawn = for_threshold.uniform(*HOLE_THRESHOLDS)
+    threshold, lean = structure or (for_threshold.uniform(*HOLE_THRESHOLDS), None)
     volumes = _cell_volumes(extent, pitch, for_cells, lean)
     return Foam(
         cells=[_sampled(each, pitch, at) for each in volumes],
         wrinkles=layered_noise(grid.shape, grid.pixel, WALL_WRINKLES, random[1]).T,
         holes=_sampled(_hole_volume(for_holes), HOLE_PITCH * throat_to_cell, at, periodic=True),
-        threshold=np.float32(drawn if threshold is None else threshold),
+        threshold=np.float32(threshold),
     )
 
 

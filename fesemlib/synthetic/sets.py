@@ -95,11 +95,6 @@ def stand_ins(recipes: Sequence[Recipe], shape: tuple[int, int]) -> list[Microgr
 
 
 def _synthesize(path: Path, recipe: Recipe, shape: tuple[int, int]) -> None:
-    micrograph = synthesize_micrograph(
-        recipe.k_m,
-        recipe.seed,
-        shape,
-        solids_percent=recipe.solids_percent,
-        structure=recipe.structure,
-    )
+    _, k_m, solids, seed, _, structure = recipe
+    micrograph = synthesize_micrograph(k_m, seed, shape, PAPER_PIXEL_SIZE_UM, solids, structure)
     write_sealed(path, lambda stream: np.save(stream, micrograph.image))

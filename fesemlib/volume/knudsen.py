@@ -18,21 +18,14 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinat
 
 from fesemlib.drying.equations import porosity
 from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
+from fesemlib.synthetic import foam
 from fesemlib.synthetic.fields import Grid
-from fesemlib.synthetic.foam import (
-    SURROUNDINGS,
-    THROAT_TO_CELL,
-    Structure,
-    generators,
-    make_foam,
-    mean_speed,
-    structure_seen,
-)
 from fesemlib.synthetic.microscope import PAPER_PIXEL_SIZE_UM, rays_of
 from fesemlib.synthetic.sets import Recipe
 
 Values = npt.NDArray[np.float64]
 Fields = npt.NDArray[np.float32]
+Holes = Fields | None
 
 FLOW_AXIS = 1  # of depth, down and across: down the image
 
@@ -90,26 +83,20 @@ def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = 2000)
     >>> print(f"{along:.0f} voxels along, where 18/3 is expected, and {down:.0f} across")
     6 voxels along, where 18/3 is expected, and 0 across
     """
-    solid = np.asarray(solid, dtype=bool)
     if solid.ndim != 3 or solid.all() or not solid.any():
         problem = "a volume of three axes with pores (False) and walls (True) is needed"
         raise ValueError(f"solid of shape {solid.shape}, {solid.mean():.0%} wall: {problem}")
     distance = distance_transform_edt(~solid) - distance_transform_edt(solid)
     distance -= np.sign(distance) / 2  # between the last pore and the first wall
-    # Four times the pores over the walls: voxels show 3/2 of the area of a smooth wall.
-    faces = sum(np.count_nonzero(np.diff(solid, axis=axis)) for axis in range(3))
-    chord = 4 * np.count_nonzero(~solid) / max(faces / 1.5, 1)
     field = gaussian_filter(distance.astype(np.float32), 1.0)
-    in_pores = walk(field[None], chord, seed, walkers)
-    share = 1 - float(solid.mean())
-    return Knudsen(share * in_pores.value, share * in_pores.error)
+    # Four times the pores over the walls, of whose area voxels show 3/2.
+    faces = sum(np.count_nonzero(np.diff(solid, axis=axis)) for axis in range(3))
+    found = walk(field[None], 6 * np.count_nonzero(~solid) / faces, seed, walkers)
+    return Knudsen(*(np.mean(~solid) * np.stack(found)))
 
 
 def foam_knudsen(
-    structure: Structure,
-    seed: int,
-    throat_to_cell: float = THROAT_TO_CELL,
-    walkers: int = 2000,
+    structure: foam.Structure, seed: int, throat_to_cell: float = 0.2, walkers: int = 2000
 ) -> Knudsen:
     """Knudsen diffusivity of the stand-ins' foam over the mean speed, in cell diameters.
 
@@ -118,13 +105,12 @@ def foam_knudsen(
 
     Examples
     --------
-    >>> rough = foam_knudsen(Structure(1.55, (0.0, 0.0, 0.0)), seed=0, walkers=20)
+    >>> rough = foam_knudsen(foam.Structure(1.55, (0.0, 0.0, 0.0)), seed=0, walkers=20)
     >>> bool(0.02 < rough.value.mean() < 0.1)
     True
     """
     fields, holes = foam_fields(structure, seed, throat_to_cell)
-    found = walk(fields, CHORD / PITCH, seed, walkers, holes)
-    return Knudsen(PITCH * found.value, PITCH * found.error)
+    return Knudsen(*(PITCH * np.stack(walk(fields, CHORD / PITCH, seed, walkers, holes))))
 
 
 def stand_in_k_m(recipes: Sequence[Recipe], shape: tuple[int, int]) -> Knudsen:
@@ -137,18 +123,25 @@ def stand_in_k_m(recipes: Sequence[Recipe], shape: tuple[int, int]) -> Knudsen:
     >>> len(stand_in_k_m([], (96, 128)).value)
     0
     """
-    grids = [rays_of(r.k_m, shape, PAPER_PIXEL_SIZE_UM, r.solids_percent)[0] for r in recipes]
-    jobs = [
-        (recipe.structure or structure_seen(grid, recipe.seed), recipe.seed)
-        for recipe, grid in zip(recipes, grids, strict=True)
-    ]
+    seeds = [recipe.seed for recipe in recipes]
+    jobs = list(zip(structures(recipes, shape), seeds, strict=True))
     found = np.reshape(_kept(jobs), (-1, 2, 3))[:, :, FLOW_AXIS]
-    cells = np.array([1e-6 * grid.cell_um for grid in grids])
+    cells = np.array([1e-6 * grid.cell_um for grid in _grids(recipes, shape)])
     pores = np.array([porosity(recipe.solids_percent) for recipe in recipes])
-    return Knudsen(*(mean_speed() * pores * cells * found.T))
+    return Knudsen(*(foam.mean_speed() * pores * cells * found.T))
 
 
-def _kept(jobs: Sequence[tuple[Structure, int]]) -> list[Values]:
+def structures(recipes: Sequence[Recipe], shape: tuple[int, int]) -> list[foam.Structure]:
+    """Those of the foams that stand-ins show: as given, or as drawn from their seeds."""
+    grids = zip(recipes, _grids(recipes, shape), strict=True)
+    return [each.structure or foam.structure_seen(grid, each.seed) for each, grid in grids]
+
+
+def _grids(recipes: Sequence[Recipe], shape: tuple[int, int]) -> list[Grid]:
+    return [rays_of(r.k_m, shape, PAPER_PIXEL_SIZE_UM, r.solids_percent)[0] for r in recipes]
+
+
+def _kept(jobs: Sequence[tuple[foam.Structure, int]]) -> list[Values]:
     """What `foam_knudsen` makes of these, from the cache where it is there; (2, 3) each."""
     folder = writable(build_folder() / "cache" / "volumes")
     made_by = code_digest(__name__, "fesemlib.synthetic", "fesemlib.drying")
@@ -161,39 +154,31 @@ def _kept(jobs: Sequence[tuple[Structure, int]]) -> list[Values]:
 
 
 def foam_fields(
-    structure: Structure,
-    seed: int,
-    throat_to_cell: float = THROAT_TO_CELL,
-    box: float = BOX,
-    pitch: float = PITCH,
+    structure: foam.Structure, seed: int, ratio: float, box: float = BOX, pitch: float = PITCH
 ) -> tuple[Fields, Fields]:
-    """Fields of a foam whose zeros are walls, (channels, z, y, x), but where the second is ≥ 0."""
+    """Fields of a foam whose zeros are walls, (channels, z, y, x), but where the second is ≥ 0.
+
+    `ratio`: of throats to cells; `box` and `pitch` in cell diameters.
+    """
     side = round(box / pitch)
-    levels = SURROUNDINGS + (np.arange(side) + 0.5) * pitch
-    grid = Grid((side, side), pitch, 1.0)
-    depth = 2 * SURROUNDINGS + box
-    random = generators(seed)
-    foam = make_foam(grid, depth, levels, random, throat_to_cell, structure=structure)
-    cells, holes = zip(*map(foam.plane, range(side)), strict=True)
+    levels = foam.SURROUNDINGS + (np.arange(side) + 0.5) * pitch
+    grid, depth = Grid((side, side), pitch, 1.0), 2 * foam.SURROUNDINGS + box
+    random = foam.generators(seed)
+    made = foam.make_foam(grid, depth, levels, random, ratio, structure=structure)
+    cells, holes = zip(*map(made.plane, range(side)), strict=True)
     fields = np.stack(cells, axis=1).swapaxes(-1, -2)
-    return np.ascontiguousarray(fields), np.stack(holes).swapaxes(-1, -2) - foam.threshold
+    return np.ascontiguousarray(fields), np.stack(holes).swapaxes(-1, -2) - made.threshold
 
 
 def walk(
-    fields: Fields,
-    chord: float,
-    seed: int,
-    walkers: int,
-    holes: Fields | None = None,
-    step: float = STEP,
+    fields: Fields, chord: float, seed: int, walkers: int, holes: Holes = None, step: float = STEP
 ) -> Knudsen:
     """Diffusivity over the mean speed, per pore volume, in grid spacings.
 
     Where there are no `holes`, the pores are where all fields are positive. `chord`: mean chord of
     the pores, in grid spacings; `step`: of a flight, in chords.
     """
-    random = np.random.default_rng(seed)
-    molecules = _Molecules(fields, holes, walkers, random)
+    molecules = _Molecules(fields, holes, walkers, seed)
     places = [molecules.place.copy()]
     for _ in range(round(LENGTH / BLOCK)):
         for _ in range(round(BLOCK / step)):
@@ -209,17 +194,15 @@ def walk(
 
 
 class _Molecules:
-    """Where molecules are and fly to, (3, n), in grid spacings; the grid is mirrored without end."""
+    """Where molecules are and fly to, (3, n), in spacings of a grid that is mirrored without end."""
 
-    def __init__(
-        self, fields: Fields, holes: Fields | None, number: int, random: np.random.Generator
-    ) -> None:
-        # The holes are narrow: between the points of the grid they are cubic.
-        self._fields, self._random = fields, random
+    def __init__(self, fields: Fields, holes: Holes, number: int, seed: int) -> None:
+        self._fields, self._random = fields, np.random.default_rng(seed)
+        # Holes are narrow: what lies between the points of the grid is cubic.
         self._holes = None if holes is None else spline_filter(holes, mode="mirror", output="f4")
         pores = np.flatnonzero((fields > 0).all(axis=0) if holes is None else holes == holes)
-        begin = np.unravel_index(random.choice(pores, number), fields.shape[1:])
-        self.place = np.array(begin) + random.uniform(-0.5, 0.5, (3, number))
+        begin = np.unravel_index(self._random.choice(pores, number), fields.shape[1:])
+        self.place = np.array(begin) + self._random.uniform(-0.5, 0.5, (3, number))
         self.flown = np.zeros(number)
         self._direction = self._any_direction(number)
         self._values = self._at(self.place, slice(None))
