@@ -149,9 +149,7 @@ def load_dataset(parameters: Parameters) -> Dataset:
         recipes = sets.table_recipes(parameters.synthetic_seed, range(1))
         shape = sets.part_of_frame(parameters, 1)
         stand_ins = _of_stand_ins(recipes, shape, table1(), parameters.synthetic_labels)
-        return (
-            _scattered(stand_ins, parameters) if parameters.synthetic_label_scatter else stand_ins
-        )
+        return _scattered(stand_ins, parameters)
     manifest = Path(parameters.dataset)
     table = read_manifest(manifest)
     listed = list(zip(table["image"], table["page"], strict=True))
@@ -216,7 +214,13 @@ def draw_stand_ins(
     >>> len(dataset.micrographs), dataset.shape
     (4, (96, 128))
     """
-    recipes = sets.drawn_recipes(number, seed, k_m_range)
+    return made_of(sets.drawn_recipes(number, seed, k_m_range), shape, labels)
+
+
+def made_of(
+    recipes: Sequence[sets.Recipe], shape: tuple[int, int], labels: str = "formula"
+) -> Dataset:
+    """Stand-ins of these recipes, each a formulation of its own, as of `draw_stand_ins`."""
     composition = f"{sets.DRAWN_SOLIDS_PERCENT:g}% solids"
     formulations = pd.DataFrame(recipes).set_index("formulation")
     formulations = formulations.assign(composition=composition, std_percent=np.nan)
@@ -241,7 +245,7 @@ def fresh_stand_ins(
     if parameters.synthetic_labels == "geometry":
         first = structures(sets.table_recipes(seed, range(1)), shape)
         recipes = [each._replace(structure=first[n // number]) for n, each in enumerate(recipes)]
-    made = _of_stand_ins(recipes, shape, table1())
+    made = _of_stand_ins(recipes, shape, table1(), "formula")
     if parameters.label_source != Parameters().label_source:
         made = made.with_k_m(load_dataset(parameters).formulations["k_m"].to_numpy())
     names = [f"{each.formulation} (stand-in, fresh frame {each.frame})" for each in recipes]
@@ -330,19 +334,18 @@ def _dataset(
 
 
 def _of_stand_ins(
-    recipes: Sequence[sets.Recipe],
-    shape: tuple[int, int],
-    formulations: pd.DataFrame,
-    labels: str = "formula",
+    recipes: Sequence[sets.Recipe], shape: tuple[int, int], table: pd.DataFrame, labels: str
 ) -> Dataset:
     images = pd.DataFrame(recipes)[["formulation", "k_m"]]
     images.insert(1, "image", images["formulation"] + " (stand-in)")
-    made = _dataset(formulations[_OF_FORMULATIONS], images, sets.stand_ins(recipes, shape))
+    made = _dataset(table[_OF_FORMULATIONS], images, sets.stand_ins(recipes, shape))
     return made.with_k_m(stand_in_k_m(recipes, shape).value) if labels == "geometry" else made
 
 
 def _scattered(dataset: Dataset, parameters: Parameters) -> Dataset:
-    """The same with k_m that scatter, lognormally, by their standard deviation in Table 1."""
+    """The same; where it is asked for, k_m scatter lognormally by their column std in Table 1."""
+    if not parameters.synthetic_label_scatter:
+        return dataset
     random = np.random.default_rng((parameters.synthetic_seed, len(dataset.k_m)))
     spread = dataset.formulations["std_percent"].to_numpy(dtype=np.float64) / 100
     factors = np.exp(spread * random.standard_normal(len(spread)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -149,7 +150,7 @@ def _kept(jobs: Sequence[tuple[foam.Structure, int]]) -> list[Values]:
     missing = [n for n, path in enumerate(paths) if read_sealed(path) is None]
     made = Parallel(n_jobs=-1)(delayed(foam_knudsen)(*jobs[n]) for n in missing)
     for n, each in zip(missing, made, strict=True):
-        write_sealed(paths[n], lambda stream, each=each: np.save(stream, np.stack(each)))
+        write_sealed(paths[n], partial(np.save, arr=np.stack(each)))
     return [np.load(path) for path in paths]
 
 
@@ -194,7 +195,7 @@ def walk(
 
 
 class _Molecules:
-    """Where molecules are and fly to, (3, n), in spacings of a grid that is mirrored without end."""
+    """Where molecules are and fly to, (3, n), in spacings of a grid mirrored without end."""
 
     def __init__(self, fields: Fields, holes: Holes, number: int, seed: int) -> None:
         self._fields, self._random = fields, np.random.default_rng(seed)
