@@ -371,6 +371,12 @@ class StudyParameters(_Group):
     windows_per_side: int = _knob(2, unit="windows", ge=1, le=16)
     """windows cut from a micrograph in either direction, for networks that see less, more finely"""
 
+    knudsen_walkers: int = _knob(2000, unit="molecules", ge=20, le=100_000)
+    """molecules that *The stand-ins* sends through each foam; 2000 give k_m to 3 % or better"""
+
+    walked_stand_ins: int = _knob(24, unit="stand-ins", ge=5, le=1000)
+    """stand-ins there whose cells, walls and direction are drawn independently"""
+
     imaging_strengths: int = _knob(1, ge=1, le=4)
     """how many strengths of each fault of the imaging are tried, the strongest among them"""
 

@@ -19,7 +19,7 @@ SECONDS_IN_USE = 24 * 3600.0
 """How long after it was last written or named a training may still be reading its inputs."""
 
 # In the order in which they go.
-_KINDS = ["degraded", "processed", "micrographs", "volumes", "inputs", "folds"]
+_KINDS = ["degraded", "processed", "micrographs", "inputs", "volumes", "folds"]
 
 
 def cache_folder() -> Path:

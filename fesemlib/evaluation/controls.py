@@ -55,7 +55,7 @@ def blind_controls(dataset: Dataset) -> pd.DataFrame:
     """The median and the mean of the other formulations, which see nothing of the one left out."""
     names = dataset.images["formulation"].to_numpy()
     nothing = pd.DataFrame(index=range(len(names)))
-    return _left_out([MEDIAN, MEAN], Known(nothing, dataset.k_m, names), dataset.images)
+    return left_out([MEDIAN, MEAN], Known(nothing, dataset.k_m, names), dataset.images)
 
 
 def predictor_controls(known: Known, images: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def predictor_controls(known: Known, images: pd.DataFrame) -> pd.DataFrame:
     unwanted = {TEXTURE, INPUT_TEXTURE, IMAGE} if too_few(known) else {IMAGE}
     offered = [*predictors_of(known), *ridges, *of_inputs]
     wanted = [each for each in offered if each.needs and not unwanted.intersection(each.needs)]
-    return _left_out(wanted, known, images)
+    return left_out(wanted, known, images)
 
 
 def with_inputs(known: Known) -> Known:
@@ -97,7 +97,8 @@ def with_inputs(known: Known) -> Known:
     return replace(known, measures=known.measures.join(pd.concat(tables, axis="columns")))
 
 
-def _left_out(predictors: Sequence[Predictor], known: Known, images: pd.DataFrame) -> pd.DataFrame:
+def left_out(predictors: Sequence[Predictor], known: Known, images: pd.DataFrame) -> pd.DataFrame:
+    """What these predictors make of every formulation from the others; rows of `with_errors`."""
     single = [(str(name),) for name in dict.fromkeys(known.formulations)]
     tables = [each.left_out(known, single) for each in predictors]
     names = [each.name for each in predictors]

@@ -31,10 +31,11 @@ Holes = Fields | None
 FLOW_AXIS = 1  # of depth, down and across: down the image
 
 # In mean chords of the pores, 2/3 of a cell.
-STEP = 0.12
+STEP = 0.16
 BLOCK = 6.0  # after which the place is noted
 MEMORY = 8  # blocks after which a molecule has forgotten where it flew
 LENGTH = 270.0  # of each path
+WALKERS = 2000  # which give a standard error of some 2.5 % in each direction
 
 BOX, PITCH = 8.0, 0.04  # side and grid of the foam that is walked in, in cell diameters
 CHORD = 0.65  # mean chord of its pores, in cell diameters
@@ -51,7 +52,7 @@ class Knudsen(NamedTuple):
     error: Values
 
 
-def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = 2000) -> Knudsen:
+def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = WALKERS) -> Knudsen:
     """Knudsen diffusivity of a volume over the mean speed, in voxels.
 
     Parameters
@@ -97,12 +98,15 @@ def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = 2000)
 
 
 def foam_knudsen(
-    structure: foam.Structure, seed: int, throat_to_cell: float = 0.2, walkers: int = 2000
+    structure: foam.Structure,
+    seed: int,
+    throat_to_cell: float = foam.THROAT_TO_CELL,
+    walkers: int = WALKERS,
 ) -> Knudsen:
     """Knudsen diffusivity of the stand-ins' foam over the mean speed, in cell diameters.
 
     Of its pores: times the porosity, the diameter of the cells in m and the mean speed it is k_m.
-    The walls are taken as thin. `walkers` of 2000 give an error of some 2 % in each direction.
+    The walls are taken as thin. `throat_to_cell` in [0.2, 0.4]; `walkers`: number of molecules.
 
     Examples
     --------
@@ -114,7 +118,9 @@ def foam_knudsen(
     return Knudsen(*(PITCH * np.stack(walk(fields, CHORD / PITCH, seed, walkers, holes))))
 
 
-def stand_in_k_m(recipes: Sequence[Recipe], shape: tuple[int, int]) -> Knudsen:
+def stand_in_k_m(
+    recipes: Sequence[Recipe], shape: tuple[int, int], walkers: int = WALKERS
+) -> Knudsen:
     """k_m of the foams that stand-ins show, down the image, m² s⁻¹, and its standard error, (n,).
 
     Walked once and kept in the cache. `shape`: of the images, in px at the paper's pixel size.
@@ -124,12 +130,11 @@ def stand_in_k_m(recipes: Sequence[Recipe], shape: tuple[int, int]) -> Knudsen:
     >>> len(stand_in_k_m([], (96, 128)).value)
     0
     """
-    seeds = [recipe.seed for recipe in recipes]
-    jobs = list(zip(structures(recipes, shape), seeds, strict=True))
-    found = np.reshape(_kept(jobs), (-1, 2, 3))[:, :, FLOW_AXIS]
+    seen = zip(structures(recipes, shape), recipes, strict=True)
+    found = walked([(each, recipe.seed, foam.THROAT_TO_CELL, walkers) for each, recipe in seen])
     cells = np.array([1e-6 * grid.cell_um for grid in _grids(recipes, shape)])
     pores = np.array([porosity(recipe.solids_percent) for recipe in recipes])
-    return Knudsen(*(foam.mean_speed() * pores * cells * found.T))
+    return Knudsen(*(foam.mean_speed() * pores * cells * found[:, :, FLOW_AXIS].T))
 
 
 def structures(recipes: Sequence[Recipe], shape: tuple[int, int]) -> list[foam.Structure]:
@@ -142,8 +147,8 @@ def _grids(recipes: Sequence[Recipe], shape: tuple[int, int]) -> list[Grid]:
     return [rays_of(r.k_m, shape, PAPER_PIXEL_SIZE_UM, r.solids_percent)[0] for r in recipes]
 
 
-def _kept(jobs: Sequence[tuple[foam.Structure, int]]) -> list[Values]:
-    """What `foam_knudsen` makes of these, from the cache where it is there; (2, 3) each."""
+def walked(jobs: Sequence[tuple[foam.Structure, int, float, int]]) -> Values:
+    """What `foam_knudsen` makes of these, from the cache where it is there, (n, 2, 3)."""
     folder = writable(build_folder() / "cache" / "volumes")
     made_by = code_digest(__name__, "fesemlib.synthetic", "fesemlib.drying")
     paths = [folder / f"knudsen-{digest(made_by, job)}.npy" for job in jobs]
@@ -151,7 +156,7 @@ def _kept(jobs: Sequence[tuple[foam.Structure, int]]) -> list[Values]:
     made = Parallel(n_jobs=-1)(delayed(foam_knudsen)(*jobs[n]) for n in missing)
     for n, each in zip(missing, made, strict=True):
         write_sealed(paths[n], partial(np.save, arr=np.stack(each)))
-    return [np.load(path) for path in paths]
+    return np.reshape([np.load(path) for path in paths], (-1, 2, 3))
 
 
 def foam_fields(
