@@ -12,8 +12,7 @@ from fesemlib.formulations import table1
 from fesemlib.pages.statements import data_banner
 from fesemlib.params import Parameters
 from fesemlib.synthetic import cell_diameter, synthesize_micrograph, throat_diameter
-from fesemlib.synthetic.foam import Structure, mean_speed, structure_seen
-from fesemlib.synthetic.microscope import PAPER_PIXEL_SIZE_UM, rays_of
+from fesemlib.synthetic.foam import Structure, mean_speed
 from fesemlib.synthetic.sets import Recipe
 from fesemlib.volume import foam_knudsen, knudsen, stand_in_k_m, volume_knudsen
 
@@ -142,8 +141,7 @@ def test_the_foam_lets_through_as_much_in_finer_steps_and_in_a_larger_box(change
 
 @pytest.mark.parametrize("shape", [(96, 128), (192, 256)])
 def test_a_stand_in_of_the_structure_that_its_seed_draws_is_the_same(shape):
-    grid, _ = rays_of(1e-3, shape, PAPER_PIXEL_SIZE_UM, 5.0)
-    own = structure_seen(grid, 7)
+    (own,) = knudsen.structures([Recipe("x", 1e-3, 5.0, 7)], shape)
     same = synthesize_micrograph(1e-3, 7, shape, structure=own).image
     np.testing.assert_array_equal(same, synthesize_micrograph(1e-3, 7, shape).image)
     other = synthesize_micrograph(1e-3, 7, shape, structure=own._replace(threshold=0.5)).image

@@ -80,22 +80,14 @@ def synthesize_micrograph(
     >>> micrograph.image.shape, micrograph.image.dtype.name, round(micrograph.pixel_size_um, 3)
     ((96, 128), 'uint8', 0.977)
     """
-    grid, factor = rays_of(k_m, shape, pixel_size_um, solids_percent)
+    cell_um = _cell_um(k_m, solids_percent)
+    factor = _rays_along_pixel(shape, pixel_size_um, cell_um)
+    grid = Grid((shape[0] * factor, shape[1] * factor), pixel_size_um / factor / cell_um, cell_um)
     *for_foam, for_walls, for_focus, for_exposure = foam.generators(seed)
     height = foam.visible_height(grid, porosity(solids_percent), for_foam, structure)
     rays = _defocus(_shade(height, grid, for_walls), grid, for_focus)
     scene = fields.average_blocks(rays, factor)
     return Micrograph(_expose(scene, pixel_size_um, for_exposure), pixel_size_um)
-
-
-def rays_of(
-    k_m: float, shape: tuple[int, int], pixel_size_um: float, solids_percent: float
-) -> tuple[Grid, int]:
-    """The rays that look at a foam of this k_m, and how many along either side of a pixel."""
-    cell_um = _cell_um(k_m, solids_percent)
-    factor = _rays_along_pixel(shape, pixel_size_um, cell_um)
-    fine = (shape[0] * factor, shape[1] * factor)
-    return Grid(fine, pixel_size_um / factor / cell_um, cell_um), factor
 
 
 def _cell_um(k_m: float, solids_percent: float) -> float:

@@ -21,7 +21,7 @@ from fesemlib.drying.equations import porosity
 from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
 from fesemlib.synthetic import foam
 from fesemlib.synthetic.fields import Grid
-from fesemlib.synthetic.microscope import PAPER_PIXEL_SIZE_UM, rays_of
+from fesemlib.synthetic.microscope import PAPER_PIXEL_SIZE_UM
 from fesemlib.synthetic.sets import Recipe
 
 Values = npt.NDArray[np.float64]
@@ -132,19 +132,20 @@ def stand_in_k_m(
     """
     seen = zip(structures(recipes, shape), recipes, strict=True)
     found = walked([(each, recipe.seed, foam.THROAT_TO_CELL, walkers) for each, recipe in seen])
-    cells = np.array([1e-6 * grid.cell_um for grid in _grids(recipes, shape)])
+    cells = np.array([1e-6 * _grid(recipe, shape).cell_um for recipe in recipes])
     pores = np.array([porosity(recipe.solids_percent) for recipe in recipes])
     return Knudsen(*(foam.mean_speed() * pores * cells * found[:, :, FLOW_AXIS].T))
 
 
 def structures(recipes: Sequence[Recipe], shape: tuple[int, int]) -> list[foam.Structure]:
     """Those of the foams that stand-ins show: as given, or as drawn from their seeds."""
-    grids = zip(recipes, _grids(recipes, shape), strict=True)
-    return [each.structure or foam.structure_seen(grid, each.seed) for each, grid in grids]
+    return [r.structure or foam.structure_seen(_grid(r, shape), r.seed) for r in recipes]
 
 
-def _grids(recipes: Sequence[Recipe], shape: tuple[int, int]) -> list[Grid]:
-    return [rays_of(r.k_m, shape, PAPER_PIXEL_SIZE_UM, r.solids_percent)[0] for r in recipes]
+def _grid(recipe: Recipe, shape: tuple[int, int]) -> Grid:
+    throat = foam.throat_diameter(recipe.k_m, porosity(recipe.solids_percent))
+    cell_um = 1e6 * foam.cell_diameter(throat)
+    return Grid(shape, PAPER_PIXEL_SIZE_UM / cell_um, cell_um)
 
 
 def walked(jobs: Sequence[tuple[foam.Structure, int, float, int]]) -> Values:
