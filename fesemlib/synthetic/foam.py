@@ -22,10 +22,10 @@ Lean = Sequence[float] | None
 Fields = npt.NDArray[np.float32]  # in a volume, axes (z, y, x), or on a plane, (…, x, y)
 
 # By the law of straight tubes k_m sets the size of what is drawn. The foam does not obey it: over
-# the porosity, the mean speed and the cell diameter its k_m was 0.054, 0.050 and 0.047 for throats of
-# 0.2, 0.3 and 0.4 cells (threshold 1.55, no lean, three foams each, ± 0.001; `fesemlib.volume`),
-# where the law says 0.044, 0.067 and 0.089. Without any opening in its walls it is 0.030: most of
-# what flows, flows where a wall is missing.
+# porosity, mean speed and cell diameter its k_m was 0.054, 0.050 and 0.047 for throats of 0.2, 0.3
+# and 0.4 cells (threshold 1.55, no lean, three foams each, ± 0.001; `fesemlib.volume`), where the
+# law says 0.044, 0.067 and 0.089. Without any opening in its walls it is 0.030: most of what flows,
+# flows where a wall is missing.
 TORTUOSITY = 1.5  # assumed, usual for open foams
 TEMPERATURE = 250.0  # K, assumed, typical of the product in primary drying
 THROAT_TO_CELL = 0.2  # assumed; at the lower end of 0.2–0.4, Table 1 gives cells of 12–82 µm

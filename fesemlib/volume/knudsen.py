@@ -81,9 +81,9 @@ def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = WALKE
     --------
     >>> y, x = np.indices((25, 25)) - 12
     >>> tube = np.broadcast_to(np.hypot(y, x) > 9, (4, 25, 25))
-    >>> along, down, across = volume_knudsen(tube, seed=0, walkers=100).value / (~tube).mean()
-    >>> print(f"{along:.0f} voxels along, where 18/3 is expected, and {down:.0f} across")
-    6 voxels along, where 18/3 is expected, and 0 across
+    >>> along, down, across = volume_knudsen(tube, seed=0, walkers=200).value / (~tube).mean()
+    >>> bool(5 < along < 7), round(abs(across))  # 18/3 voxels are expected, and none across
+    (True, 0)
     """
     if solid.ndim != 3 or solid.all() or not solid.any():
         problem = "a volume of three axes with pores (False) and walls (True) is needed"
