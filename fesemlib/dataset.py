@@ -19,6 +19,7 @@ from fesemlib.params import Parameters
 from fesemlib.processing import resample_by_area
 from fesemlib.storage import digest
 from fesemlib.synthetic import sets
+from fesemlib.volume.knudsen import stand_in_k_m, structures
 
 __all__ = [
     "Dataset",
@@ -146,7 +147,9 @@ def load_dataset(parameters: Parameters) -> Dataset:
     """
     if parameters.is_synthetic:
         recipes = sets.table_recipes(parameters.synthetic_seed, range(1))
-        return _of_stand_ins(recipes, sets.part_of_frame(parameters, 1), table1())
+        shape = sets.part_of_frame(parameters, 1)
+        stand_ins = _of_stand_ins(recipes, shape, table1(), parameters.synthetic_labels)
+        return _scattered(stand_ins, parameters)
     manifest = Path(parameters.dataset)
     table = read_manifest(manifest)
     listed = list(zip(table["image"], table["page"], strict=True))
@@ -197,11 +200,13 @@ def draw_stand_ins(
     seed: int,
     shape: tuple[int, int] = (768, 1024),
     k_m_range: tuple[float, float] | None = None,
+    labels: str = "formula",
 ) -> Dataset:
     """Stand-ins of random k_m, for what needs more images than Table 1 has rows.
 
     Each is a formulation of its own, of `shape` in px at the paper's pixel size, with 5 % solids.
-    The logarithm of k_m is uniform over its range in m² s⁻¹, which is that of Table 1 if not given.
+    The logarithm of k_m is uniform over its range in m² s⁻¹, which is that of Table 1 if not given;
+    with the `labels` of the geometry, it is that of the law from which the size follows.
 
     Examples
     --------
@@ -209,15 +214,25 @@ def draw_stand_ins(
     >>> len(dataset.micrographs), dataset.shape
     (4, (96, 128))
     """
-    recipes = sets.drawn_recipes(number, seed, k_m_range)
+    return made_of(sets.drawn_recipes(number, seed, k_m_range), shape, labels)
+
+
+def made_of(
+    recipes: Sequence[sets.Recipe], shape: tuple[int, int], labels: str = "formula"
+) -> Dataset:
+    """Stand-ins of these recipes, each a formulation of its own, as of `draw_stand_ins`."""
     composition = f"{sets.DRAWN_SOLIDS_PERCENT:g}% solids"
     formulations = pd.DataFrame(recipes).set_index("formulation")
     formulations = formulations.assign(composition=composition, std_percent=np.nan)
-    return _of_stand_ins(recipes, shape, formulations)
+    return _of_stand_ins(recipes, shape, formulations, labels)
 
 
-def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
+def fresh_stand_ins(
+    number: int, seed: int, shape: tuple[int, int], parameters: Parameters | None = None
+) -> Dataset:
     """So many more frames of each formulation of the synthetic set of this seed, of other places.
+
+    With `parameters` whose labels are those of the geometry, of foams of the same structure.
 
     Examples
     --------
@@ -226,7 +241,13 @@ def fresh_stand_ins(number: int, seed: int, shape: tuple[int, int]) -> Dataset:
     ('ABCDEFGHI', 18)
     """
     recipes = sets.table_recipes(seed, range(1, number + 1))
-    made = _of_stand_ins(recipes, shape, table1())
+    parameters = parameters or Parameters()
+    if parameters.synthetic_labels == "geometry":
+        first = structures(sets.table_recipes(seed, range(1)), shape)
+        recipes = [each._replace(structure=first[n // number]) for n, each in enumerate(recipes)]
+    made = _of_stand_ins(recipes, shape, table1(), "formula")
+    if parameters.label_source != Parameters().label_source:
+        made = made.with_k_m(load_dataset(parameters).formulations["k_m"].to_numpy())
     names = [f"{each.formulation} (stand-in, fresh frame {each.frame})" for each in recipes]
     return replace(made, images=made.images.assign(image=names))
 
@@ -313,11 +334,22 @@ def _dataset(
 
 
 def _of_stand_ins(
-    recipes: Sequence[sets.Recipe], shape: tuple[int, int], formulations: pd.DataFrame
+    recipes: Sequence[sets.Recipe], shape: tuple[int, int], table: pd.DataFrame, labels: str
 ) -> Dataset:
     images = pd.DataFrame(recipes)[["formulation", "k_m"]]
     images.insert(1, "image", images["formulation"] + " (stand-in)")
-    return _dataset(formulations[_OF_FORMULATIONS], images, sets.stand_ins(recipes, shape))
+    made = _dataset(table[_OF_FORMULATIONS], images, sets.stand_ins(recipes, shape))
+    return made.with_k_m(stand_in_k_m(recipes, shape).value) if labels == "geometry" else made
+
+
+def _scattered(dataset: Dataset, parameters: Parameters) -> Dataset:
+    """The same; where it is asked for, k_m scatter lognormally by their column std in Table 1."""
+    if not parameters.synthetic_label_scatter:
+        return dataset
+    random = np.random.default_rng((parameters.synthetic_seed, len(dataset.k_m)))
+    spread = dataset.formulations["std_percent"].to_numpy(dtype=np.float64) / 100
+    factors = np.exp(spread * random.standard_normal(len(spread)))
+    return dataset.with_k_m(factors * dataset.formulations["k_m"].to_numpy(dtype=np.float64))
 
 
 def _fitted(

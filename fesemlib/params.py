@@ -93,6 +93,13 @@ class DataParameters(_Group):
     synthetic_width: int = _knob(1024, "Section 2: 2048", unit="px", ge=384, le=WIDEST_SYNTHETIC)
     """width of the stand-ins, at the paper's pixel size; their height is three quarters of it"""
 
+    synthetic_labels: Literal["formula", "geometry"] = _knob("formula")
+    """k_m of the stand-ins: `formula` keeps that of Table 1, from which each foam's size follows by
+    the law for straight tubes; `geometry` takes that of a walk of molecules through the foam"""
+
+    synthetic_label_scatter: bool = _knob(False, "Table 1")
+    """whether these k_m scatter as those of Table 1 do, by its column std, at random"""
+
     crop: Literal["auto", "none"] | Annotated[int, Field(ge=1)] | _Rows = _knob("auto", unit="px")
     """rows kept of each micrograph: `auto` cuts the instrument's data bar off, and writing that is
     the same in nearly all micrographs; `none` keeps every row and refuses both; a number keeps that
@@ -110,6 +117,14 @@ class DataParameters(_Group):
     def is_synthetic(self) -> bool:
         """Whether the micrographs are stand-ins."""
         return self.dataset == SYNTHETIC
+
+    @property
+    def label_source(self) -> str:
+        """Where the k_m of stand-ins come from, in words."""
+        walked = "of a walk of molecules through the foams shown"
+        source = {"formula": "the measured ones of Table 1", "geometry": walked}
+        scatter = ", with its scatter added" if self.synthetic_label_scatter else ""
+        return source[self.synthetic_labels] + scatter
 
 
 class DryingParameters(_Group):
@@ -358,6 +373,12 @@ class StudyParameters(_Group):
 
     random_filters: int = _knob(3, unit="networks", ge=1, le=20)
     """how many networks with random weights stand beside the one with borrowed weights"""
+
+    knudsen_walkers: int = _knob(2000, unit="molecules", ge=20, le=100_000)
+    """molecules that *The stand-ins* sends through each foam; 2000 give k_m to 3 % or better"""
+
+    walked_stand_ins: int = _knob(24, unit="stand-ins", ge=5, le=1000)
+    """stand-ins there whose cells, walls and direction are drawn independently"""
 
     imaging_strengths: int = _knob(1, ge=1, le=4)
     """how many strengths of each fault of the imaging are tried, the strongest among them"""

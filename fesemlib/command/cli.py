@@ -182,6 +182,8 @@ def check(file: Path | None, overrides: dict[str, object]) -> None:
         f"parameters and data are sound: {len(dataset.micrographs)} micrographs of "
         f"{len(dataset.formulations)} formulations, {width}×{height} px"
     )
+    if dataset.synthetic:
+        click.echo(f"stand-ins, whose k_m are {parameters.label_source}")
     if dataset.crop != parameters.crop:
         click.echo(f"writing that they share was found and cut off: rows kept: {dataset.crop}")
     effort = estimate(dataset, parameters, probe(dataset, parameters))

@@ -125,7 +125,8 @@ def predictions_of_images(
     ]
     frames = [_predicted(dataset, inputs, networks)]
     if dataset.synthetic:
-        fresh = fresh_stand_ins(parameters.fresh_frames, parameters.synthetic_seed, dataset.shape)
+        of = parameters.fresh_frames, parameters.synthetic_seed
+        fresh = fresh_stand_ins(*of, dataset.shape, parameters)
         frames.append(_predicted(fresh, network_inputs(fresh, parameters), networks))
     sources = {FLIPS: pd.concat(flips, ignore_index=True)}
     several = pd.concat(frames, ignore_index=True)

@@ -190,7 +190,7 @@ def pasted_patches(dataset: Dataset, parameters: Parameters) -> tuple[str, str, 
     coarse, fine = str(k_m.idxmax()), str(k_m.idxmin())
     source, seed = dataset, parameters.synthetic_seed
     if dataset.synthetic:
-        source = fresh_stand_ins(parameters.fresh_frames, seed, dataset.shape)
+        source = fresh_stand_ins(parameters.fresh_frames, seed, dataset.shape, parameters)
     base, patch = (source.micrographs[source.first_image(name)].image for name in (coarse, fine))
     turned = np.ascontiguousarray(base[::-1, ::-1])
     size = (dataset.shape[0] // _PASTED_PARTS, dataset.shape[1] // _PASTED_PARTS)

@@ -44,7 +44,7 @@ def data_banner(dataset: Dataset, parameters: Parameters) -> Banner:
             "Synthetic data",
             f"The {len(dataset.micrographs)} micrographs behind these numbers are computed, not "
             f"measured ({width}×{height} px, {drawn}): the paper's are "
-            "not public. The k_m are the measured ones of Table 1. No number computed from these "
+            f"not public. The k_m are {parameters.label_source}. No number computed from these "
             "images says anything about a real product.",
             "warning",
         )

@@ -49,7 +49,8 @@ def predict_new_micrographs(
     if parameters.image:
         return _from_files(model, layer, parameters)
     if dataset.synthetic:
-        fresh = draw_stand_ins(1, _SEED + parameters.synthetic_seed, model.card.shape)
+        labels, seed = parameters.synthetic_labels, _SEED + parameters.synthetic_seed
+        fresh = draw_stand_ins(1, seed, model.card.shape, labels=labels)
         source, name, true_km = "stand-in", "fresh stand-in", float(fresh.k_m[0])
         image = fresh.micrographs[0].image
     else:

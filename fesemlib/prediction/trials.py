@@ -57,7 +57,8 @@ def coverage_trial(model: Model, number: int) -> pd.DataFrame:
     each: ``true_km, predicted_km, low, high`` (m² s⁻¹), ``covered`` (whether the interval holds the
     truth), ``distance``, ``by_texture``, ``by_k_m`` (why it is outside the domain), ``flagged``.
     """
-    fresh = draw_stand_ins(number, _FRESH_SEED, model.card.shape)
+    labels = model.card.parameters.synthetic_labels
+    fresh = draw_stand_ins(number, _FRESH_SEED, model.card.shape, labels=labels)
     table = _predicted(model, [each.image for each in fresh.micrographs])
     table.insert(0, "true_km", fresh.k_m)
     table["covered"] = (table["low"] <= fresh.k_m) & (fresh.k_m <= table["high"])

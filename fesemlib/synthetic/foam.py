@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,15 @@ from fesemlib.drying.equations import GAS_CONSTANT, MOLAR_MASS_WATER
 from fesemlib.processing import FloatImage
 from fesemlib.synthetic.fields import Grid, Positions, check, layered_noise, spline_weights
 
+Generators = Sequence[np.random.Generator]
+Lean = Sequence[float] | None
 Fields = npt.NDArray[np.float32]  # in a volume, axes (z, y, x), or on a plane, (…, x, y)
 
+# By the law of straight tubes k_m sets the size of what is drawn. The foam does not obey it: over
+# porosity, mean speed and cell diameter its k_m was 0.054, 0.050 and 0.047 for throats of 0.2, 0.3
+# and 0.4 cells (threshold 1.55, no lean, three foams each, ± 0.001; `fesemlib.volume`), where the
+# law says 0.044, 0.067 and 0.089. Without any opening in its walls it is 0.030: most of what flows,
+# flows where a wall is missing.
 TORTUOSITY = 1.5  # assumed, usual for open foams
 TEMPERATURE = 250.0  # K, assumed, typical of the product in primary drying
 THROAT_TO_CELL = 0.2  # assumed; at the lower end of 0.2–0.4, Table 1 gives cells of 12–82 µm
@@ -60,11 +68,27 @@ EDGE_GLOW_UM = 0.5  # by how much the edge effect broadens a wall that is seen e
 THINNEST_WALL = 0.6  # in ray spacings: a thinner one, seen edge on, would fall apart
 
 
+class Structure(NamedTuple):
+    """What two foams of one cell size may differ in, beside chance.
+
+    Examples
+    --------
+    >>> closed = Structure(threshold=1.7, lean=(0.0, 0.0, 0.0))
+    >>> closed._replace(lean=(0.0, 1.0, 0.0)).lean  # cells that grew down the image
+    (0.0, 1.0, 0.0)
+    """
+
+    threshold: float  # of the noise that opens the walls, in its standard deviations: low is open
+    lean: tuple[float, float, float]  # of the cells, along depth, down and across the image
+
+
 def throat_diameter(k_m: float, porosity: float) -> float:
     """Diameter in m of the throats that give this k_m (m² s⁻¹) by Knudsen diffusion.
 
     It is the d of k_m = (ε/τ) (d/3) √(8 R T / (π M_w)), with the porosity ε, and the tortuosity τ
-    and temperature T that are assumed (Knudsen, Annalen der Physik 333 (1909) 75–130).
+    and temperature T that are assumed (Knudsen, Annalen der Physik 333 (1909) 75–130). That holds
+    for straight tubes; the drawn foam has another k_m, which `fesemlib.volume.stand_in_k_m` works
+    out.
 
     Examples
     --------
@@ -74,8 +98,12 @@ def throat_diameter(k_m: float, porosity: float) -> float:
     """
     check("k_m", k_m, 0 < k_m < inf, "not a positive number; give it in m² s⁻¹, about 1e-3")
     check("porosity", porosity, 0 < porosity <= 1, "not in (0, 1]; give the pores' volume fraction")
-    mean_speed = math.sqrt(8 * GAS_CONSTANT * TEMPERATURE / (math.pi * MOLAR_MASS_WATER))
-    return 3 * k_m * TORTUOSITY / (porosity * mean_speed)
+    return 3 * k_m * TORTUOSITY / (porosity * mean_speed())
+
+
+def mean_speed(temperature: float = TEMPERATURE) -> float:
+    """Mean speed of the molecules of water vapour at a temperature in K, m/s."""
+    return math.sqrt(8 * GAS_CONSTANT * temperature / (math.pi * MOLAR_MASS_WATER))
 
 
 def cell_diameter(throat: float) -> float:
@@ -159,16 +187,18 @@ def foam_volume(
 
 
 def visible_height(
-    grid: Grid, porosity: float, random: Sequence[np.random.Generator]
+    grid: Grid, porosity: float, random: Generators, structure: Structure | None = None
 ) -> FloatImage:
     """Height of the first wall under each pixel, in cell diameters, zero at the mean cut.
 
-    `random`: the first of the `generators`.
+    `random`: the first of the `generators`, from which the structure follows where none is given.
     """
     coarse = grid.pixel > COARSE_RAYS
     pitch, step = (COARSE_VOXEL, COARSE_MARCH_STEP) if coarse else (VOXEL, MARCH_STEP)
     levels = np.arange(-HEADROOM, DEPTH, step)
-    foam = make_foam(grid, HEADROOM + DEPTH, levels + HEADROOM, random, THROAT_TO_CELL, pitch)
+    foam = make_foam(
+        grid, HEADROOM + DEPTH, levels + HEADROOM, random, THROAT_TO_CELL, pitch, structure
+    )
     cut = layered_noise(grid.shape, grid.pixel, CUT_ROUGHNESS, random[2])
     cut = np.clip(cut, 0.1 - HEADROOM, HEADROOM - 0.1)
     wall_um = wall_thickness(grid.cell_um, porosity)
@@ -182,6 +212,14 @@ def visible_height(
         own_cut = np.ascontiguousarray(cut[part].T)
         depth[part] = _march(foam.part(part), own_cut, levels, half_wall).T
     return -depth
+
+
+def structure_seen(grid: Grid, seed: int) -> Structure:
+    """The structure of the foam that a stand-in of this seed shows on this grid."""
+    for_cells, _, for_threshold = generators(seed)[0].spawn(3)
+    extent = (HEADROOM + DEPTH, *(side * grid.pixel for side in grid.shape))
+    depth, down, across = _rods(extent, for_cells)[1].tolist()
+    return Structure(for_threshold.uniform(*HOLE_THRESHOLDS), (depth, down, across))
 
 
 def generators(seed: int) -> list[np.random.Generator]:
@@ -204,11 +242,13 @@ def _check_volume(shape: tuple[int, ...], voxel_um: float, cell_um: float) -> No
     check(f"shape {shape!r} and voxel_um", voxel_um, cells <= CELLS_LIMIT, problem)
 
 
-def _rods(extent: Sequence[float], random: np.random.Generator) -> Fields:
-    """Points along the axes of elongated cells, shape (3, cells, ROD_POINTS).
+def _rods(
+    extent: Sequence[float], random: np.random.Generator, lean: Lean = None
+) -> tuple[Fields, Fields]:
+    """Points along the axes of elongated cells, shape (3, cells, ROD_POINTS), and their lean (3,).
 
     There is about one cell in each box of a lattice; the lengths are lognormal; the directions
-    lean toward a common one, as ice grows.
+    lean toward a common one, as ice grows: a random one, where none is given.
     """
     counts = [math.ceil((side + 2 * MARGIN) / SEED_SPACING) for side in extent]
     centres = np.indices(counts, dtype=np.float32).reshape(3, -1)
@@ -219,17 +259,19 @@ def _rods(extent: Sequence[float], random: np.random.Generator) -> Fields:
     angle = random.uniform(0, math.pi)
     growth = np.array([[random.uniform(-0.6, 0.6)], [math.sin(angle)], [math.cos(angle)]])
     directions = random.standard_normal(centres.shape, dtype=np.float32)
-    directions += (random.uniform(0.3, 1.3) * growth).astype(np.float32)
+    drawn = (random.uniform(0.3, 1.3) * growth).astype(np.float32).ravel()
+    leaning = drawn if lean is None else np.asarray(lean, dtype=np.float32)
+    directions += leaning[:, None]
     z, y, x = directions
     logarithms = random.standard_normal(centres.shape[1], dtype=np.float32)
     lengths = np.exp(np.float32(ROD_SPREAD) * logarithms)
     directions *= np.float32(ROD_LENGTH) * lengths / np.sqrt(z * z + y * y + x * x)
     along = np.linspace(-0.5, 0.5, ROD_POINTS, dtype=np.float32)
-    return centres[:, :, None] + directions[:, :, None] * along
+    return centres[:, :, None] + directions[:, :, None] * along, leaning
 
 
 def _cell_volumes(
-    extent: Sequence[float], pitch: float, random: np.random.Generator
+    extent: Sequence[float], pitch: float, random: np.random.Generator, lean: Lean
 ) -> list[Fields]:
     """Smooth volumes in [−1, 1] whose zero levels are the walls, one for each channel.
 
@@ -237,7 +279,7 @@ def _cell_volumes(
     signs, weighted by a Gaussian kernel around the points. With a narrow kernel the zero level
     tends to the walls of a Voronoi diagram of the rods.
     """
-    rods = _rods(extent, random)
+    rods, _ = _rods(extent, random, lean)
     signs = random.integers(0, 2, (CHANNELS, rods.shape[1]), dtype=np.int8) * np.float32(2) - 1
     shape = tuple(math.ceil(side / pitch - 1e-6) + 4 for side in extent)
     # Shifted by 2 from the nearest knot, so that cutting off decimals rounds down.
@@ -323,22 +365,26 @@ def make_foam(
     grid: Grid,
     depth: float,
     levels: Positions,
-    random: Sequence[np.random.Generator],
+    random: Generators,
     throat_to_cell: float = THROAT_TO_CELL,
     pitch: float = VOXEL,
+    structure: Structure | None = None,
 ) -> Foam:
     """A foam of this depth under a grid, to be seen at these levels.
 
-    `random`: the first of the `generators`; `pitch`: of the volumes that carry the cells.
+    `random`: the first of the `generators`, from which the structure follows where none is given;
+    `pitch`: of the volumes that carry the cells.
     """
     for_cells, for_holes, for_threshold = random[0].spawn(3)
     at = (levels, *((np.arange(side) + 0.5) * grid.pixel for side in grid.shape))
     extent = (depth, *(side * grid.pixel for side in grid.shape))
+    threshold, lean = structure or (for_threshold.uniform(*HOLE_THRESHOLDS), None)
+    volumes = _cell_volumes(extent, pitch, for_cells, lean)
     return Foam(
-        cells=[_sampled(each, pitch, at) for each in _cell_volumes(extent, pitch, for_cells)],
+        cells=[_sampled(each, pitch, at) for each in volumes],
         wrinkles=layered_noise(grid.shape, grid.pixel, WALL_WRINKLES, random[1]).T,
         holes=_sampled(_hole_volume(for_holes), HOLE_PITCH * throat_to_cell, at, periodic=True),
-        threshold=np.float32(for_threshold.uniform(*HOLE_THRESHOLDS)),
+        threshold=np.float32(threshold),
     )
 
 

@@ -49,6 +49,7 @@ def synthesize_micrograph(
     shape: tuple[int, int] = (1536, 2048),
     pixel_size_um: float = PAPER_PIXEL_SIZE_UM,
     solids_percent: float = 5.0,
+    structure: foam.Structure | None = None,
 ) -> Micrograph:
     """Render a stand-in for the FESEM micrograph of a cake with this mass transfer coefficient.
 
@@ -63,6 +64,9 @@ def synthesize_micrograph(
         same size in µm, whatever the pixel.
     solids_percent
         Solids in the solution, mass %.
+    structure
+        Openness of the walls and direction of the cells; drawn from the seed if not given. `k_m` is
+        then no more than another word for the size of the cells.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def synthesize_micrograph(
     factor = _rays_along_pixel(shape, pixel_size_um, cell_um)
     grid = Grid((shape[0] * factor, shape[1] * factor), pixel_size_um / factor / cell_um, cell_um)
     *for_foam, for_walls, for_focus, for_exposure = foam.generators(seed)
-    height = foam.visible_height(grid, porosity(solids_percent), for_foam)
+    height = foam.visible_height(grid, porosity(solids_percent), for_foam, structure)
     rays = _defocus(_shade(height, grid, for_walls), grid, for_focus)
     scene = fields.average_blocks(rays, factor)
     return Micrograph(_expose(scene, pixel_size_um, for_exposure), pixel_size_um)

@@ -14,6 +14,7 @@ from fesemlib.formulations import SOLUTES, table1
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import Parameters
 from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
+from fesemlib.synthetic.foam import Structure
 from fesemlib.synthetic.microscope import PAPER_PIXEL_SIZE_UM, synthesize_micrograph
 
 DRAWN_SOLIDS_PERCENT = 5.0
@@ -30,6 +31,7 @@ class Recipe(NamedTuple):
     solids_percent: float
     seed: int
     frame: int = 0  # those of the synthetic set have the number 0
+    structure: Structure | None = None  # drawn from the seed where it is not given
 
 
 def table_recipes(seed: int, frames: range) -> list[Recipe]:
@@ -93,6 +95,6 @@ def stand_ins(recipes: Sequence[Recipe], shape: tuple[int, int]) -> list[Microgr
 
 
 def _synthesize(path: Path, recipe: Recipe, shape: tuple[int, int]) -> None:
-    solids = recipe.solids_percent
-    micrograph = synthesize_micrograph(recipe.k_m, recipe.seed, shape, solids_percent=solids)
+    _, k_m, solids, seed, _, structure = recipe
+    micrograph = synthesize_micrograph(k_m, seed, shape, PAPER_PIXEL_SIZE_UM, solids, structure)
     write_sealed(path, lambda stream: np.save(stream, micrograph.image))

@@ -1,0 +1,212 @@
+"""The walk of molecules, against tubes, a slit, spheres and itself; and the labels it gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fesemlib import dataset
+from fesemlib.dataset import draw_stand_ins, fresh_stand_ins, load_dataset
+from fesemlib.drying.equations import porosity
+from fesemlib.formulations import table1
+from fesemlib.pages.statements import data_banner
+from fesemlib.params import Parameters
+from fesemlib.synthetic import cell_diameter, synthesize_micrograph, throat_diameter
+from fesemlib.synthetic.foam import Structure, mean_speed
+from fesemlib.synthetic.sets import Recipe
+from fesemlib.volume import foam_knudsen, knudsen, stand_in_k_m, volume_knudsen
+
+USUAL = Structure(1.55, (0.0, 0.0, 0.0))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("FESEM_BUILD", str(tmp_path_factory.getbasetemp() / "knudsen"))
+
+
+def across(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Distances from the middle of a section, in grid spacings."""
+    y, x = np.indices(shape, dtype=np.float32)
+    return y - np.float32((shape[0] - 1) / 2), x - np.float32((shape[1] - 1) / 2)
+
+
+def drawn_out(section: np.ndarray) -> np.ndarray:
+    """The field of a straight channel of this section, (1, 4, y, x)."""
+    return np.ascontiguousarray(np.broadcast_to(section, (1, 4, *section.shape)))
+
+
+def channel(width: float, height: float) -> float:
+    """D/v of a rectangular channel: flights are independent, so D = ⟨z²⟩/(2⟨t⟩) = ⟨l²⟩ P/(8 A).
+
+    l is the part of a flight in the section: from a point of the rim, at an angle of density cos/2.
+    """
+    angle = np.arcsin(np.linspace(-1, 1, 2002)[1:-1])  # of equal probability each
+    squares = []
+    for side, other in ((width, height), (height, width)):
+        start = (np.arange(500) + 0.5)[:, None] / 500 * side
+        free = np.where(angle > 0, side - start, start)
+        chord = np.minimum(other / np.cos(angle), free / np.abs(np.sin(angle)))
+        squares.append((chord**2).mean())
+    mean = (squares[0] * width + squares[1] * height) / (width + height)
+    return float(mean * 2 * (width + height) / (8 * width * height))
+
+
+# ---------------------------------------------------------------------------------------- the walk
+
+
+@pytest.mark.slow
+def test_a_tube_lets_through_a_third_of_its_diameter():
+    field = drawn_out(9.3 - np.hypot(*across((24, 24))))
+    found = knudsen.walk(field, 18.6, 1, 6000)
+    assert found.value[0] == pytest.approx(18.6 / 3, rel=0.03)
+    assert found.error[0] < 0.02 * found.value[0]
+    assert np.abs(found.value[1:]).max() < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(12.0, 12.0), (8.0, 40.0)])
+def test_a_square_channel_and_a_slit_let_through_what_theory_says(width, height):
+    y, x = across((round(height) + 4, round(width) + 4))
+    field = drawn_out(np.minimum(height / 2 - np.abs(y), width / 2 - np.abs(x)))
+    found = knudsen.walk(field, 2 * width * height / (width + height), 0, 5000)
+    assert found.value[0] == pytest.approx(channel(width, height), rel=0.04)
+
+
+def test_the_theory_of_the_channel_is_the_known_one_for_a_square():
+    """Its conductance is 1.115 of that of a tube as wide (Smoluchowski 1910)."""
+    assert 3 * channel(1, 1) == pytest.approx(1.115, abs=0.003)
+
+
+@pytest.mark.slow
+def test_sparse_spheres_turn_molecules_back_by_four_ninths():
+    """Each flight goes on against the one before it: D = v λ/3 / (1 + 4/9), λ = 1/(n π r²)."""
+    side, radius, number = 72, 6.0, 24
+    places = np.random.default_rng(3).uniform(0, side - 1, (number, 3))
+    points = np.indices((side,) * 3, dtype=np.float32)
+    away = [np.sqrt(((points - p[:, None, None, None]) ** 2).sum(axis=0)) for p in places]
+    field = (np.min(away, axis=0) - radius).astype(np.float32)
+    free = side**3 / (number * np.pi * radius**2)
+    found = knudsen.walk(field[None], free, 0, 1500)
+    assert found.value.mean() == pytest.approx(free / 3 * 9 / 13, rel=0.1)
+
+
+def test_a_tube_of_voxels_lets_through_about_as_much_and_closed_pores_nothing():
+    tube = np.broadcast_to(np.hypot(*across((24, 24))) > 8.5, (4, 24, 24))
+    found = volume_knudsen(tube, 0, 600)
+    assert found.value[0] == pytest.approx((~tube).mean() * 17 / 3, rel=0.12)
+    closed = np.ones((12, 12, 12), dtype=bool)
+    closed[3:9, 3:9, 3:9] = False
+    found = volume_knudsen(closed, 0, 200)
+    assert (np.abs(found.value) < 4 * found.error + 0.01).all()
+
+
+@pytest.mark.parametrize("solid", [np.zeros((4, 4, 4), bool), np.ones((4, 4, 4), bool), np.eye(4)])
+def test_a_volume_without_pores_or_walls_is_refused(solid):
+    with pytest.raises(ValueError, match="three axes with pores"):
+        volume_knudsen(solid, 0)
+
+
+def test_the_walk_is_the_same_for_a_seed_and_open_walls_let_more_through(monkeypatch):
+    monkeypatch.setattr(knudsen, "LENGTH", 60.0)
+    first, again = (foam_knudsen(USUAL, 5, walkers=150) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    wide = foam_knudsen(USUAL._replace(threshold=0.5), 5, walkers=150)
+    assert wide.value.mean() > 2 * first.value.mean()
+
+
+@pytest.mark.slow
+def test_the_foam_is_alike_in_all_directions_but_where_its_cells_lean():
+    flat = [foam_knudsen(USUAL, seed) for seed in (0, 1)]
+    mean, error = np.mean(flat, axis=0)
+    assert np.ptp(mean) < 4 * error.max()
+    assert (error < 0.03 * mean).all()
+    leaning = foam_knudsen(USUAL._replace(lean=(0.0, 2.0, 0.0)), 0).value
+    assert leaning[1] > 1.2 * max(leaning[0], leaning[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"step": 0.08}, {"box": 16.0, "pitch": 0.06}, {"pitch": 0.03}])
+def test_the_foam_lets_through_as_much_in_finer_steps_and_in_a_larger_box(change):
+    def found(seed: int, box: float = 8.0, pitch: float = 0.04, step: float = 0.16) -> float:
+        fields, holes = knudsen.foam_fields(USUAL, seed, 0.2, box, pitch)
+        walked = knudsen.walk(fields, knudsen.CHORD / pitch, seed, 2000, holes, step)
+        return pitch * float(walked.value.mean())
+
+    usual, changed = (np.mean([found(s, **how) for s in (0, 1)]) for how in ({}, change))
+    assert changed == pytest.approx(usual, rel=0.05)
+
+
+# -------------------------------------------------------------------------------------- the labels
+
+
+@pytest.mark.parametrize("shape", [(96, 128), (192, 256)])
+def test_a_stand_in_of_the_structure_that_its_seed_draws_is_the_same(shape):
+    (own,) = knudsen.structures([Recipe("x", 1e-3, 5.0, 7)], shape)
+    same = synthesize_micrograph(1e-3, 7, shape, structure=own).image
+    np.testing.assert_array_equal(same, synthesize_micrograph(1e-3, 7, shape).image)
+    other = synthesize_micrograph(1e-3, 7, shape, structure=own._replace(threshold=0.5)).image
+    assert (other != same).mean() > 0.05
+
+
+@pytest.fixture
+def as_walked(monkeypatch):
+    """Every foam lets through as much as its cells lean down, without a walk."""
+
+    def walked(jobs):
+        return np.array([[[0.05 + 0.01 * s.lean[1]] * 3, [1e-3] * 3] for s, *_ in jobs])
+
+    monkeypatch.setattr(knudsen, "walked", walked)
+
+
+@pytest.mark.usefixtures("as_walked")
+def test_k_m_is_in_proportion_to_the_cells_and_to_the_walk():
+    recipes = [Recipe("x", k_m, 5.0, 0, 0, USUAL) for k_m in (4e-4, 1.2e-3)]
+    found = stand_in_k_m(recipes, (192, 256))
+    assert found.value[1] == pytest.approx(3 * found.value[0])
+    cell = cell_diameter(throat_diameter(4e-4, porosity(5)))
+    assert found.value[0] == pytest.approx(porosity(5) * mean_speed() * cell * 0.05)
+    assert found.error / found.value == pytest.approx(np.full(2, 0.02))
+
+
+@pytest.mark.usefixtures("as_walked")
+def test_labels_of_the_geometry_change_no_image():
+    formula = Parameters(synthetic_width=384)
+    geometry = formula.changed(synthetic_labels="geometry")
+    plain, walked = load_dataset(formula), load_dataset(geometry)
+    for one, other in zip(plain.micrographs, walked.micrographs, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+    np.testing.assert_array_equal(plain.k_m, table1()["k_m"])
+    assert np.ptp(np.log(walked.k_m / plain.k_m)) > 0.05
+    assert walked.digest != plain.digest
+    assert "walk of molecules" in data_banner(walked, geometry).text
+    assert "measured ones of Table 1" in data_banner(plain, formula).text
+
+
+@pytest.mark.usefixtures("as_walked")
+def test_fresh_frames_show_foams_of_the_structure_that_was_walked_in():
+    parameters = Parameters(synthetic_width=384, synthetic_labels="geometry")
+    own, fresh = load_dataset(parameters), fresh_stand_ins(2, 0, (288, 384), parameters)
+    np.testing.assert_array_equal(fresh.k_m, np.repeat(own.k_m, 2))
+    plain = fresh_stand_ins(2, 0, (288, 384))
+    assert (fresh.micrographs[0].image != plain.micrographs[0].image).any()
+    drawn = draw_stand_ins(3, 0, (96, 128), labels="geometry")
+    assert (drawn.k_m != draw_stand_ins(3, 0, (96, 128)).k_m).all()
+
+
+def test_labels_scatter_as_those_of_table_1():
+    parameters = Parameters(synthetic_width=384, synthetic_label_scatter=True)
+    noisy, plain = load_dataset(parameters), load_dataset(Parameters(synthetic_width=384))
+    np.testing.assert_array_equal(load_dataset(parameters).k_m, noisy.k_m)
+    seeds = [parameters.changed(synthetic_seed=seed) for seed in range(12)]
+    relative = np.log([dataset._scattered(plain, each).k_m / plain.k_m for each in seeds])
+    np.testing.assert_allclose(relative[0], np.log(noisy.k_m / plain.k_m))
+    relative /= table1()["std_percent"].to_numpy() / 100
+    assert 0.8 < relative.std() < 1.2
+
+
+@pytest.mark.slow
+def test_a_walk_is_kept():
+    recipes = [Recipe("x", 1e-3, 5.0, 0, 0, USUAL)]
+    first, again = (stand_in_k_m(recipes, (192, 256)) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert 0.01 < first.error[0] / first.value[0] < 0.03
