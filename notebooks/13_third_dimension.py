@@ -343,8 +343,8 @@ report.glue(
 )
 
 # %% [markdown]
-# **How to read it.** The mean of the others ({glue:text}`unseen:.3f`) sees nothing, and the cell size should tell as
-# little: the target has no unit. Below the porosity alone ({glue:text}`porosity_alone:.3f`), a view tells more than the share of
+# **How to read it.** The mean of the others ({glue:text}`unseen:.3f`) sees nothing, and the cell size
+# ({glue:text}`of_cell:.3f`) should tell as little: the target has no unit. Below the porosity alone ({glue:text}`porosity_alone:.3f`), a view tells more than the share of
 # the solid. From slice ({glue:text}`of_slice:.3f`) to planes ({glue:text}`of_planes:.3f`) to volume
 # ({glue:text}`of_volume:.3f`) only the dimension differs; the micrograph has {glue:text}`of_micrograph:.3f`. A difference of
 # less than two of its standard errors decides nothing.
