@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 import psutil
 
 from fesemlib.command.cache import size_text
@@ -76,7 +77,8 @@ def estimate(dataset: Dataset, parameters: Parameters, probed: Probe) -> Effort:
         groups = len(groups_of(names))
         trainings = parameters.evaluation_seeds * math.comb(groups + 1, 2)  # of each, of each pair
         epochs = trainings * (parameters.epochs + parameters.averaging_epochs)
-        seconds["06"] = epochs * images * image
+        fits = math.comb(groups + 1, 2) + 2 * len(names)
+        seconds["06"] = epochs * images * image + fits * _seconds_of_a_fit(dataset)
     trainings = parameters.evaluation_seeds * len(inner_folds(names))
     seconds["07"] = trainings * parameters.epochs * images * image
     return Effort(seconds, probed.jobs * probed.bytes_of_training, _disk(dataset, parameters))
@@ -101,6 +103,26 @@ def free_bytes() -> tuple[int, int]:
     folder = build_folder().absolute()
     there = next(each for each in (folder, *folder.parents) if each.exists())
     return psutil.virtual_memory().available, psutil.disk_usage(str(there)).free
+
+
+def _seconds_of_a_fit(dataset: Dataset) -> float:
+    """Of the regressions, on noise of the size of the measures, one group left out."""
+    from fesemlib.params import ProcessingParameters
+    from fesemlib.predictors.combined import LENGTH_AND_TEXTURE
+    from fesemlib.predictors.known import Known
+    from fesemlib.predictors.listing import too_few
+    from fesemlib.predictors.measures import Measuring
+
+    names = Measuring(dataset.shape, 1.0, ProcessingParameters()).names
+    images = dataset.images["formulation"].astype(str).to_numpy()
+    noise = np.random.default_rng(0).uniform(1.0, 2.0, (len(images), len(names)))
+    measures = pd.DataFrame(noise, columns=pd.MultiIndex.from_tuples(names))
+    known = Known(measures, dataset.k_m, images)
+    if too_few(known):
+        return 0.0
+    begun = time.monotonic()
+    LENGTH_AND_TEXTURE.left_out(known, [(images[0],)])
+    return time.monotonic() - begun
 
 
 def _images_of_fold(dataset: Dataset) -> int:
