@@ -121,9 +121,9 @@ class DataParameters(_Group):
     @property
     def label_source(self) -> str:
         """Where the k_m of stand-ins come from, in words."""
-        walked = "of a walk of molecules through the foams shown"
+        walked = "those of a walk of molecules through the foams shown"
         source = {"formula": "the measured ones of Table 1", "geometry": walked}
-        scatter = ", with its scatter added" if self.synthetic_label_scatter else ""
+        scatter = ", with the scatter of Table 1 added" if self.synthetic_label_scatter else ""
         return source[self.synthetic_labels] + scatter
 
 

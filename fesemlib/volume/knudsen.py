@@ -59,7 +59,8 @@ def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = WALKE
     ----------
     solid
         True in the walls, axes (depth, height, width). The volume goes on, mirrored at its sides.
-        Pores and walls should be three voxels wide or more.
+        Pores and walls should be three voxels wide or more. Voxels are rough: of a tube of 17
+        voxels they let through some 3 % less than a smooth one.
     seed
         Of the molecules.
     walkers
@@ -93,7 +94,8 @@ def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = WALKE
     field = gaussian_filter(distance.astype(np.float32), 1.0)
     # Four times the pores over the walls, of whose area voxels show 3/2.
     faces = sum(np.count_nonzero(np.diff(solid, axis=axis)) for axis in range(3))
-    found = walk(field[None], 6 * np.count_nonzero(~solid) / faces, seed, walkers)
+    chord = 6 * np.count_nonzero(~solid) / faces
+    found = walk(field[None], chord, seed, walkers, step=min(STEP, 1 / chord))  # of a voxel
     return Knudsen(*(np.mean(~solid) * np.stack(found)))
 
 
@@ -181,6 +183,8 @@ def walk(
     fields: Fields, chord: float, seed: int, walkers: int, holes: Holes = None, step: float = STEP
 ) -> Knudsen:
     """Diffusivity over the mean speed, per pore volume, in grid spacings.
+
+    What is thinner than a step may be flown through.
 
     Where there are no `holes`, the pores are where all fields are positive. `chord`: mean chord of
     the pores, in grid spacings; `step`: of a flight, in chords.
