@@ -13,7 +13,7 @@ from scipy.sparse import linalg
 Solid = npt.NDArray[np.bool_]  # shape (D, H, W), True in the solid
 Field = npt.NDArray[np.float32]
 
-VOXELS_LIMIT = 256**3  # solved in 1.5 GB
+VOXELS_LIMIT = 256**3  # solved in 1 GB
 _RESIDUALS = (1e-4, 1e-5, 1e-6)  # relative; the next one where too much is lost
 _MOST_LOST = 0.05  # between the faces, of the flux; what this leaves of error is its square
 _STEPS_LIMIT = 10_000
@@ -39,7 +39,7 @@ def effective_diffusivity(solid: Solid, axis: int = 0) -> Diffusion:
     """Effective diffusivity of the pores of a volume along one axis, relative to open space.
 
     Between two opposite faces of given concentration, the other four closed. Finite volumes on the
-    voxels, solved by conjugate gradients in single precision: `VOXELS_LIMIT` voxels take 1.4 GB.
+    voxels, solved by conjugate gradients in single precision: `VOXELS_LIMIT` voxels take 1 GB.
 
     Parameters
     ----------
