@@ -163,12 +163,14 @@ report.save_figure(borrowed_figure, "borrowed_features", parameters)
 
 # %%
 layers = {
-    kind: selection.in_fold.str.split(", ").str[-1]
+    kind: selection.in_fold.str.split(", ").str[-1].value_counts()
     for kind, selection in selections.items()
 }
+counts = pd.DataFrame(layers, index=list(borrowed.LAYERS), dtype=float)
 report.show_table(
-    pd.DataFrame(layers).rename_axis("held out"),
-    "The layer that was chosen without each formulation",
+    counts.fillna(0).rename_axis("layer"),
+    "For how many formulations each layer was chosen, without having them",
+    dict.fromkeys(counts, "{:.0f}"),
 )
 
 # %% tags=["remove-cell"]
@@ -181,9 +183,8 @@ report.glue(gabor_filters=len(borrowed.WAVELENGTHS) * borrowed.ORIENTATIONS)
 # filters at several scales whose answers are averaged, and not what it has learned. Where Gabor filters do as
 # well, no network is needed for that; and where the correlation length does, no filters.
 #
-# Early layers are fine and know edges and grain; late ones are coarse and know things that photographs show. Layers that
-# change from one formulation to the next say that the choice is hard with so few, and part of the error is
-# the error of that choice.
+# Early layers are fine and know edges and grain; late ones are coarse and know things that photographs show. Where the
+# counts are spread over several layers, the choice is hard, and part of the error is the error of that choice.
 #
 # One formulation may make most of a mean, and a few formulations order rows by chance: read differences as small as those between
 # the random seeds as none. In stand-ins the size of the pores is all there is to be read; a real cake may show more, and real micrographs alone can tell whether
