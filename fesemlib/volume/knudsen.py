@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from joblib import Parallel, delayed
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates, spline_filter
 
 from fesemlib.drying.equations import porosity
-from fesemlib.storage import build_folder, code_digest, digest, read_sealed, writable, write_sealed
+from fesemlib.storage import code_digest, digest, folder_in_cache, read_sealed, write_sealed
 from fesemlib.synthetic import foam
 from fesemlib.synthetic.fields import Grid
 from fesemlib.synthetic.microscope import PAPER_PIXEL_SIZE_UM
@@ -152,14 +153,16 @@ def _grid(recipe: Recipe, shape: tuple[int, int]) -> Grid:
 
 def walked(jobs: Sequence[tuple[foam.Structure, int, float, int]]) -> Values:
     """What `foam_knudsen` makes of these, from the cache where it is there, (n, 2, 3)."""
-    folder = writable(build_folder() / "cache" / "volumes")
+    folder = folder_in_cache("volumes")
     made_by = code_digest(__name__, "fesemlib.synthetic", "fesemlib.drying")
     paths = [folder / f"knudsen-{digest(made_by, job)}.npy" for job in jobs]
-    missing = [n for n, path in enumerate(paths) if read_sealed(path) is None]
-    made = Parallel(n_jobs=-1)(delayed(foam_knudsen)(*jobs[n]) for n in missing)
-    for n, each in zip(missing, made, strict=True):
-        write_sealed(paths[n], partial(np.save, arr=np.stack(each)))
+    missing = [(path, job) for path, job in zip(paths, jobs, strict=True) if not read_sealed(path)]
+    Parallel(n_jobs=-1)(delayed(_walk_and_keep)(*each) for each in missing)
     return np.reshape([np.load(path) for path in paths], (-1, 2, 3))
+
+
+def _walk_and_keep(path: Path, job: tuple[foam.Structure, int, float, int]) -> None:
+    write_sealed(path, partial(np.save, arr=np.stack(foam_knudsen(*job))))
 
 
 def foam_fields(
