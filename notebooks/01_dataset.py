@@ -408,7 +408,7 @@ report.glue(
 # $$k_m = \frac{\varepsilon}{\tau}\,\frac{d}{3}\,\sqrt{\frac{8RT}{\pi M_w}},$$
 #
 # with the width $d$ of the throats, the temperature $T$, the porosity $\varepsilon$ left by the solids, an assumed tortuosity $\tau$, and an assumed
-# ratio of throat to cell. That is the law of straight tubes; [a walk of molecules](10_stand_ins.ipynb#does-the-formula-hold-in-the-foam)
+# ratio of throat to cell. That is the law of straight tubes; [a walk of molecules](10_stand_ins.ipynb)
 # through the foam gives another $k_m$, and `synthetic_labels: geometry` takes that one. Charging, defocus, noise and the operator's hand are put in at random,
 # without regard to $k_m$. The paper reports that $k_m$ depends on composition through more than the
 # size of the pores; the stand-ins know nothing of that.

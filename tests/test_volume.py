@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -199,14 +201,17 @@ def test_stacks_that_are_none_are_refused(tmp_path):
             read_stack(path, **options)
 
 
+@pytest.mark.slow
 def test_command_tells_each_axis(tmp_path, capsys):
-    layers = np.zeros((6, 8, 10), np.uint8)
-    layers[:, 3] = 255
-    folder = write_folder(tmp_path / "layers", layers)
+    disc = np.hypot(*np.indices((41, 41)) - 20) < 16
+    folder = write_folder(tmp_path / "tube", np.broadcast_to(~disc * np.uint8(255), (6, 41, 41)))
     assert main(["volume", str(folder), "--voxel-size", "0.5"]) == 0
     told = capsys.readouterr().out
-    assert "(6, 8, 10) voxels of 0.5 µm, porosity 0.8750" in told
-    assert told.count("D_e/D 0.8750, tortuosity 1.000") == 2
+    assert f"(6, 41, 41) voxels of 0.5 µm, porosity {disc.mean():.4f}" in told
+    assert f"along z: D_e/D {disc.mean():.4f}, tortuosity 1.000" in told
     assert "along y: no pore leads through" in told
+    k_m = float(re.search(r"k_m (\S+) ±", told)[1])
+    speed = np.sqrt(8 * 8.314462618 * 250 / (np.pi * 0.01801528))
+    assert k_m == pytest.approx(disc.mean() * 16e-6 / 3 * speed, rel=0.08)  # three standard errors
     assert main(["volume", str(folder)]) == 2
     assert "--voxel-size" in capsys.readouterr().err
