@@ -40,6 +40,7 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fesemlib.network.architecture import load_tensorflow
 from fesemlib.pages import report, statements
 from fesemlib.pages.style import COLOURS, drawing, use_style
 from fesemlib.params import Parameters
@@ -275,6 +276,7 @@ def left_out(number, network, volumes, logs, epochs, criterion):
 
 # %%
 if volume_network_epochs:
+    load_tensorflow()  # without the lines that it writes when it starts
     halves = [block_reduce(np.float32(foam), 2, np.mean) for foam in foams]
     told = np.stack(halves)[..., None], np.log(true)
     how = volume_network_epochs, training_criterion

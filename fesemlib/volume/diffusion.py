@@ -62,7 +62,7 @@ def effective_diffusivity(solid: Solid, axis: int = 0) -> Diffusion:
     -----
     Voxels that share a face are connected. Walls thinner than a voxel have holes, which the
     original has not: D_e/D is then far too large. Checked against closed forms, PoreSpy
-    (Gostick et al. 2019) and the test volume of TauFactor 2 (Kench et al. 2023).
+    (Gostick et al. 2019) and, along one axis, the test volume of TauFactor 2 (Kench et al. 2023).
 
     Examples
     --------
