@@ -324,6 +324,8 @@ table_2 = pd.DataFrame(
         for name in list(tried)[:2]
     }
 )
+
+# %%
 report.show_table(
     table_2,
     "Relative error of each formulation left out, with labels of the formula "
