@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
-from skimage.measure import euler_number
 
 from fesemlib.micrographs.reading import Micrograph
 from fesemlib.params import ProcessingParameters
@@ -129,7 +128,7 @@ def _measured(frame: GreyImage, threshold: str, length: float, um: float, name: 
         )
     chords, weights = chord_lengths(pores)
     thickness = pitch * local_thickness(pores)[pores]
-    euler = 1e6 * euler_number(pores, 1) / (pores.size * pitch**2)  # type: ignore[no-untyped-call]
+    euler = 1e6 * euler_density(pores) / pitch**2
     measures = {
         "grey level": level,
         "porosity": pores.mean(),
@@ -183,12 +182,29 @@ def chord_lengths(pores: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]
     return lengths.astype(np.float64), weights
 
 
+def euler_density(pores: npt.NDArray[np.bool_]) -> float:
+    """Pieces, whose pixels touch along edges, less the holes in them, per pixel.
+
+    Pixels, less edges between two of them, plus squares of four; of these, one row and one column
+    at the border are left to the next frame, or pieces that the frame cuts would count whole. Which
+    ones, is averaged over.
+    """
+    found = []
+    for turned in (pores, pores[::-1], pores[:, ::-1], pores[::-1, ::-1]):
+        here, right = turned[:-1, :-1], turned[:-1, 1:]
+        below, beyond = turned[1:, :-1], turned[1:, 1:]
+        edges = (here & right).sum() + (here & below).sum()
+        found.append((here.sum() - edges + (here & right & below & beyond).sum()) / here.size)
+    return float(np.mean(found))
+
+
 def local_thickness(pores: npt.NDArray[np.bool_]) -> FloatArray:
     """At each place of the pores the diameter of the largest disc in them that covers it.
 
     Diameters go in steps of two pixels, or, in pores wider than 64 px, of a 32nd of the widest;
-    each is the greatest of those that fit (Hildebrand & Rüegsegger 1997). What lies beyond the
-    frame is taken for more of the same: pores that its edge cuts come out rather too wide.
+    each is the greatest of those that fit (Hildebrand & Rüegsegger 1997): a slit of an even number
+    of pixels comes out one too narrow. What lies beyond the frame is taken for more of the same:
+    pores that its edge cuts come out rather too wide.
 
     Parameters
     ----------

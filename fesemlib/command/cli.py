@@ -504,7 +504,8 @@ def volume(stack: Path, **how: Any) -> None:
     Reads a tomogram, as a TIFF of several pages or a folder of images, parts solid and pores at a
     threshold, and prints, for each axis, the effective diffusivity of the pores relative to open
     space, the tortuosity, and k_m with its statistical error, of molecules that fly from wall to
-    wall at 250 K. Walls thinner than a voxel leak. At most 256 sections of 256×256 px.
+    wall at 250 K. Walls thinner than a voxel leak; k_m needs walls and pores of three voxels. At
+    most 256 sections of 256×256 px.
 
     \b
     Examples:
@@ -517,15 +518,20 @@ def volume(stack: Path, **how: Any) -> None:
     with ending(2):
         solid, edge = read_stack(stack, **how)
     click.echo(f"{solid.shape} voxels of {edge:.4g} µm, porosity {1 - solid.mean():.4f}")
-    walk, unit = volume_knudsen(solid, seed=0), 1e-6 * edge * mean_speed()
+    through = []
     for axis, name in enumerate("zyx"):
         try:
             found = effective_diffusivity(solid, axis)
-            told = f"D_e/D {found.relative_diffusivity:.4f}, tortuosity {found.tortuosity:.3f}, "
-            told += f"k_m {unit * walk.value[axis]:.3g} ± {unit * walk.error[axis]:.2g} m² s⁻¹"
+            told = f"D_e/D {found.relative_diffusivity:.4f}, tortuosity {found.tortuosity:.3f}"
+            through.append((axis, name))
         except VolumeError as error:
             told = str(error)
         click.echo(f"along {name}: {told}")
+    with ending(1):
+        walk, unit = volume_knudsen(solid, seed=0), 1e-6 * edge * mean_speed()
+    for axis, name in through:
+        k_m, deviation = unit * walk.value[axis], unit * walk.error[axis]
+        click.echo(f"along {name}: k_m {k_m:.3g} ± {deviation:.2g} m² s⁻¹")
 
 
 @fesem.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from fesemlib.synthetic import foam
 from fesemlib.synthetic.fields import Grid
 from fesemlib.synthetic.microscope import PAPER_PIXEL_SIZE_UM
 from fesemlib.synthetic.sets import Recipe
+from fesemlib.volume.diffusion import Solid, VolumeError, percolating
 
 Values = npt.NDArray[np.float64]
 Fields = npt.NDArray[np.float32]
@@ -37,6 +39,9 @@ BLOCK = 6.0  # after which the place is noted
 MEMORY = 8  # blocks after which a molecule has forgotten where it flew
 LENGTH = 270.0  # of each path
 WALKERS = 2000  # which give a standard error of some 2.5 % in each direction
+
+# What the smoothing of a volume may take away; where it takes more, voxels are too coarse.
+THIN_WALLS, THIN_PORES = 0.05, 0.15
 
 BOX, PITCH = 8.0, 0.04  # side and grid of the foam that is walked in, in cell diameters
 CHORD = 0.65  # mean chord of its pores, in cell diameters
@@ -53,14 +58,14 @@ class Knudsen(NamedTuple):
     error: Values
 
 
-def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = WALKERS) -> Knudsen:
+def volume_knudsen(solid: Solid, seed: int, walkers: int = WALKERS) -> Knudsen:
     """Knudsen diffusivity of a volume over the mean speed, in voxels.
 
     Parameters
     ----------
     solid
         True in the walls, axes (depth, height, width). The volume goes on, mirrored at its sides.
-        Pores and walls should be three voxels wide or more. Voxels are rough: of a tube of 17
+        Pores that lead through it in no direction are filled. Voxels are rough: of a tube of 17
         voxels they let through some 3 % less than a smooth one.
     seed
         Of the molecules.
@@ -72,12 +77,13 @@ def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = WALKE
     Knudsen
         Per cross section of pores and walls; times a voxel's edge in m and the mean speed in m/s it
         is k_m in m² s⁻¹. Of a straight tube of diameter d it is d/3 times the share of its pore
-        (Knudsen, Annalen der Physik 333 (1909) 75–130). Zero where nothing leads through.
+        (Knudsen, Annalen der Physik 333 (1909) 75–130). The error is that of the molecules alone:
+        another piece of the same medium differs.
 
     Raises
     ------
-    ValueError
-        When there is no pore, or no wall.
+    VolumeError
+        When there is no wall, no pore leads through, or too much is thinner than three voxels.
 
     Examples
     --------
@@ -87,17 +93,34 @@ def volume_knudsen(solid: npt.NDArray[np.bool_], seed: int, walkers: int = WALKE
     >>> bool(5 < along < 7), round(abs(across))  # 18/3 voxels are expected, and none across
     (True, 0)
     """
-    if solid.ndim != 3 or solid.all() or not solid.any():
-        problem = "a volume of three axes with pores (False) and walls (True) is needed"
-        raise ValueError(f"solid of shape {solid.shape}, {solid.mean():.0%} wall: {problem}")
-    distance = distance_transform_edt(~solid) - distance_transform_edt(solid)
+    walls = ~_leading_through(solid)
+    distance = distance_transform_edt(~walls) - distance_transform_edt(walls)
     distance -= np.sign(distance) / 2  # between the last pore and the first wall
     field = gaussian_filter(distance.astype(np.float32), 1.0)
+    thin = np.mean(field[walls] > 0), np.mean(field[~walls] <= 0)
+    if thin[0] > THIN_WALLS or thin[1] > THIN_PORES:
+        raise VolumeError(
+            f"no k_m: {thin[0]:.0%} of the walls and {thin[1]:.0%} of the pores are thinner than "
+            "three voxels, and lost; take finer voxels, or another threshold"
+        )
     # Four times the pores over the walls, of whose area voxels show 3/2.
-    faces = sum(np.count_nonzero(np.diff(solid, axis=axis)) for axis in range(3))
-    chord = 6 * np.count_nonzero(~solid) / faces
+    faces = sum(np.count_nonzero(np.diff(walls, axis=axis)) for axis in range(3))
+    chord = 6 * np.count_nonzero(~walls) / faces
     found = walk(field[None], chord, seed, walkers, step=min(STEP, 1 / chord))  # of a voxel
-    return Knudsen(*(np.mean(~solid) * np.stack(found)))
+    return Knudsen(*(np.mean(~walls) * np.stack(found)))
+
+
+def _leading_through(solid: Solid) -> Solid:
+    """The pores that lead from one face to the opposite one, along any axis."""
+    if solid.ndim != 3 or not solid.any():
+        raise VolumeError(f"no k_m: shape {solid.shape}, {solid.mean():.0%} wall; give a volume")
+    found = np.zeros_like(solid)
+    for axis in range(3):
+        with suppress(VolumeError):
+            found |= percolating(solid, axis)
+    if not found.any():
+        raise VolumeError("no k_m: no pore leads through the volume; try another threshold")
+    return found
 
 
 def foam_knudsen(
