@@ -124,7 +124,7 @@ report.show_table(
 # %% [markdown]
 # **How to read it.** The *porosity* is that of the picture; at the median it is one half, and says nothing. *Share in
 # one piece*: near one, one can go from almost any pore to any other without crossing a wall; near zero, pores are
-# islands. *Euler number*: pieces less the holes in them; negative, pores form a net.
+# islands; the smaller the frame, the more it cuts. *Euler number*: pieces less the holes in them; negative, pores form a net.
 #
 # **Is it more than chance?** The correlation of each measure with the logarithm of $k_m$, and its extremes when
 # one formulation is left out:

@@ -111,7 +111,8 @@ report.save_figure(maps_figure, "filter_maps", parameters)
 # ## From maps to a prediction
 #
 # Of every map its mean and its standard deviation are kept, and $\log k_m$ is a ridge regression on those of one layer: the
-# stem, or one of seven stages. Which, is chosen without the formulation that is held out, by leaving out one more.
+# stem, or one of seven stages. Which, is chosen without the formulation that is held out, by leaving out one more; its
+# penalty, by leaving out single micrographs.
 # With fewer than five formulations no filters are tried.
 
 # %%
@@ -172,17 +173,20 @@ report.show_table(
 
 # %% tags=["remove-cell"]
 report.save_table(every, "borrowed_features", parameters)
-report.glue(gabor_filters=len(borrowed.WAVELENGTHS) * borrowed.ORIENTATIONS)
+report.glue(
+    gabor_filters=len(borrowed.WAVELENGTHS) * borrowed.ORIENTATIONS,
+    by_chance=random_filters + 1,
+)
 
 # %% [markdown]
-# **How to read it.** Where the borrowed filters err less than all random ones, their training on photographs tells something of
-# pores. Where they do not, it is the *form* of such a network that helps, many filters at several scales whose
+# **How to read it.** Where the borrowed filters err less than all random ones, their training on photographs may tell something of
+# pores; by chance alone that happens in one of {glue:text}`by_chance:d` cases. Where they do not, it is the *form* of such a network that helps, many filters at several scales whose
 # answers are averaged, and not what it has learned. Where Gabor filters do as well, no network is needed; and
 # where the correlation length does, no filters.
 #
 # Early layers know edges and grain, late ones what photographs show. Where the counts are spread over several
 # layers, the choice is hard, and part of the error is the error of that choice. Read differences as small as those between the
-# random seeds as none. In stand-ins the size of the pores is all there is to be read; whether borrowed
+# random seeds as none. In stand-ins labelled by the formula the size of the pores is all there is to be read; whether borrowed
 # filters see more in a real cake, only real micrographs can tell.
 #
 # `predictor: borrowed` uses the borrowed filters for [new micrographs](../book/predicting.md).
