@@ -72,6 +72,8 @@ def read_stack(
     ((4, 5, 6), 0.2)
     """
     path = Path(path)
+    if not path.exists():
+        raise VolumeError(f"{path}: no such file or folder; correct the path")
     sections, apart = _sections(path)
     if len(sections) < 2:
         raise VolumeError(f"{path}: one section is no volume; give a folder, or a TIFF of more")
