@@ -116,7 +116,7 @@ report.glue(
 # | | lengths in µm | the same whatever the pixel |
 # | **assumed** | width of the throats at a given $k_m$ | the formula for straight tubes; what the drawn foam lets through stands below |
 # | | throats {glue:text}`throat_to_cell:.1f` times as wide as the cells | the images show cells, $k_m$ knows throats |
-# | | tortuosity, temperature | usual values |
+# | | tortuosity, temperature | usual values; [the third dimension](13_third_dimension.ipynb) asks the foam for its tortuosity |
 # | | shape of the cells | a little elongated, partly merged, with holes in the walls as wide as the throats |
 # | | cut surface | rough, as a broken cake is |
 # | **cosmetic** | brightness of edges, slopes and depth | imitates the yield of secondary electrons, without their physics |
