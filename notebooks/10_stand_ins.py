@@ -332,7 +332,7 @@ table_2 = pd.DataFrame(
         for predictor in NAMES[1::2]
         for name in list(tried)[:2]
     }
-)
+).rename_axis("held out")
 
 # %%
 report.show_table(

@@ -17,7 +17,7 @@
 # **What you will learn**
 #
 # - how much a foam hinders diffusion, and when a volume is too coarse to tell;
-# - how to compare views that differ in dimension only.
+# - how to compare what a surface, slices and a volume tell.
 
 # %% tags=["parameters"]
 synthetic_seed: int = 0
@@ -216,7 +216,7 @@ def features(view):
     """The filters' answers to one kind of view, a row for each foam."""
     seen = [[np.float32(part) for part in view(foam)] for foam in foams]
     return np.array(
-        [np.concatenate([kept(pooled, part) for part in one]) for one in seen]
+        [np.concatenate([pooled(part) for part in one]) for one in seen]
     )
 
 
