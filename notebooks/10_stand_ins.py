@@ -215,8 +215,8 @@ report.glue(
 # ## Does the formula hold in the foam?
 #
 # It is the law of straight tubes as wide as the throats. The foam itself can be asked: molecules fly
-# from wall to wall, at the mean speed, and leave each wall by the cosine law. Their mean squared
-# displacement down the image gives the $k_m$ of each foam.
+# from wall to wall, at the mean speed of water vapour at 250 K, and leave each wall by the cosine law. How far they
+# spread down the image, times the porosity, gives the $k_m$ of each foam.
 
 # %%
 table_foams = table_recipes(synthetic_seed, range(1))
@@ -253,20 +253,23 @@ right.errorbar(RATIOS, through, spread, **bars)
 right.plot(RATIOS, law, color="#999999")
 right.axhline(unopened, color="#999999", linestyle="--")
 right.set(xlabel="diameter of throats over that of cells", ylim=(0, 0.1))
-right.set(ylabel="k$_m$ over speed and cell", title="(b) wider throats")
+right.set(
+    ylabel="k$_m$ / (mean speed · cell diameter)", title="(b) wider throats"
+)
 report.save_figure(walk_figure, "stand_ins_walk", parameters)
 
 # %% [markdown]
 # The walk gives {glue:text}`least_ratio:.2f` to {glue:text}`greatest_ratio:.2f` times the formula. The molecules leave a standard error of
-# {glue:text}`walk_error:.1f` % or less; another foam of the same structure differs by {glue:text}`foam_spread:.0f` % or so. Throats widened from
+# {glue:text}`walk_error:.1f` % or less; another foam of the same structure differs by {glue:text}`foam_spread:.0f` % or so;
+# the nine differ in how open their walls are, and where their cells lean. Throats widened from
 # {glue:text}`narrow:.1f` to {glue:text}`wide:.1f` cells would let through {glue:text}`widened_law:.1f` times as much by the formula; by the walk it is
 # {glue:text}`widened:.1f` times: the share of a wall that is open stays, so wider throats are fewer. Without any opening
-# {glue:text}`unopened:.0f` % of the flow is left, where cells have no wall between them.
+# {glue:text}`unopened:.0f` % of the flow is left, through places where cells have merged.
 #
 # ## What is left when size alone does not tell?
 #
-# In one set the sizes of the cells are drawn, and $k_m$ is the formula's. In another, openness of the walls and direction of the cells
-# are drawn, too, independently, and $k_m$ is that of the walk.
+# Two more sets stand beside the nine frames. In one $k_m$ is drawn, and is the formula's; all but the size of the cells differs
+# little. In the other, openness of the walls and direction of the cells differ widely and independently, and $k_m$ is that of the walk.
 
 # %%
 plain = drawn_recipes(parameters.walked_stand_ins, synthetic_seed)
@@ -332,7 +335,7 @@ table_2 = pd.DataFrame(
         for predictor in NAMES[1::2]
         for name in list(tried)[:2]
     }
-).rename_axis("held out")
+).rename_axis("formulation")
 
 # %%
 report.show_table(
@@ -359,10 +362,10 @@ report.glue(
 )
 
 # %% [markdown]
-# In the first table compare the last two columns: what the length loses there, it owed to a world in which size is all. Where a
-# texture loses less than the length, it may read holes and direction; so few stand-ins tell large differences only. The second is Table 2 for two predictors under both
+# In the first table compare the last two columns: what the error of the length gains there shows what it owed to size alone. A
+# texture whose error grows less may read holes and direction; so few stand-ins tell large differences only. The second table is Table 2 for two predictors under both
 # labels. For the networks, whose training takes minutes, `synthetic_labels: geometry` gives the whole book the labels of the
-# walk; `synthetic_label_scatter` adds the scatter of Table 1.
+# walk; `synthetic_label_scatter` adds errors as large as the standard deviations of Table 1.
 #
 # ## Beside real frames
 #
@@ -471,6 +474,6 @@ report.glue(alike=", ".join(alike))
 #   {glue:text}`correlation:.2f`. Mean and standard deviation of the raw grey levels should give nothing away; their
 #   coefficient of determination is {glue:text}`grey_r2`.
 # - The foam lets through {glue:text}`least_ratio:.2f` to {glue:text}`greatest_ratio:.2f` times what the formula says. With the labels of the
-#   formula, errors of predictors hold for a world in which size alone tells $k_m$; the table of both labels shows what is left of them elsewhere.
-# - Their cells are as wide as published pores, in part wider, but they simplify real cakes: they can test
+#   formula, errors of predictors hold for a world in which size alone tells $k_m$; the table of both labels shows how well they do elsewhere.
+# - The cells of stand-ins are about as wide as published pores, some wider, but real cakes are less simple: stand-ins can test
 #   the method, not its truth.

