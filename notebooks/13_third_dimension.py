@@ -90,7 +90,7 @@ columns += ["relative diffusivity", "porosity", "tortuosity"]
 foam_table = pd.DataFrame(rows, columns=columns).set_index(columns[0])
 report.show_table(
     foam_table,
-    "The drawn foam, by the size of the voxels; relative diffusivity: $D_e/D$",
+    "The drawn foam, by the size of the voxels; diffusivity relative to open space",
     dict.fromkeys(foam_table, "{:.2f}"),
 )
 
