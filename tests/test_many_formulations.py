@@ -88,6 +88,7 @@ def profile(tmp_path_factory) -> Path:
         "permutations": 1, "averaging_epochs": 1, "longer_training": 1, "predictor": "median",
         "factors": {"target": ["minmax", "raw"]}, "learning_curve_sizes": [5],
         "coverage_stand_ins": 4, "imaging_strengths": 1, "volume_foams": 6, "volume_voxels": 48,
+        "knudsen_walkers": 60, "walked_stand_ins": 6, "random_filters": 1,
     }  # fmt: skip
     path = folder / "many.yml"
     path.write_text(yaml.safe_dump(parameters, allow_unicode=True), encoding="utf-8")

@@ -49,6 +49,7 @@ def own_micrographs(tmp_path_factory) -> Path:
         "evaluation_width: 48\nsynthetic_width: 384\npermutations: 1\naveraging_epochs: 5\n"
         "longer_training: 2\nfactors: {target: [minmax, raw]}\n"
         "learning_curve_sizes: [5]\ncoverage_stand_ins: 4\nimaging_strengths: 1\nvolume_foams: 6\n"
+        "knudsen_walkers: 60\nwalked_stand_ins: 6\nrandom_filters: 1\n"
         "volume_voxels: 48\n",
         encoding="utf-8",
     )
