@@ -374,7 +374,7 @@ class StudyParameters(_Group):
     random_filters: int = _knob(3, unit="networks", ge=1, le=20)
     """how many networks with random weights stand beside the one with borrowed weights"""
 
-    knudsen_walkers: int = _knob(2000, unit="molecules", ge=20, le=100_000)
+    knudsen_walkers: int = _knob(500, unit="molecules", ge=20, le=100_000)
     """molecules that *The stand-ins* sends through each foam; 2000 give k_m to 3 % or better"""
 
     walked_stand_ins: int = _knob(24, unit="stand-ins", ge=5, le=1000)

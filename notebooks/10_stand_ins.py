@@ -26,7 +26,7 @@
 # %% tags=["parameters"]
 synthetic_seed: int = 0
 synthetic_width: int = 1024
-knudsen_walkers: int = 2000
+knudsen_walkers: int = 500
 walked_stand_ins: int = 24
 results: str = ""
 

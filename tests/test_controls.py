@@ -12,6 +12,7 @@ from fesemlib.dataset import Dataset
 from fesemlib.evaluation import controls
 from fesemlib.evaluation.baselines import linear_on_others
 from fesemlib.evaluation.controls import (
+    COMPRESSION,
     INPUT_TEXTURE,
     PUBLISHED,
     SPREAD,
@@ -79,6 +80,7 @@ def known_of(data: Dataset, features: np.ndarray, coarse: np.ndarray) -> Known:
             for number, column in enumerate(features.T)
         },
         **{(INPUT_TEXTURE, number): column for number, column in enumerate(coarse.T)},
+        **{(COMPRESSION, number): column for number, column in enumerate(coarse.T)},
     }
     return Known(pd.DataFrame(kinds), data.k_m, data.images["formulation"].to_numpy())
 
