@@ -246,16 +246,14 @@ bars = {"fmt": "o", "markersize": 5, "capsize": 3}
 walk_figure, (left, right) = drawing(9.4, 4.0, 1, 2)
 left.errorbar(*np.array([formula, walk.value, walk.error]) * 1e3, **bars)
 left.axline((1, 1), slope=1, color="#999999")
-left.set(
-    xlabel=f"formula: {UNIT}", ylabel=f"walk: {UNIT}", title="(a) nine foams"
-)
+left.set(xlabel=f"formula: {UNIT}", ylabel=f"walk: {UNIT}")
+left.set_title("(a) nine foams")
 right.errorbar(RATIOS, through, spread, **bars)
 right.plot(RATIOS, law, color="#999999")
 right.axhline(unopened, color="#999999", linestyle="--")
 right.set(xlabel="diameter of throats over that of cells", ylim=(0, 0.1))
-right.set(
-    ylabel="k$_m$ / (mean speed · cell diameter)", title="(b) wider throats"
-)
+right.set_ylabel("k$_m$ / (mean speed · cell diameter)")
+right.set_title("(b) wider throats")
 report.save_figure(walk_figure, "stand_ins_walk", parameters)
 
 # %% [markdown]
